@@ -1,0 +1,1 @@
+"""What runs on a GPU host: standard library only, Python 3.9 and newer. The controller imports only `wire`."""

@@ -1,0 +1,182 @@
+"""The words that controller and agent exchange. The only part of the agent that the controller imports.
+
+One SSH exec carries one verb. Standard input: one JSON line (the request), then whatever the verb says. Standard
+output: JSON lines; the last one has `type` "end" or "error". A request always holds `fleet` {"id", "name"}.
+
+    probe     in  ProbeRequest                        out {"type": "probe", ...Probe}
+    put       in  {"blobs": [{"sha256", "size"}]}     out per blob {"type": "want", "sha256", "offset"}: send size - offset
+                                                          raw bytes, or {"type": "have"}; then {"type": "stored"}
+    start     in  RunRequest (one line), then as attach   starts the run under systemd-run and follows it
+    attach    in  {"run", "offset"}; then lines           out events from that byte of the journal on, each with "offset"
+                  {"open": stage, "data": {...}} | {"stop": true} | {"detach": true}
+    logs      in  {"units", "lines", "follow", "since"}   out {"type": "log", "unit", "at", "text"}
+    roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there
+    runs      in  {}                                      out {"type": "runs", "runs": [...]}
+"""
+
+from typing import Any, Dict, List, Optional, TypedDict  # noqa: UP035  (Python 3.9 on hosts)
+
+VERSION = 1
+
+ROOT_ENGINES = "/opt/deployer/engines"
+ROOT_MODELS = "/var/lib/deployer/models"
+ROOT_BLOBS = "/var/lib/deployer/blobs"  # incoming, by sha256, partial ones end in .part
+ROOT_AGENT = "/var/lib/deployer/agent"
+ROOT_RUNS = "/var/lib/deployer/runs"  # <run>/request.json (no secret), journal.jsonl, undo/
+ROOT_STATE = "/var/lib/deployer"  # <fleet>/roster.json, <fleet>/<deployment>/…
+ROOT_ETC = "/etc/deployer"  # <fleet>/…
+UNITS = "/etc/systemd/system"
+LOCK = "/run/deployer/lock"
+MARKER = ".deployer.json"  # in an artifact's directory; the artifact is complete only when it is there
+
+#: Barriers inside a run, in this order. A stage's steps run once its barrier is open.
+STAGES = ("artifacts", "switch", "gateway", "finish")
+
+
+class Fleet(TypedDict):
+    id: str
+    name: str
+
+
+class ProbeRequest(TypedDict, total=False):
+    fleet: Fleet
+    paths: Dict[str, str]  # "models", "engines": where this host keeps them when not in the usual place
+    ports: List[int]  # [first, last] of the host's range
+    host_paths: List[str]  # model directories that are said to be there already
+    verify: bool  # read artifact digests again
+    gpus: bool
+
+
+class Gpu(TypedDict, total=False):
+    index: int
+    uuid: str
+    name: str
+    memory_total: int  # bytes
+    memory_used: int
+    utilization: Optional[int]  # percent
+    temperature: Optional[int]
+    capability: Optional[str]  # "9.0"
+    mig: bool
+    processes: List[Dict[str, Any]]  # {"pid", "memory", "unit"}
+
+
+class Artifact(TypedDict, total=False):
+    path: str
+    kind: str  # a resources.ARTIFACTS value
+    name: str
+    digest: str
+    bytes: int
+    complete: bool
+    verified: Optional[bool]  # None: not asked
+    fleets: List[str]  # ids of fleets whose records use it
+
+
+class Unit(TypedDict, total=False):
+    name: str
+    active: str  # ActiveState
+    sub: str
+    result: str
+    exit_status: int
+    restarts: int
+    since: Optional[str]  # ISO 8601, UTC
+    pid: int
+    enabled: bool
+    dropins: List[str]
+
+
+class Record(TypedDict, total=False):
+    """What was applied for one deployment on this host: /var/lib/deployer/<fleet>/<deployment>/current.json"""
+
+    deployment: str
+    revision: int
+    at: str
+    who: str
+    why: Optional[str]
+    git_commit: Optional[str]
+    protected: bool
+    resources: List[Dict[str, Any]]  # resource_json of plan/record.py
+    secrets: Dict[str, str]  # reference → keyed fingerprint
+
+
+class Probe(TypedDict, total=False):
+    at: str
+    hostname: str
+    machine_id: str
+    boot_id: str
+    os: str
+    arch: str
+    glibc: str
+    kernel: str
+    systemd: int
+    python: List[str]  # versions found, e.g. "3.11.2"; first is /usr/bin/python3
+    user: str
+    cpus: int
+    memory_total: int
+    memory_available: int
+    disks: Dict[str, Dict[str, int]]  # path → {"total", "free"}
+    gpus: List[Gpu]
+    gpu_error: Optional[str]
+    driver: Optional[str]
+    cuda: Optional[str]
+    listening: List[Dict[str, Any]]  # {"port", "address", "unit"}
+    packages: Dict[str, Optional[str]]  # name → version
+    artifacts: List[Artifact]
+    units: List[Unit]  # only this fleet's
+    foreign_units: List[str]  # deployer-* names without our marker
+    other_fleets: List[Dict[str, Any]]  # {"id", "name", "ports", "gpus"}
+    files: Dict[str, str]  # path → sha256, of this fleet's files in /etc and its units
+    records: Dict[str, Record]  # deployment → current
+    history: Dict[str, List[Dict[str, Any]]]  # deployment → revisions, newest last
+    failures: Dict[str, Dict[str, Any]]  # deployment → first failure kept {"at", "cause", "hint", "log", "revision"}
+    roster: Optional[Dict[str, Any]]
+    name_conflict: Optional[str]  # id of another fleet that has our name here
+    lock: Optional[Dict[str, Any]]  # who holds it: {"run", "who", "since", "doing", "fleet"}
+    unfinished: List[Dict[str, Any]]  # {"run", "who", "since", "stage", "deployments", "alive"}
+    secret_key: Optional[str]  # hex; a secret: never leaves memory
+    host_paths: Dict[str, Optional[Dict[str, Any]]]  # path → {"files": {name: size}} or None
+    fingerprint: str
+
+
+class Step(TypedDict, total=False):
+    id: str
+    stage: str
+    kind: str  # a key of agent/steps.py STEPS
+    change: str  # id of the plan's change it belongs to
+    label: str  # for people: "model Llama-3.1-8B-Instruct"
+    args: Dict[str, Any]
+    timeout_s: float
+
+
+class Transaction(TypedDict, total=False):
+    """Steps that stand or fall together: when one fails, the ones that were done are undone in reverse."""
+
+    id: str
+    deployment: Optional[str]
+    needs: List[str]  # ids of transactions that must have succeeded
+    steps: List[Step]
+
+
+class RunRequest(TypedDict, total=False):
+    wire: int
+    run: str
+    plan: str
+    fleet: Fleet
+    host: str
+    who: str
+    why: Optional[str]
+    git_commit: Optional[str]
+    fingerprint: str  # of the probe that was planned on; refused when it differs under the lock
+    probe: ProbeRequest  # to read the fingerprint again in the same way
+    transactions: List[Transaction]
+    barriers: Dict[str, Dict[str, Any]]  # stage → {"silence": "keep" | "undo", "deadline_s": float}
+    secrets: Dict[str, str]  # reference → value
+
+
+# Events of a run, one JSON line each, all with "type" and "at" (ISO 8601, UTC):
+#   locked    {"probe_key_sha256"}            refused   {"reason": "lock" | "stale", "detail", "holder"}
+#   barrier   {"stage", "state": "waiting" | "open" | "timeout"}
+#   step      {"tx", "step", "change", "label", "state": "start" | "progress" | "done" | "failed" | "undone" | "undo-failed"
+#              | "skipped", "message", "data"}    progress data: {"done", "total", "unit", "rate", "eta_s", "phase"}
+#   report    {"result": "done" | "failed" | "rolled-back" | "locked" | "stale" | "stopped" | "lost",
+#              "transactions": {id: {"state": "done" | "failed" | "undone" | "skipped" | "undo-failed",
+#              "step", "message", "cause", "hint", "log": [...]}}}

@@ -1,0 +1,115 @@
+"""What an engine must answer. An engine is one file here, one line in `ENGINES`, one test file and one example; it is
+pure, and plan, execute and tui never ask which one it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from deployer.spec.models import DeploymentSpec
+from deployer.state.locked import LockedModel
+from deployer.state.needs import EnvironmentNeed
+from deployer.state.resources import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A setting this engine would swallow, refuse or misread. `path` leads to it from the deployment's root."""
+
+    path: tuple[str | int, ...]
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A model made on the host from another one. `argv` may hold {source} and {target}; digest covers all inputs."""
+
+    environment: str  # name of an EnvironmentNeed
+    argv: tuple[str, ...]
+    name: str  # for people: "int8"
+    inputs: Mapping[str, Scalar]
+    disk_factor: float  # size of the result as a share of the source's
+    memory_factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one replica stands."""
+
+    host: str
+    number: int
+    port: int
+    gpus: tuple[str, ...]  # UUIDs
+    arch: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """Handed to the unit with LoadCredential as `name`; `{credentials}` in argv and env is the directory."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePattern:
+    """A line the engine writes when it fails, and what that means. `hint` may use the pattern's named groups, and name
+    a field of the YAML as its first word followed by ": value".
+    """
+
+    regex: str
+    cause: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A line that shows how far a start is. Named groups `done` and `total` make it a progress."""
+
+    regex: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the unit runs. `{env}` environment directory, `{model}` model directory, `{credentials}`, `{cache}`, `{agent}`
+    (files we ship: serve/) are replaced by the renderer; everything else is literal and quoted by it.
+
+    `runtime` are the attributes a person sees in a diff; a change of one needs a new process.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    files: tuple[ConfigFile, ...]
+    runtime: Mapping[str, Scalar]
+    ready_path: str  # GET, 200 when it may be asked
+    inference: Mapping[str, Any]  # {"path", "body"}: a POST that must answer 200 with a completion
+    paths: tuple[str, ...]  # what a client may reach: "/v1/chat/completions", …
+    start_timeout_s: float
+    stop_timeout_s: float
+    stop_signal: str
+    phases: tuple[Phase, ...] = ()
+    failures: tuple[FailurePattern, ...] = ()
+    sources: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)  # runtime name → path in the YAML
+
+
+class Engine(Protocol):
+    """All methods are pure. `settings` is the validated `engine.<name>` mapping, an instance of `Settings`."""
+
+    name: str
+    Settings: type[BaseModel]
+    serve: bool  # it runs our own server, deployer/serve, which travels with it
+
+    def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]: ...
+
+    def environments(self, deployment: DeploymentSpec) -> Sequence[EnvironmentNeed]:
+        """The first one serves; others are for conversions."""
+
+    def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]: ...
+
+    def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None: ...
+
+    def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process: ...

@@ -1,0 +1,148 @@
+"""A plan as a value. It is shown, saved, reviewed, cut down, and is the executor's only input."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.state.resources import Kind, Resource, Scalar
+from deployer.state.source import Source
+
+FORMAT_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One attribute that differs. For a secret, `before` and `after` are keyed fingerprints."""
+
+    name: str
+    before: Scalar
+    after: Scalar
+    restarts: bool = False
+    secret: bool = False
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a change costs. `downtime_s` None: none; bytes where the name says so."""
+
+    downtime_s: float | None = None
+    restarts: int = 0
+    vram_bytes: int = 0
+    disk_bytes: int = 0
+    download_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan.
+
+    `actions`: ("create",), ("update",), ("delete",), ("delete", "create") for a replacement that stops the old one
+    first, ("create", "delete") for one that starts the new one first, ("adopt",), ("move",), ("undo",) for an
+    unfinished run. `before`/`after` are the resources; None where there is none.
+    """
+
+    id: str
+    host: str
+    kind: Kind | None
+    name: str
+    deployment: str | None
+    actions: tuple[str, ...]
+    reason: str
+    deltas: tuple[Delta, ...] = ()
+    before: Resource | None = None
+    after: Resource | None = None
+    source: Source | None = None
+    impact: Impact = Impact()
+    depends_on: tuple[str, ...] = ()
+    drift: bool = False  # it puts back what somebody changed on the host
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}:{self.name}" if self.kind else self.name
+
+    @property
+    def destructive(self) -> bool:
+        return "delete" in self.actions
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What differs on a host though nobody changed the YAML. `change`: the change that puts it back, if one does."""
+
+    host: str
+    deployment: str | None
+    what: str
+    before: Scalar
+    after: Scalar
+    remedy: str
+    change: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A guard's no. `code` is a stable word: "port", "gpu", "disk", "protected", "licence", "foreign", "placement", …"""
+
+    code: str
+    what: str
+    details: tuple[str, ...] = ()
+    hint: str | None = None
+    host: str | None = None
+    deployment: str | None = None
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth a line that changes nothing: a hold, an orphan, a host that is new, a checkout that is behind."""
+
+    code: str
+    what: str
+    hint: str | None = None
+    host: str | None = None
+    deployment: str | None = None
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedHost:
+    reachable: bool
+    fingerprint: str | None = None
+    machine_id: str | None = None
+    error: str | None = None
+    error_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Changes in the order in which they are done, host by host inside a stage.
+
+    `roster` is what every reached host gets when the plan is applied. `texts` maps sha256 to text that payloads name
+    by digest (requirement files), so that a saved plan needs nothing else. `plan_id` covers desired state,
+    fingerprints and changes; not `created_at`, `git_commit` or estimates.
+    """
+
+    plan_id: str
+    fleet_id: str
+    fleet_name: str
+    environment: str | None
+    git_commit: str | None
+    created_at: str
+    hosts: Mapping[str, PlannedHost] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    roster: Mapping[str, Any] = field(default_factory=dict)
+    revisions: Mapping[str, int] = field(default_factory=dict)  # deployment → number this plan makes
+    texts: Mapping[str, str] = field(default_factory=dict)
+    unchanged: int = 0
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        return tuple(name for name, host in self.hosts.items() if not host.reachable)
+
+    @property
+    def empty(self) -> bool:
+        return not self.changes

@@ -1,0 +1,68 @@
+"""All that the planner knows. If it is not in here it cannot influence a plan; the clock and the secrets' fingerprints
+come in like everything else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deployer.engines.base import Engine
+from deployer.spec.models import FleetSpec
+from deployer.spec.positions import Positions
+from deployer.state.locked import Locked
+from deployer.state.observed import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """`ancestors`: for each commit that a host says was applied, is it an ancestor of ours? None: cannot be told."""
+
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    ancestors: Mapping[str, bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """A person's exception to write ("stopped", "destroyed", "cordoned") or to lift (kind None)."""
+
+    deployment: str
+    kind: str | None
+    who: str
+    why: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked. Empty names, tags and hosts mean all."""
+
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    prune: bool = False
+    prune_approved: tuple[str, ...] = ()  # deployments whose removal was approved one by one
+    replace_lost: tuple[str, ...] = ()
+    allow_divergent: bool = False
+    release: tuple[str, ...] = ()
+    holds: tuple[HoldRequest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`secrets` maps (host, secret id) to the keyed fingerprint of the value at hand, None when it is not at hand.
+
+    `serve` is the digest of the server files that travel with an engine that has none of its own.
+    """
+
+    fleet: FleetSpec
+    positions: Positions
+    locked: Locked
+    observed: Observed
+    engines: Mapping[str, Engine]
+    now: str  # ISO 8601, UTC
+    git: Git = Git()
+    secrets: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    options: Options = Options()
+    serve: Mapping[str, str] = field(default_factory=dict)  # file name → text, of deployer/serve
+    who: str = "unknown"

@@ -1,0 +1,1 @@
+"""Text on a host's disk, made from values: systemd units, haproxy configuration. Pure."""

@@ -1,0 +1,1 @@
+"""What the user wrote: strict YAML with positions, checked models, and the JSON Schema made from them."""

@@ -1,0 +1,106 @@
+"""What `deployer.lock` promises: facts about models and engine environments, pinned so that planning needs no network.
+
+The lock stage writes and reads the file (deployer/lock); these are only the values.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """`digest` is "sha256:<hex>", or "git-sha1:<hex>" (the blob id) for small files a hub knows only that way."""
+
+    path: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """From config.json and the repository's card; None is "the model does not say", never a guess."""
+
+    architectures: tuple[str, ...] = ()
+    model_type: str | None = None
+    dtype: str | None = None
+    context: int | None = None  # tokens
+    vocab_size: int | None = None
+    hidden_size: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    head_dim: int | None = None
+    quantization: str | None = None
+    license: str | None = None
+    gated: bool = False
+    chat_template: bool = False
+    weights_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedModel:
+    """`key` is what the YAML says ("hub:org/name@main", "path:models/tiny"); `commit` is None for a folder.
+
+    `digest` covers the paths and digests of all files.
+    """
+
+    key: str
+    source: str  # "hub" | "path"
+    name: str  # org/name, or the folder's path in the fleet
+    revision: str | None
+    commit: str | None
+    digest: str
+    files: tuple[LockedFile, ...] = ()
+    facts: ModelFacts = ModelFacts()
+
+    @property
+    def bytes(self) -> int:
+        return sum(f.size for f in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedWheel:
+    """A wheel that the host cannot fetch: it lies in a folder of the controller (find_links) and is pushed."""
+
+    name: str  # file name
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTarget:
+    """One environment for one target ("3.11/x86_64/glibc-2.36"). `text` is name==version --hash=… per line."""
+
+    target: str
+    file: str  # locks/<environment>.<target>.txt, relative to the fleet
+    digest: str  # sha256 of text
+    packages: int
+    text: str
+    wheels: tuple[LockedWheel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LockedEnvironment:
+    """`name` is "<engine>-<version>" or another name an engine asked for ("ctranslate2-convert-4.8.5", "hub-2.4.0")."""
+
+    name: str
+    requirements: tuple[str, ...]  # what was asked
+    targets: Mapping[str, LockedTarget] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTool:
+    """A program we bring: today uv, pushed from the controller's own installation."""
+
+    name: str
+    version: str
+    sha256: str
+    size: int
+    arch: str  # as `uname -m` says it
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    models: Mapping[str, LockedModel] = field(default_factory=dict)
+    environments: Mapping[str, LockedEnvironment] = field(default_factory=dict)
+    tools: Mapping[str, LockedTool] = field(default_factory=dict)

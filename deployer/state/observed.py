@@ -1,0 +1,27 @@
+"""What hosts said when they were asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.agent.wire import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A host that answered. `seconds`: how long its probe took."""
+
+    name: str
+    probe: Probe
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """A host that did not answer: data, not an exception. `kind`: "timeout" | "refused" | "key" | "auth" | "sudo" | "agent"."""
+
+    name: str
+    kind: str
+    message: str
+
+
+Observed = Mapping[str, Reached | Unreached]

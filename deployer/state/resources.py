@@ -1,0 +1,71 @@
+"""What can stand on a host, in one shape for "is wanted" and "is there", so that a diff is a comparison of two of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from deployer.state.source import Source
+
+Scalar = str | int | float | bool | None
+
+
+class Kind(StrEnum):
+    """In the order in which they are made; they are removed in the opposite order."""
+
+    PACKAGE = "package"  # a package of the operating system (haproxy)
+    TOOL = "tool"  # a single program we bring (uv)
+    ENVIRONMENT = "environment"  # a Python environment built from hash-pinned requirements
+    MODEL = "model"  # an immutable directory of model files: downloaded, pushed, or converted from another
+    GATEWAY = "gateway"  # the HAProxy service of the fleet on one host
+    REPLICA = "replica"  # one running copy of a deployment
+    ENDPOINT = "endpoint"  # a deployment's address on one gateway
+    DEPLOYMENT = "deployment"  # what is only noted: description, tags, protection
+
+
+#: Kinds that are content-addressed directories, shared between deployments and fleets.
+ARTIFACTS = frozenset({Kind.TOOL, Kind.ENVIRONMENT, Kind.MODEL})
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One line of a diff.
+
+    `restarts`: a change of it needs a new process. `secret`: `value` is a keyed fingerprint, never the secret;
+    None then means "kept as on the host".
+    """
+
+    name: str
+    value: Scalar
+    restarts: bool = False
+    secret: bool = False
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing on one host.
+
+    `payload` is what the steps need to make it: rendered files, arguments, digests; plain JSON values, no secret,
+    only references to secrets. It is recorded on the host, so that it can be made again or taken away without the
+    files. `needs` are addresses on the same host. Sizes are bytes.
+    """
+
+    host: str
+    kind: Kind
+    name: str
+    deployment: str | None = None
+    attributes: tuple[Attribute, ...] = ()
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    source: Source | None = None
+    download_bytes: int = 0
+    disk_bytes: int = 0
+    vram_bytes: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+    def attribute(self, name: str) -> Attribute | None:
+        return next((a for a in self.attributes if a.name == name), None)
