@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.state.resources import Kind, Resource, Scalar
-from deployer.state.source import Source
+from deployer.spec.source import Source
 
 FORMAT_VERSION = "1.0"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deployer.state.source import Source
+from deployer.spec.source import Source
 
 Path = tuple[str | int, ...]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from deployer.state.source import Source
+from deployer.spec.source import Source
 
 Scalar = str | int | float | bool | None
 

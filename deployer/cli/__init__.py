@@ -1,0 +1,1 @@
+"""The command line: the first of two front ends over deployer.app."""

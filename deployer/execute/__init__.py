@@ -1,0 +1,1 @@
+"""Effects in order: probe hosts, run a plan, follow it."""

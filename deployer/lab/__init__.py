@@ -1,0 +1,1 @@
+"""Throwaway real hosts on this machine."""

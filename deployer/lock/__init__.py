@@ -1,0 +1,1 @@
+"""What the outside world said about models and engines, pinned in deployer.lock."""
