@@ -75,8 +75,8 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the unit runs. `{env}` environment directory, `{model}` model directory, `{credentials}`, `{cache}`, `{agent}`
-    (files we ship: serve/) are replaced by the renderer; everything else is literal and quoted by it.
+    """What the unit runs. `{env}` environment directory, `{model}` model directory, `{credentials}`, `{cache}`, `{serve}`
+    (the archive of our server) are replaced by the renderer; everything else is literal and quoted by it.
 
     `runtime` are the attributes a person sees in a diff; a change of one needs a new process.
     """
@@ -101,7 +101,7 @@ class Engine(Protocol):
 
     name: str
     Settings: type[BaseModel]
-    serve: bool  # it runs our own server, deployer/serve, which travels with it
+    serve: bool  # it runs our own server, deployer/serve, which travels as one archive (a tool)
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]: ...
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployer.state.resources import Kind, Resource, Scalar
 from deployer.spec.source import Source
+from deployer.state.resources import Kind, Resource, Scalar
 
 FORMAT_VERSION = "1.0"
 

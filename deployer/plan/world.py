@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deployer.engines.base import Engine
 from deployer.spec.models import FleetSpec
 from deployer.spec.positions import Positions
-from deployer.state.locked import Locked
+from deployer.state.locked import Locked, LockedTool
 from deployer.state.observed import Observed
 
 
@@ -52,7 +52,7 @@ class Options:
 class World:
     """`secrets` maps (host, secret id) to the keyed fingerprint of the value at hand, None when it is not at hand.
 
-    `serve` is the digest of the server files that travel with an engine that has none of its own.
+    `tools` are the programs we bring: "uv" as the lock pins it, "serve" as this version of ours carries it.
     """
 
     fleet: FleetSpec
@@ -64,5 +64,5 @@ class World:
     git: Git = Git()
     secrets: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     options: Options = Options()
-    serve: Mapping[str, str] = field(default_factory=dict)  # file name → text, of deployer/serve
+    tools: Mapping[str, LockedTool] = field(default_factory=dict)
     who: str = "unknown"
