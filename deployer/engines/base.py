@@ -108,6 +108,9 @@ class Engine(Protocol):
     def environments(self, deployment: DeploymentSpec) -> Sequence[EnvironmentNeed]:
         """The first one serves; others are for conversions."""
 
+    def gpus(self, deployment: DeploymentSpec) -> int:
+        """How many GPUs one replica wants when the placement does not say; 0: it runs on the CPU."""
+
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]: ...
 
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None: ...
