@@ -7,13 +7,18 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     put       in  {"blobs": [{"sha256", "size"}]}     out per blob {"type": "want", "sha256", "offset"}: send size - offset
                                                           raw bytes, or {"type": "have"}; then {"type": "stored"}
     start     in  RunRequest (one line), then as attach   starts the run under systemd-run and follows it
-    attach    in  {"run", "offset"}; then lines           out events from that byte of the journal on, each with "offset"
-                  {"open": stage, "data": {...}} | {"stop": true} | {"detach": true}
+    attach    in  {"run", "offset"}; then lines           out events from that byte of the journal on, each with "offset":
+                  {"open": stage, "data": {...}}          the byte after it, where a later attach goes on; the report is
+                  | {"stop": true} | {"detach": true}     the last event. {"type": "tick"} now and then: nothing happened
     logs      in  {"units", "lines", "follow", "since"}   out {"type": "log", "unit", "at", "text"}
     roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
+
+What a barrier is opened with reaches the steps behind it: {"probe_keys": [sha256 of the other hosts' probe keys]}, for
+`gateway.keys`. A stage that `barriers` does not name is not waited for.
 """
 
+import hmac
 from typing import Any, Dict, List, Optional, TypedDict  # noqa: UP035  (Python 3.9 on hosts)
 
 VERSION = 1
@@ -25,9 +30,14 @@ ROOT_AGENT = "/var/lib/deployer/agent"
 ROOT_RUNS = "/var/lib/deployer/runs"  # <run>/request.json (no secret), journal.jsonl, undo/
 ROOT_STATE = "/var/lib/deployer"  # <fleet>/roster.json, <fleet>/<deployment>/…
 ROOT_ETC = "/etc/deployer"  # <fleet>/…
+ROOT_CACHE = "/var/cache/deployer"  # uv's, <fleet>/…
+ROOT_RUN = "/run/deployer"
 UNITS = "/etc/systemd/system"
 LOCK = "/run/deployer/lock"
 MARKER = ".deployer.json"  # in an artifact's directory; the artifact is complete only when it is there
+FLEET_FILE = "fleet.json"  # in ROOT_STATE/<fleet>: {"id", "name"}, whose directory this is
+#: A unit or another rendered file is a fleet's own when one of its first ten lines is a comment that holds the fleet's id.
+HEADER_LINES = 10
 
 #: Barriers inside a run, in this order. A stage's steps run once its barrier is open.
 STAGES = ("artifacts", "switch", "gateway", "finish")
@@ -124,7 +134,8 @@ class Probe(TypedDict, total=False):
     units: List[Unit]  # only this fleet's
     foreign_units: List[str]  # deployer-* names without our marker
     other_fleets: List[Dict[str, Any]]  # {"id", "name", "ports", "gpus"}
-    files: Dict[str, str]  # path → sha256, of this fleet's files in /etc and its units
+    files: Dict[str, str]  # path → sha256, of this fleet's files in /etc, its units and their drop-ins
+    unreadable: List[str]  # paths that are there but could not be read: unknown is not absent
     records: Dict[str, Record]  # deployment → current
     history: Dict[str, List[Dict[str, Any]]]  # deployment → revisions, newest last
     failures: Dict[str, Dict[str, Any]]  # deployment → first failure kept {"at", "cause", "hint", "log", "revision"}
@@ -134,7 +145,11 @@ class Probe(TypedDict, total=False):
     unfinished: List[Dict[str, Any]]  # {"run", "who", "since", "stage", "deployments", "alive"}
     secret_key: Optional[str]  # hex; a secret: never leaves memory
     host_paths: Dict[str, Optional[Dict[str, Any]]]  # path → {"files": {name: size}} or None
-    fingerprint: str
+    fingerprint: str  # FINGERPRINT_PARTS, 12 hex digits each, joined by "-"; equal when nothing that a plan rests on moved
+
+
+#: What a fingerprint is made of, in this order, so that a stale plan can say what moved.
+FINGERPRINT_PARTS = ("units", "files", "records", "artifacts", "runs", "holds", "roster")
 
 
 class Step(TypedDict, total=False):
@@ -178,5 +193,12 @@ class RunRequest(TypedDict, total=False):
 #   step      {"tx", "step", "change", "label", "state": "start" | "progress" | "done" | "failed" | "undone" | "undo-failed"
 #              | "skipped", "message", "data"}    progress data: {"done", "total", "unit", "rate", "eta_s", "phase"}
 #   report    {"result": "done" | "failed" | "rolled-back" | "locked" | "stale" | "stopped" | "lost",
-#              "transactions": {id: {"state": "done" | "failed" | "undone" | "skipped" | "undo-failed",
+#              "transactions": {id: {"state": "done" | "failed" | "undone" | "skipped" | "undo-failed" | "kept",
 #              "step", "message", "cause", "hint", "log": [...]}}}
+#     kept: begun and left as it is, because a barrier stayed closed; the run is unfinished
+#     result: "rolled-back" when every transaction that failed was undone, "failed" when one could not be
+
+
+def secret_fingerprint(key: str, value: str) -> str:
+    """How a secret is shown and compared: keyed by the host's and fleet's `secret_key` (hex), 16 hex digits."""
+    return hmac.new(bytes.fromhex(key), value.encode(), "sha256").hexdigest()[:16]
