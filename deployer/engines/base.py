@@ -76,9 +76,12 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class Process:
     """What the unit runs. `{env}` environment directory, `{model}` model directory, `{credentials}`, `{cache}`, `{serve}`
-    (the archive of our server) are replaced by the renderer; everything else is literal and quoted by it.
+    (the archive of our server) are replaced by engines.launch in argv, env and the files' content; everything else is
+    literal, and quoted by the renderer.
 
-    `runtime` are the attributes a person sees in a diff; a change of one needs a new process.
+    `runtime` are the attributes a person sees in a diff; a change of one needs a new process, and nothing else does: all
+    that the user can set and the process can feel must be in it. `inference` and `ready_path` are asked on loopback.
+    `start_timeout_s` bounds one start, restarts at boot included; how long an apply waits is the rollout's matter.
     """
 
     argv: tuple[str, ...]

@@ -1,0 +1,302 @@
+"""CTranslate2: converts a model on the host and serves it with our own server (deployer/serve), which is one archive.
+
+Facts of 4.8.5 that shape this file: it falls back to another compute type, accepts a prompt of any length and forgets the
+chat template in a conversion, all without a word. So: refuse, tell the server the limit, copy the files.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from deployer.engines.base import Complaint, ConfigFile, Conversion, FailurePattern, Phase, Process, Slot
+from deployer.engines.launch import placeholder_complaints
+from deployer.engines.settings import Requirement, Version, environment, environment_complaints
+from deployer.engines.vllm import TORCH_CPU
+from deployer.spec.models import DeploymentSpec, Model
+from deployer.state.locked import LockedModel
+from deployer.state.needs import EnvironmentNeed
+from deployer.state.resources import Scalar
+
+TESTED = "4.8.5"
+SERVER = ("tokenizers>=0.22,<0.24", "starlette>=0.50,<2", "uvicorn>=0.38,<1", "jinja2>=3.1,<4")
+CONVERTER = (TORCH_CPU, "transformers>=5,<6", "safetensors>=0.6,<1", "sentencepiece>=0.2,<0.3")
+#: CTranslate2's wheels are built for CUDA 12 and load cuBLAS at run time.
+CUBLAS = "nvidia-cublas-cu12>=12.8,<13"
+
+Quantization = Literal["float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"]
+
+_BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int16": 2.0}  # a weight; int8 brings scales
+_CPU_TYPES = ("auto", "default", "float32", "int8", "int8_float32", "int16")
+_COPIED = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+#: What the converter has a loader for and our server can generate with (decoders).
+ARCHITECTURES = frozenset(
+    f"{name}ForCausalLM"
+    for name in (
+        *("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Gemma3", "Phi", "Phi3", "Falcon"),
+        *("OPT", "GPTBigCode", "GPTJ", "CodeGen", "GPTNeoX", "Bloom", "Mpt", "MPT", "RW", "MixFormerSequential"),
+    )
+) | {"GPT2LMHeadModel", "BloomForCausalLM", "Gemma3ForConditionalGeneration"}
+
+_ENV = {"PYTHONUNBUFFERED": "1", "HOME": "{cache}"}
+_FORBIDDEN = {
+    **dict.fromkeys(_ENV, "deployer sets it"),
+    "CUDA_VISIBLE_DEVICES": "use placement.gpus",
+    "LD_LIBRARY_PATH": "deployer sets it",
+}
+_PYTHONS = range(10, 16)
+_STOP_S = 30
+_START_S = 600.0
+
+PHASES = (
+    Phase(r"loading the model", "loading the model"),
+    Phase(r"Application startup complete|listening on", "answering"),
+)
+FAILURES = (
+    FailurePattern(
+        r"Library libcublas\.so\.12 is not found",
+        "cuBLAS for CUDA 12 is missing",
+        "engine.ctranslate2.device: cuda, so that the environment brings it",
+    ),
+    FailurePattern(
+        r"CUDA failed with error out of memory|CUDA out of memory",
+        "the GPU ran out of memory",
+        "engine.ctranslate2.quantization: int8",
+    ),
+    FailurePattern(
+        r"CUDA driver version is insufficient|no CUDA-capable device is detected",
+        "the NVIDIA driver does not fit",
+        "engine.ctranslate2.device: cpu, or a newer driver on the host",
+    ),
+    FailurePattern(
+        r"Requested (?P<what>\w+) compute type, but the target device or backend do not support",
+        "this device cannot compute in {what}",
+        "engine.ctranslate2.compute_type: default",
+    ),
+    FailurePattern(
+        r"Unsupported model binary version",
+        "the model was converted by a newer CTranslate2",
+        "engine.ctranslate2.version: the one that converted it",
+    ),
+    FailurePattern(
+        r"Unable to open file '(?P<what>model\.bin|.*?/model\.bin)' in model|File model\.bin is incomplete",
+        "model.bin is missing or cut off",
+        "model: `deployer hosts probe --verify` reads the digests again",
+    ),
+    FailurePattern(
+        r"tokenizer\.json",
+        "the tokenizer cannot be read",
+        "model: a repository with a tokenizer.json",
+    ),
+    FailurePattern(
+        r"\[Errno 98\]|Address already in use",
+        "another process listens on the replica's port",
+        "ports: of the host's file, or stop that process",
+    ),
+    FailurePattern(r"MemoryError|std::bad_alloc", "the host ran out of memory", "resources.memory: higher"),
+    FailurePattern(r"Illegal instruction", "this CPU lacks instructions that the build needs"),
+)
+
+
+class CTranslate2Settings(Model):
+    """`engine: {ctranslate2: {…}}`. `quantization` left out keeps the model's own type."""
+
+    version: Version | None = None
+    quantization: Quantization | None = None
+    compute_type: Quantization | Literal["default", "auto"] = "default"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    inter_threads: int = Field(default=1, ge=1)
+    intra_threads: int = Field(default=0, ge=0)
+    max_model_len: int | None = Field(default=None, ge=1)
+    max_queue: int = Field(default=256, ge=1)
+    env: Mapping[str, str] = Field(default_factory=dict)
+    requirements: tuple[Requirement, ...] = ()
+    exclude: tuple[Requirement, ...] = ()
+    index_url: str | None = None
+
+    @property
+    def pinned(self) -> str:
+        return self.version or TESTED
+
+
+def settings_of(deployment: DeploymentSpec) -> CTranslate2Settings:
+    settings = deployment.engine.settings
+    assert isinstance(settings, CTranslate2Settings)
+    return settings
+
+
+class CTranslate2:
+    name = "ctranslate2"
+    Settings: type[BaseModel] = CTranslate2Settings
+    serve = True
+
+    def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
+        return tuple(_complaints(deployment, settings_of(deployment), self.gpus(deployment)))
+
+    def environments(self, deployment: DeploymentSpec) -> Sequence[EnvironmentNeed]:
+        s = settings_of(deployment)
+        package = f"ctranslate2=={s.pinned}"
+        cuda = (CUBLAS,) if self.gpus(deployment) else ()
+        base = f"ctranslate2-cuda-{s.pinned}" if cuda else f"ctranslate2-{s.pinned}"
+        serving = environment(base, (package, *SERVER, *cuda), more=s.requirements, exclude=s.exclude, index_url=s.index_url)
+        return serving, environment(f"ctranslate2-convert-{s.pinned}", (package, *CONVERTER))
+
+    def gpus(self, deployment: DeploymentSpec) -> int:
+        given = deployment.placement.gpus
+        return given if given is not None else int(settings_of(deployment).device == "cuda")
+
+    def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
+        return tuple(_model_complaints(settings_of(deployment), model))
+
+    def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None:
+        if _converted(model):
+            return None
+        s = settings_of(deployment)
+        copied = [name for name in _COPIED if any(f.path == name for f in model.files)]
+        argv = ["{env}/bin/ct2-transformers-converter", "--model", "{source}", "--output_dir", "{target}", "--low_cpu_mem_usage"]
+        argv += ["--quantization", s.quantization] if s.quantization else []
+        argv += ["--copy_files", *copied] if copied else []
+        quantization = s.quantization or "as it is"
+        inputs: dict[str, Scalar] = {"quantization": s.quantization, "version": s.pinned, "copied": " ".join(copied)}
+        share = _share(model, s.quantization)
+        return Conversion(f"ctranslate2-convert-{s.pinned}", tuple(argv), quantization, inputs, share, share)
+
+    def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
+        s = settings_of(deployment)
+        runtime, sources = _runtime(deployment, s)
+        body = {"model": deployment.name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+        return Process(
+            argv=("{env}/bin/python", "-I", "{serve}", "--config", "{credentials}/config.json"),
+            env={**_ENV, **_gpu_env(slot), **s.env},
+            files=(
+                ConfigFile("config.json", json.dumps(_config(deployment, s, model, slot), indent=2, ensure_ascii=False) + "\n"),
+            ),
+            runtime=runtime,
+            ready_path="/health",
+            inference={"path": "/v1/completions", "body": body},
+            paths=("/v1/chat/completions", "/v1/completions", "/v1/models"),
+            start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
+            stop_timeout_s=_STOP_S + 15.0,
+            stop_signal="SIGINT",
+            phases=PHASES,
+            failures=FAILURES,
+            sources=sources,
+        )
+
+
+def _gpu_env(slot: Slot) -> Mapping[str, str]:
+    if not slot.gpus:
+        return {}
+    # CTranslate2 opens cuBLAS by its name only; which Python the host has is not known here
+    folders = (f"{{env}}/lib/python3.{minor}/site-packages/nvidia/cublas/lib" for minor in _PYTHONS)
+    return {"CUDA_VISIBLE_DEVICES": ",".join(slot.gpus), "LD_LIBRARY_PATH": ":".join(folders)}
+
+
+def _config(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedModel | None, slot: Slot) -> dict[str, Any]:
+    """What deployer/serve reads: this is the contract between the two."""
+    context = model.facts.context if model else None
+    return {
+        "model_dir": "{model}",
+        "model_names": [deployment.name, *deployment.endpoint.model_names],
+        "host": "127.0.0.1",
+        "port": slot.port,
+        "device": "cuda" if slot.gpus else "cpu",
+        "device_index": list(range(len(slot.gpus))) or [0],
+        "compute_type": s.compute_type,
+        "inter_threads": s.inter_threads,
+        "intra_threads": s.intra_threads,
+        "max_model_len": s.max_model_len or context,
+        "max_batch_size": deployment.batch.max_size or 16,
+        "max_wait_ms": 5.0 if deployment.batch.max_wait is None else deployment.batch.max_wait * 1000,
+        "max_queue": s.max_queue,
+        "sampling": _sampling(deployment),
+        "shutdown_timeout_s": _STOP_S,
+    }
+
+
+def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
+    return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
+
+
+_SETTINGS = ("quantization", "compute_type", "device", "inter_threads", "intra_threads", "max_model_len", "max_queue")
+
+
+def _runtime(deployment: DeploymentSpec, s: CTranslate2Settings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
+    values: dict[str, Scalar] = {"version": s.pinned}
+    values |= {name: value for name in _SETTINGS if (value := getattr(s, name)) is not None}
+    sources: dict[str, tuple[str | int, ...]] = {name: ("engine", "ctranslate2", name) for name in ("version", *_SETTINGS)}
+    for name, value in sorted(s.env.items()):
+        values[f"env.{name}"], sources[f"env.{name}"] = value, ("engine", "ctranslate2", "env", name)
+    for name, value in _sampling(deployment).items():
+        values[f"sampling.{name}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+        sources[f"sampling.{name}"] = ("sampling", name)
+    for name in ("max_size", "max_wait"):
+        if (given := getattr(deployment.batch, name)) is not None:
+            values[f"batch.{name}"], sources[f"batch.{name}"] = given, ("batch", name)
+    if deployment.endpoint.model_names:
+        values["model_names"] = json.dumps(deployment.endpoint.model_names, ensure_ascii=False)
+        sources["model_names"] = ("endpoint", "model_names")
+    return values, sources
+
+
+def _complaints(deployment: DeploymentSpec, s: CTranslate2Settings, gpus: int) -> Iterator[Complaint]:
+    here = ("engine", "ctranslate2")
+    if s.device == "cpu" and gpus:
+        yield Complaint(("placement", "gpus"), f"device: cpu uses no GPU, not {gpus}", "device: auto takes the GPUs it is given")
+    if s.device == "cuda" and not gpus:
+        yield Complaint(("placement", "gpus"), "device: cuda wants a GPU", "placement: {gpus: 1}")
+    if not gpus and s.compute_type not in _CPU_TYPES:
+        what = f"a CPU cannot compute in {s.compute_type}: CTranslate2 would take another type without a word"
+        yield Complaint((*here, "compute_type"), what, f"one of {', '.join(_CPU_TYPES)}")
+    if s.quantization == "int8_bfloat16" and not gpus and s.compute_type == "default":
+        yield Complaint((*here, "quantization"), "a CPU cannot compute in int8_bfloat16", "int8 or int8_float32")
+    if deployment.sampling.min_p is not None:
+        yield Complaint(("sampling", "min_p"), "CTranslate2 has no min_p")
+    for name in ("presence_penalty", "frequency_penalty"):
+        if getattr(deployment.sampling, name):
+            yield Complaint(("sampling", name), f"CTranslate2 has no {name}", "repetition_penalty is what it has")
+    if deployment.logging.requests == "full":
+        yield Complaint(("logging", "requests"), "logging of whole requests is not supported yet", "metadata is")
+    yield from environment_complaints("ctranslate2", s.env, _FORBIDDEN)
+    yield from placeholder_complaints((*here, "env"), s.env)
+    yield from placeholder_complaints(("endpoint", "model_names"), deployment.endpoint.model_names)
+    yield from placeholder_complaints(("sampling", "stop"), deployment.sampling.stop)
+
+
+def _converted(model: LockedModel) -> bool:
+    return any(f.path == "model.bin" for f in model.files)
+
+
+def _share(model: LockedModel, quantization: str | None) -> float:
+    """Size of the result as a share of the source's; int8 brings one scale a row."""
+    source = _BYTES.get(model.facts.dtype or "", 2.0)
+    target = source if quantization is None else _BYTES.get(quantization, 1.05)
+    return target / source
+
+
+def _model_complaints(s: CTranslate2Settings, model: LockedModel) -> Iterator[Complaint]:
+    names = {f.path for f in model.files}
+    if "tokenizer.json" not in names:
+        hint = "AutoTokenizer.from_pretrained(…).save_pretrained(…) writes one"
+        yield Complaint(("model",), f"{model.name} has no tokenizer.json, which the server reads", hint)
+    facts = model.facts
+    if not _converted(model) and facts.architectures and not ARCHITECTURES.intersection(facts.architectures):
+        what = f"CTranslate2 {s.pinned} cannot convert {', '.join(facts.architectures)} into a model that generates text"
+        yield Complaint(("model",), what, "engine: {vllm: {}} serves more architectures")
+    if s.max_model_len is not None and facts.context is not None and s.max_model_len > facts.context:
+        what = f"max_model_len {s.max_model_len} is more than the model's context of {facts.context} tokens"
+        yield Complaint(("engine", "ctranslate2", "max_model_len"), what, f"at most {facts.context}")
+    if facts.quantization is not None and facts.quantization != "awq" and not _converted(model):
+        what = f"the converter cannot read weights quantized with {facts.quantization}"
+        yield Complaint(("model",), what, "name the repository with the full weights")
+
+
+CTRANSLATE2 = CTranslate2()

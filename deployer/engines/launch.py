@@ -1,0 +1,110 @@
+"""From an engine's Process to what is written on a host: unit, files, digest. Called by plan; pure.
+
+Placeholders are filled in here and nowhere else. Engines refuse values from the YAML that hold one (`placeholder_complaints`), so
+whatever is replaced is the engine's own text.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.engines.base import Complaint, Process, Slot
+from deployer.render import names
+from deployer.render.unit import UnitSpec, render_unit
+from deployer.spec.models import DeploymentSpec
+from deployer.state.canonical import digest
+
+PLACEHOLDERS = ("{env}", "{model}", "{credentials}", "{cache}", "{serve}")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One replica as text. `files` are (path, content), to be written 0600 root before the unit starts."""
+
+    unit: str
+    path: str
+    text: str
+    directory: str
+    files: tuple[tuple[str, str], ...]
+    runtime_digest: str
+
+
+def launch(
+    process: Process,
+    deployment: DeploymentSpec,
+    slot: Slot,
+    *,
+    fleet: str,
+    fleet_id: str,
+    identity: Sequence[str],
+    paths: Mapping[str, str],
+) -> Launch:
+    """`identity`: what environment and model are, by content; `paths`: where they lie here ("env", "model", "serve")."""
+    runtime = runtime_digest(process, deployment, slot, fleet_id=fleet_id, identity=identity)
+    unit = names.unit_name(fleet, deployment.name, slot.number, runtime)
+    directory = names.unit_directory(fleet, deployment.name, slot.number, runtime)
+    values = {
+        **{f"{{{name}}}": path for name, path in paths.items()},
+        "{credentials}": names.credentials_directory(unit),
+        "{cache}": f"/var/cache/{names.cache_directory(fleet, deployment.name, slot.number)}",
+    }
+    spec = UnitSpec(
+        fleet=fleet,
+        fleet_id=fleet_id,
+        deployment=deployment.name,
+        slot=slot.number,
+        runtime_digest=runtime,
+        argv=tuple(_filled(word, values) for word in process.argv),
+        port=slot.port,
+        ready_path=process.ready_path,
+        start_timeout_s=process.start_timeout_s,
+        stop_timeout_s=process.stop_timeout_s,
+        stop_signal=process.stop_signal,
+        description=deployment.description,
+        env={name: _filled(value, values) for name, value in process.env.items()},
+        credentials=tuple((file.name, f"{directory}/{file.name}") for file in process.files),
+        gpus=slot.gpus,
+        memory=deployment.resources.memory,
+        cpu=deployment.resources.cpu,
+    )
+    files = tuple((f"{directory}/{file.name}", _filled(file.content, values)) for file in process.files)
+    return Launch(unit, names.unit_path(unit), render_unit(spec), directory, files, runtime)
+
+
+def runtime_digest(process: Process, deployment: DeploymentSpec, slot: Slot, *, fleet_id: str, identity: Sequence[str]) -> str:
+    """What a running process is: settings, artifacts, devices, limits. Not our own wording of them: a newer deployer
+    writes a unit differently without restarting it.
+    """
+    return digest(
+        {
+            "fleet": fleet_id,
+            "deployment": deployment.name,
+            "engine": deployment.engine.name,
+            "runtime": dict(process.runtime),
+            "identity": list(identity),
+            "port": slot.port,
+            "gpus": list(slot.gpus),
+            "memory": deployment.resources.memory,
+            "cpu": deployment.resources.cpu,
+        }
+    )
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    return text
+
+
+def placeholder_complaints(path: tuple[str | int, ...], value: Any) -> Iterator[Complaint]:
+    """A text of the YAML that holds one of ours would be filled in, so it cannot be passed on as it is."""
+    if isinstance(value, str):
+        for placeholder in PLACEHOLDERS:
+            if placeholder in value:
+                yield Complaint(path, f"{placeholder} is a word of deployer's own and cannot be passed on")
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from placeholder_complaints((*path, str(key)), inner)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from placeholder_complaints((*path, index), inner)

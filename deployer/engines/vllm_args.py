@@ -1,0 +1,165 @@
+"""Checks `engine.vllm.args` against the options of that vLLM version, and writes vLLM's config file. Called by engines.vllm.
+
+vLLM accepts abbreviations, drops `false` and empty lists of its config file, reads `null` as the text "None", and an empty
+API key switches authentication off: what it would swallow is refused here, with the name that was meant.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deployer.engines.vllm_flags import ALIASES, KNOWN, Flag, flags
+
+#: Options that are ours, and what to write instead.
+RESERVED = {
+    **dict.fromkeys(("model", "revision", "code-revision", "tokenizer-revision", "download-dir", "hf-token"), "see model:"),
+    **dict.fromkeys(("host", "port", "uds", "root-path", "grpc", "grpc-port", "headless"), "the gateway is what clients reach"),
+    **dict.fromkeys(
+        ("ssl-keyfile", "ssl-certfile", "ssl-ca-certs", "ssl-cert-reqs", "ssl-ciphers", "enable-ssl-refresh"), "see gateway:"
+    ),
+    "config": "write its settings under args",
+    "api-key": "use endpoint.keys: vLLM's own key leaves paths open",
+    "served-model-name": "use endpoint.model_names",
+    "override-generation-config": "use sampling",
+    "max-num-seqs": "use batch.max_size",
+    "device-ids": "use placement.gpus",
+    "shutdown-timeout": "deployer drains at the gateway first",
+    "dtype": "use engine.vllm.dtype",
+    "max-model-len": "use engine.vllm.max_model_len",
+    "quantization": "use engine.vllm.quantization",
+    "kv-cache-dtype": "use engine.vllm.kv_cache_dtype",
+    "gpu-memory-utilization": "use engine.vllm.gpu_memory_utilization",
+    "tensor-parallel-size": "use engine.vllm.tensor_parallel",
+    "pipeline-parallel-size": "use engine.vllm.pipeline_parallel",
+}
+_SEVERAL_HOSTS = ("data-parallel", "nnodes", "node-rank", "master-addr", "master-port")
+_SIZE = re.compile(r"\d+(\.\d+)?([kKmMgGtT](i?B)?)?")
+_VALUES = {"generation-config": ("auto", "vllm")}  # vLLM takes any text here and ignores what it does not know
+
+Found = tuple[str, str | None]  # message, hint
+
+
+def minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def check_argument(version: str, name: str, value: Any) -> Found | None:
+    """What is wrong with one entry of `args`; None when vLLM will read it as it is meant."""
+    wanted = name.removeprefix("--").replace("_", "-")
+    wanted = ALIASES.get(wanted, wanted)
+    if wanted in RESERVED:
+        return f"args may not hold {name}: deployer sets it", RESERVED[wanted]
+    if wanted.startswith(_SEVERAL_HOSTS):
+        return f"{name} is not supported yet: a replica stands on one host", None
+    known = flags(minor(version))
+    flag = known.get(wanted)
+    if flag is None:
+        return _unknown(version, name, wanted, known)
+    return check_value(wanted, flag, value)
+
+
+def _unknown(version: str, name: str, wanted: str, known: Mapping[str, Flag]) -> Found | None:
+    if wanted.startswith("no-") and wanted[3:] in known:
+        return f"write {_field(wanted[3:])}: false instead of {name}", None
+    longer = [k for k in known if k.startswith(wanted)]
+    close = longer if len(longer) == 1 else difflib.get_close_matches(wanted, [*known, *RESERVED], 1)
+    if not close and minor(version) not in KNOWN:
+        return None  # a newer vLLM may have it, and says so aloud when it has not
+    hint = f"did you mean {_field(close[0])}?" if close else "see `vllm serve --help=all`"
+    return f"vLLM {version} has no option {_field(wanted)}", hint
+
+
+def check_value(name: str, flag: Flag, value: Any) -> Found | None:
+    """A value as vLLM's parser would take it, checked without coercion."""
+    if value is None:
+        return f"{_field(name)} has no value: vLLM would read the text None", "leave it out"
+    if flag.kind in ("switch", "true"):
+        return _check_switch(name, flag, value)
+    if isinstance(value, list | tuple) and flag.kind != "json":
+        if not flag.many:
+            return f"{_field(name)} takes one value, not a list", None
+        if not value:
+            return f"{_field(name)} is an empty list: vLLM would ignore it", "leave it out"
+        return next((found for v in value if (found := _check_one(name, flag, v))), None)
+    return _check_one(name, flag, value)
+
+
+def _check_switch(name: str, flag: Flag, value: Any) -> Found | None:
+    if not isinstance(value, bool):
+        return f"{_field(name)} must be true or false", None
+    if flag.kind == "true" and not value:
+        return f"{_field(name)} can only be switched on", "leave it out"
+    return None
+
+
+def _check_one(name: str, flag: Flag, value: Any) -> Found | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Mapping | list | tuple):
+        return f"{_field(name)} must be {_kind(flag)}, not {json.dumps(value, default=str)}", None
+    if isinstance(value, str) and (not value or value.startswith("-")):
+        return f"{_field(name)} must be {_kind(flag)}: vLLM would take {value!r} for another option", None
+    if not _fits(flag, value):
+        return f"{_field(name)} must be {_kind(flag)}, not {json.dumps(value)}", None
+    choices = flag.choices or _VALUES.get(name, ())
+    if choices and str(value) not in choices:
+        close = difflib.get_close_matches(str(value), choices, 1)
+        hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(choices)}"
+        return f"{_field(name)} cannot be {value!r}", hint
+    return None
+
+
+def _fits(flag: Flag, value: Any) -> bool:
+    if flag.kind == "int":
+        return isinstance(value, int)
+    if flag.kind == "float":
+        return isinstance(value, int | float)
+    if flag.kind == "size":
+        return isinstance(value, int) or (isinstance(value, str) and bool(_SIZE.fullmatch(value)))
+    if flag.kind == "json":
+        return not isinstance(value, str | int | float) or (isinstance(value, str) and _is_json(value))
+    return not isinstance(value, list | tuple)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except ValueError:
+        return False
+
+
+def _kind(flag: Flag) -> str:
+    kinds = {"int": "a whole number", "float": "a number", "size": "a number such as 8192 or 8k", "json": "a mapping"}
+    return kinds.get(flag.kind, "a text")
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def arguments(version: str, args: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Checked `args` as (option, value) of vLLM's config file. `false` becomes --no-…, since vLLM drops a false there."""
+    known = flags(minor(version))
+    for name, value in args.items():
+        option = name.removeprefix("--").replace("_", "-")
+        flag = known.get(option, Flag("switch" if isinstance(value, bool) else "text", many=isinstance(value, list | tuple)))
+        if isinstance(value, bool):
+            yield (option if value else f"no-{option}"), True
+        elif flag.kind == "json" or isinstance(value, Mapping):
+            yield option, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=list)
+        elif flag.many:
+            items = value if isinstance(value, list | tuple) else [value]
+            yield option, [json.dumps(v, ensure_ascii=False) if isinstance(v, Mapping) else v for v in items]
+        else:
+            yield option, value
+
+
+def config_text(options: Mapping[str, Any]) -> str:
+    """vLLM's config file: YAML in which every value is written as JSON, one option a line."""
+    return "".join(f"{name}: {_quoted(value)}\n" for name, value in options.items())
+
+
+def _quoted(value: Any) -> str:
+    """JSON, with what YAML calls unprintable as escapes; pairs of \\u would not be joined by a YAML reader."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c > "\uffff" else f"\\u{ord(c):04x}" for c in text)

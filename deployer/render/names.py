@@ -1,0 +1,81 @@
+"""Names and places on a host, made in one place: units, their files, caches, the gateway. Called by engines.launch,
+render and plan. A name is for finding and for people; whose a unit is says its header (see render.unit).
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+ETC = "/etc/deployer"
+UNITS = "/etc/systemd/system"
+DIGEST = 8  # hex digits of the runtime digest in a name
+
+
+@dataclass(frozen=True, slots=True)
+class UnitName:
+    """A replica's unit name taken apart. `digest8`: the first digits of its runtime digest."""
+
+    fleet: str
+    deployment: str
+    slot: int
+    digest8: str
+
+
+def unit_name(fleet: str, deployment: str, slot: int, digest: str) -> str:
+    return f"deployer-{fleet}-{deployment}-{slot}-{digest[:DIGEST]}.service"
+
+
+def parse_unit_name(name: str, fleet: str) -> UnitName | None:
+    """None for what is no replica of that fleet by its name; the fleet must be given, since names may hold dashes."""
+    found = re.fullmatch(
+        rf"deployer-{re.escape(fleet)}-(?P<deployment>.+)-(?P<slot>\d+)-(?P<digest>[0-9a-f]{{{DIGEST}}})\.service", name
+    )
+    if found is None:
+        return None
+    return UnitName(fleet, found["deployment"], int(found["slot"]), found["digest"])
+
+
+def unit_path(unit: str) -> str:
+    return f"{UNITS}/{unit}"
+
+
+def unit_directory(fleet: str, deployment: str, slot: int, digest: str) -> str:
+    """Where the files of one unit lie (0600 root) that it gets by LoadCredential."""
+    return f"{ETC}/{fleet}/{deployment}/{slot}-{digest[:DIGEST]}"
+
+
+def credentials_directory(unit: str) -> str:
+    """What systemd (247 and newer) makes of LoadCredential. `%d` would say the same, but only since 250."""
+    return f"/run/credentials/{unit}"
+
+
+def cache_directory(fleet: str, deployment: str, slot: int) -> str:
+    """Below /var/cache, for CacheDirectory=; kept from one revision to the next. It is a link into /var/cache/private."""
+    return f"deployer/{fleet}/{deployment}/{slot}"
+
+
+def user_name(fleet_id: str, deployment: str) -> str:
+    """The dynamic user of a deployment: the same for all its units, so that an old and a new one can share the cache."""
+    return "dpl-" + hashlib.sha256(f"{fleet_id}/{deployment}".encode()).hexdigest()[:16]
+
+
+def gateway_unit_name(fleet: str) -> str:
+    return f"deployer-{fleet}-gateway.service"
+
+
+def gateway_directory(fleet: str) -> str:
+    """The underscore keeps it apart from a deployment named "gateway"."""
+    return f"{ETC}/{fleet}/_gateway"
+
+
+def base_path(fleet: str) -> str:
+    return f"{gateway_directory(fleet)}/00-base.cfg"
+
+
+def route_path(fleet: str, deployment: str) -> str:
+    return f"{gateway_directory(fleet)}/10-{deployment}.cfg"
+
+
+def keys_path(fleet: str, deployment: str) -> str:
+    """One line per key, "<sha256 of the key> <name>". Not .cfg, so that HAProxy does not read it as configuration."""
+    return f"{gateway_directory(fleet)}/{deployment}.keys"

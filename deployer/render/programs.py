@@ -1,0 +1,61 @@
+"""Two small programs that units run around their main process, as text for `python3 -I -c`. Standard library, Python 3.6+.
+
+They are in the unit itself, so that a boot and `Restart=always` go the same way as an apply, with nothing of ours running.
+"""
+
+#: argv: port, path. Waits until GET answers 200; ends with 1 as soon as the main process is gone. Bounded by TimeoutStartSec.
+READY = """\
+import http.client, os, sys, time
+port, path, main = int(sys.argv[1]), sys.argv[2], os.environ["MAINPID"]
+while os.path.exists("/proc/" + main):
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path)
+        if connection.getresponse().status == 200:
+            sys.exit(0)
+    except (OSError, http.client.HTTPException):
+        pass
+    time.sleep(0.5)
+sys.exit("the process ended before it was ready")
+"""
+
+#: argv: directory, unit, GPU UUIDs. Takes all claims at once or waits. A claim names a unit and its invocation, and counts
+#: only while that invocation is starting: nobody has to give it back, and a crash or a reboot leaves none behind.
+CLAIM = """\
+import fcntl, os, subprocess, sys, time
+folder, unit, gpus = sys.argv[1], sys.argv[2], sys.argv[3:]
+mine = unit + " " + os.environ["INVOCATION_ID"]
+
+def starting(claim):
+    name, _, invocation = claim.partition(" ")
+    if not invocation or name == unit:
+        return False
+    show = ["systemctl", "show", "--property=ActiveState,SubState,InvocationID", "--", name]
+    lines = subprocess.run(show, stdout=subprocess.PIPE, universal_newlines=True).stdout.splitlines()
+    state = dict(line.partition("=")[::2] for line in lines)
+    waits = state.get("SubState", "").startswith("auto-restart")
+    return state.get("ActiveState") == "activating" and not waits and state.get("InvocationID") == invocation
+
+def held(path):
+    try:
+        with open(path) as file:
+            return starting(file.read())
+    except FileNotFoundError:
+        return False
+
+os.makedirs(folder, mode=0o755, exist_ok=True)
+said = False
+while True:
+    with open(os.path.join(folder, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        paths = [os.path.join(folder, gpu) for gpu in gpus]
+        if not any([held(path) for path in paths]):
+            for path in paths:
+                with open(path, "w") as file:
+                    file.write(mine)
+            sys.exit(0)
+    if not said:
+        print("waiting: another replica is starting on the same GPU", flush=True)
+        said = True
+    time.sleep(1)
+"""
