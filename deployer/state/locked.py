@@ -3,8 +3,10 @@
 The lock stage writes and reads the file (deployer/lock); these are only the values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from deployer.state.canonical import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,11 @@ class LockedFile:
     path: str
     size: int
     digest: str
+
+
+def content_digest(files: Iterable[LockedFile]) -> str:
+    """One digest over the paths and digests of all files, whatever their order."""
+    return digest(sorted([f.path, f.digest] for f in files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +88,15 @@ class LockedTarget:
 
 @dataclass(frozen=True, slots=True)
 class LockedEnvironment:
-    """`name` is "<engine>-<version>" or another name an engine asked for ("ctranslate2-convert-4.8.5", "hub-2.4.0")."""
+    """`name` is "<engine>-<version>" or another name an engine asked for ("ctranslate2-convert-4.8.5", "hub-2.4.0").
+
+    `asked` is a digest of all that was asked: what changes it makes the entry fall behind (EnvironmentNeed.asked).
+    """
 
     name: str
     requirements: tuple[str, ...]  # what was asked
+    exclude: tuple[str, ...] = ()
+    asked: str = ""
     targets: Mapping[str, LockedTarget] = field(default_factory=dict)
 
 

@@ -1,6 +1,9 @@
 """What an engine needs, said before anything is locked, so that the lock stage knows what to resolve."""
 
+import re
 from dataclasses import dataclass
+
+from deployer.state.canonical import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +15,12 @@ class EnvironmentNeed:
     exclude: tuple[str, ...] = ()
     index_url: str | None = None
     python: str | None = None  # ">=3.10": an interpreter newer than the host's is wanted
+
+    @property
+    def asked(self) -> str:
+        """A digest of what is asked; the order does not count, nor do credentials in the index's address."""
+        index = re.sub(r"//[^/@]*@", "//", self.index_url) if self.index_url else None
+        return digest([sorted(set(self.requirements)), sorted(set(self.exclude)), index, self.python], 16)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,105 @@
+"""A model that is a folder of the fleet (`model.path`): its files, digests and facts. Called by resolve.py, and by the
+app before planning, since the folder's content now must be what the lock says.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from deployer.errors import LockfileError
+from deployer.lock.digests import DigestCache
+from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
+from deployer.state.locked import LockedFile, LockedModel, content_digest
+from deployer.state.needs import ModelNeed
+
+_POINTER = b"version https://git-lfs"
+
+
+def digest_folders(root: Path, needs: Iterable[ModelNeed]) -> dict[str, LockedModel]:
+    """Every `path` model of `needs`, by key, with the fleet's digest cache. Raises LockfileError for the first bad one."""
+    cache = DigestCache(root)
+    try:
+        return {need.key: digest_folder(root / need.path, name=need.path, cache=cache) for need in needs if need.path}
+    finally:
+        cache.save()
+
+
+def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | None = None) -> LockedModel:
+    """The folder as a locked model; `name` is its path as the YAML says it. Hidden files are left out.
+
+    Raises LockfileError for a folder that is missing, empty, unreadable or without config.json, and for links that leave it.
+    """
+    name = name or path.as_posix()
+    cache = cache or DigestCache()
+    _check_folder(path, name)
+    try:
+        files = tuple(_locked(path, relative, name, cache) for relative in sorted(_walk(path, "", name)))
+    except OSError as error:
+        raise LockfileError(f"cannot read {error.filename or path}: {error.strerror}", where=name) from None
+    if not files:
+        raise LockfileError("the model folder is empty", where=name, hint="put config.json, the tokenizer and the weights there")
+    paths = {f.path for f in files}
+    if "config.json" not in paths:
+        hint = "model.path must name the folder that holds config.json itself, not one above or below it"
+        raise LockfileError("the model folder has no config.json", where=name, hint=hint)
+    config = parse_config((path / "config.json").read_bytes(), f"{name}/config.json")
+    template = "chat_template.jinja" in paths
+    if not template and "tokenizer_config.json" in paths:
+        template = has_template((path / "tokenizer_config.json").read_bytes())
+    facts = facts_from_config(config, chat_template=template, weights_bytes=weights_bytes(files))
+    return LockedModel(f"path:{name}", "path", name, None, None, content_digest(files), files, facts)
+
+
+def _check_folder(path: Path, name: str) -> None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        what = "the model folder does not exist" if missing else f"cannot read the model folder: {error}"
+        raise LockfileError(what, where=name, hint="model.path is relative to the folder of deployer.yaml") from None
+    if not stat.S_ISDIR(mode):
+        raise LockfileError("model.path names a file, a folder is wanted", where=name)
+
+
+def _walk(top: Path, inside: str, name: str) -> Iterator[str]:
+    """Paths of the files, relative to `top`, with slashes."""
+    with os.scandir(top / inside) as entries:
+        for entry in entries:
+            relative = f"{inside}{entry.name}"
+            if entry.name.startswith("."):
+                continue
+            _check_name(relative, name)
+            if entry.is_symlink():
+                _check_link(top, Path(entry.path), relative, name)
+            if entry.is_dir():
+                yield from _walk(top, f"{relative}/", name)
+            elif entry.is_file():
+                yield relative
+            else:
+                raise LockfileError("only plain files can be part of a model", where=f"{name}/{relative}")
+
+
+def _check_name(relative: str, name: str) -> None:
+    if not relative.isprintable() or "\\" in relative:
+        raise LockfileError(f"the file name {relative!r} cannot be sent to a host", where=name, hint="rename the file")
+
+
+def _check_link(top: Path, link: Path, relative: str, name: str) -> None:
+    target, inside = link.resolve(), top.resolve()
+    if inside not in target.parents:
+        hint = "put the file itself there: cp -rL OLD NEW copies a folder with its links followed"
+        raise LockfileError(f"the link leads out of the model folder, to {target}", where=f"{name}/{relative}", hint=hint)
+    if target.is_dir():
+        raise LockfileError("links to folders cannot be part of a model", where=f"{name}/{relative}")
+
+
+def _locked(top: Path, relative: str, name: str, cache: DigestCache) -> LockedFile:
+    file = top / relative
+    size = file.stat().st_size
+    if size < 1024:
+        with file.open("rb") as stream:
+            if stream.read(len(_POINTER)) == _POINTER:
+                hint = "run `git lfs pull` in the checkout"
+                raise LockfileError("this is a Git LFS pointer, not the file itself", where=f"{name}/{relative}", hint=hint)
+    return LockedFile(relative, size, f"sha256:{cache.sha256(file)}")
