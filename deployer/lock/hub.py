@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 from huggingface_hub import HfApi, get_session, get_token, hf_hub_url, set_client_factory
 from huggingface_hub.hf_api import ModelInfo, RepoFile
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  (public, not typed so)
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from deployer.errors import LockfileError
 from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
