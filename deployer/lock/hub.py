@@ -5,6 +5,7 @@ Honours HF_ENDPOINT and, when the deployment names no token, the one huggingface
 
 import hashlib
 import os
+import re
 from typing import Any
 
 import httpx2
@@ -112,7 +113,8 @@ class _Repository:
         refs: list[str] = []
         if type(error).__name__ == "RevisionNotFoundError":
             refs = self._refs()
-        found = explain(error, self.repo, self.need.revision, endpoint=self.endpoint, token=self.token is not None, refs=refs)
+        shown = re.sub(r"//[^/@]*@", "//", self.endpoint)
+        found = explain(error, self.repo, self.need.revision, endpoint=shown, token=self.token is not None, refs=refs)
         if self.token:  # no library we know puts it into a message; this holds for those we do not
             found.what = found.what.replace(self.token, "***")
             found.args = (found.what,)

@@ -72,7 +72,8 @@ def _refused(error: HfHubHTTPError, repo: str, revision: str, endpoint: str, tok
             f"the hub at {endpoint} does not accept the token", hint=f"make a new one and put it behind {_TOKEN}"
         )
     if status == 403:
-        return LockfileError(f"the token may not read {repo}", hint="give the token read access to this repository")
+        hint = "give the token read access to this repository" if token else f"set {_TOKEN}"
+        return LockfileError(f"{'the token may not' if token else 'without a token one may not'} read {repo}", hint=hint)
     if status == 429:
         return LockfileError(
             f"the hub at {endpoint} says: too many requests", hint=f"wait some minutes, or send a token: {_TOKEN}"

@@ -86,6 +86,7 @@ class LocalHub:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def __init__(self, hub: LocalHub, *args: Any) -> None:
         self.hub = hub
