@@ -119,8 +119,9 @@ class Plan:
     """Changes in the order in which they are done, host by host inside a stage.
 
     `roster` is what every reached host gets when the plan is applied. `texts` maps sha256 to text that payloads name
-    by digest (requirement files), so that a saved plan needs nothing else. `plan_id` covers desired state,
-    fingerprints and changes; not `created_at`, `git_commit` or estimates.
+    by digest (requirement files), so that a saved plan needs nothing else. `recorded` is what hosts noted before (host →
+    deployment → resources) for the deployments that change; `standing` are the artifacts wanted on each host.
+    `plan_id` covers desired state, fingerprints and changes; not `created_at`, `git_commit` or estimates.
     """
 
     plan_id: str
@@ -137,6 +138,8 @@ class Plan:
     roster: Mapping[str, Any] = field(default_factory=dict)
     revisions: Mapping[str, int] = field(default_factory=dict)  # deployment → number this plan makes
     texts: Mapping[str, str] = field(default_factory=dict)
+    recorded: Mapping[str, Mapping[str, tuple[Resource, ...]]] = field(default_factory=dict)
+    standing: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)
     unchanged: int = 0
 
     @property

@@ -1,0 +1,236 @@
+"""The immutable directories a replica needs on its host: programs, environments, models. Wanted only while something
+needs them: the environment of a converter is wanted only where the converted model is not there yet.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.agent import wire
+from deployer.engines.base import Conversion
+from deployer.plan.model import Refusal
+from deployer.plan.target import fitting_target
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec, HostSpec
+from deployer.state.canonical import digest
+from deployer.state.locked import LockedModel, LockedTool
+from deployer.state.needs import EnvironmentNeed, ModelNeed
+from deployer.state.observed import Reached
+from deployer.state.resources import Attribute, Kind, Resource
+
+HUB_VERSION = "2.4.0"
+#: What downloads models on hosts; the same version that the controller is tested with.
+HUB = EnvironmentNeed(f"hub-{HUB_VERSION}", (f"huggingface_hub=={HUB_VERSION}",))
+
+#: An environment on disk, as a share of what its wheels weigh, is not known before it is built; said as 0 then.
+UNKNOWN_SIZE = 0
+
+
+@dataclass(slots=True)
+class Artifacts:
+    """Of one host: resources by address, texts by digest, and what could not be had."""
+
+    resources: dict[str, Resource] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a replica stands on: paths on the host, the artifacts' addresses, and the model's locked facts."""
+
+    environment: str
+    model: str
+    serve: str | None
+    needs: tuple[str, ...]
+    identity: tuple[str, str]  # environment and model by name: part of what a running process is
+    locked: LockedModel | None
+
+
+def model_need(spec: DeploymentSpec) -> ModelNeed:
+    m = spec.model
+    return ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path)
+
+
+def engines_root(host: HostSpec) -> str:
+    return host.paths.get("engines") or wire.ROOT_ENGINES
+
+
+def models_root(host: HostSpec) -> str:
+    return host.paths.get("models") or wire.ROOT_MODELS
+
+
+def complete(reached: Reached) -> dict[str, wire.Artifact]:
+    """Artifacts that may be used, by path."""
+    return {a["path"]: a for a in reached.probe.get("artifacts", []) if a.get("complete")}
+
+
+def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, out: Artifacts) -> Serving | None:
+    """Adds what one deployment needs on one host to `out`; None when it cannot be had (a refusal says why)."""
+    engine = world.engines[spec.engine.name]
+    environments = engine.environments(spec)
+    serving = _environment(world, spec, host, reached, environments[0], out)
+    if serving is None:
+        return None
+    needs = [serving.address]
+    serve_path = None
+    if engine.serve:
+        serve = _tool(host, "serve", world.tools["serve"], "serve.pyz", out)
+        needs.append(serve.address)
+        serve_path = f"{serve.payload['path']}/serve.pyz"
+    need = model_need(spec)
+    if need.host_path is not None:
+        identity = (serving.name, f"host:{need.host_path}")
+        return Serving(serving.payload["path"], need.host_path, serve_path, tuple(needs), identity, None)
+    locked = world.locked.models[need.key]
+    conversion = engine.conversion(spec, locked)
+    model = _model(world, spec, host, reached, locked, conversion, out)
+    if model is None:
+        return None
+    identity = (serving.name, model.name)
+    return Serving(serving.payload["path"], model.payload["path"], serve_path, (*needs, model.address), identity, locked)
+
+
+def _tool(host: HostSpec, name: str, tool: LockedTool, file: str, out: Artifacts) -> Resource:
+    directory = f"{name}-{tool.version}-{tool.sha256[:12]}"
+    path = f"{engines_root(host)}/{directory}"
+    resource = Resource(
+        host.name,
+        Kind.TOOL,
+        directory,
+        attributes=(Attribute("version", tool.version), Attribute("sha256", tool.sha256)),
+        payload={
+            "path": path,
+            "name": directory,
+            "digest": tool.sha256,
+            "sha256": tool.sha256,
+            "size": tool.size,
+            "executable": file,
+            "origin": f"tool:{name}",
+        },
+        download_bytes=tool.size,
+        disk_bytes=tool.size,
+    )
+    return out.resources.setdefault(resource.address, resource)
+
+
+def _environment(
+    world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, need: EnvironmentNeed, out: Artifacts
+) -> Resource | None:
+    source = world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name)
+    locked = world.locked.environments.get(need.name)
+    target, why = fitting_target(locked.targets if locked else {}, reached.probe)
+    if target is None:
+        hint = f"add the target to packages.targets in deployer.yaml, then: deployer lock   ({why})"
+        what = f"no locked environment {need.name} fits {host.name}"
+        out.refusals.append(Refusal("target", what, (why,), hint, host.name, spec.name, source))
+        return None
+    uv = _tool(host, "uv", world.locked.tools["uv"], "uv", out)
+    name = f"{need.name}-{target.digest[:12]}"
+    out.texts[target.digest] = target.text
+    pushed = sum(w.size for w in target.wheels)
+    packages = world.fleet.packages
+    resource = Resource(
+        host.name,
+        Kind.ENVIRONMENT,
+        name,
+        attributes=(Attribute("packages", target.packages), Attribute("digest", target.digest)),
+        payload={
+            "path": f"{engines_root(host)}/{name}",
+            "name": name,
+            "digest": target.digest,
+            "requirements": target.digest,
+            "python": target.target.split("/")[0],
+            "uv": f"{uv.payload['path']}/uv",
+            "index_url": host.index_url or packages.index_url,
+            "extra_index_urls": list(packages.extra_index_urls),
+            "wheels": [{"name": w.name, "sha256": w.sha256, "size": w.size} for w in target.wheels],
+            "proxy": host.proxy,
+            "ca": host.ca,
+        },
+        needs=(uv.address,),
+        source=source,
+        download_bytes=pushed,
+        disk_bytes=UNKNOWN_SIZE,
+    )
+    return out.resources.setdefault(resource.address, resource)
+
+
+def _model(
+    world: World,
+    spec: DeploymentSpec,
+    host: HostSpec,
+    reached: Reached,
+    locked: LockedModel,
+    conversion: Conversion | None,
+    out: Artifacts,
+) -> Resource | None:
+    if conversion is None:
+        return _fetched(world, spec, host, reached, locked, out)
+    inputs = {"source": locked.digest, **conversion.inputs}
+    converted = f"{_folder(locked)}/{digest(inputs, 12)}"
+    path = f"{models_root(host)}/{converted}"
+    there = path in complete(reached)
+    needs: tuple[str, ...] = ()
+    payload: dict[str, Any] = {"path": path, "name": converted, "digest": digest(inputs), "method": "convert"}
+    payload["argv"] = list(conversion.argv)
+    if not there:
+        fetched = _fetched(world, spec, host, reached, locked, out)
+        wanted = {e.name: e for e in world.engines[spec.engine.name].environments(spec)}
+        converter = _environment(world, spec, host, reached, wanted[conversion.environment], out)
+        if fetched is None or converter is None:
+            return None
+        needs = (fetched.address, converter.address)
+        payload |= {"source": fetched.payload["path"], "env": converter.payload["path"]}
+    resource = Resource(
+        host.name,
+        Kind.MODEL,
+        converted,
+        attributes=(Attribute("model", locked.name), Attribute("conversion", conversion.name)),
+        payload=payload,
+        needs=needs,
+        source=world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name),
+        disk_bytes=int(locked.bytes * conversion.disk_factor),
+    )
+    return out.resources.setdefault(resource.address, resource)
+
+
+def _folder(locked: LockedModel) -> str:
+    if locked.source == "hub":
+        return locked.name.replace("/", "--")
+    return "local--" + locked.name.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _fetched(
+    world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, locked: LockedModel, out: Artifacts
+) -> Resource | None:
+    """The model as it is published: downloaded by the host, or pushed from the fleet's folder."""
+    name = f"{_folder(locked)}/{locked.digest[:12]}"
+    path = f"{models_root(host)}/{name}"
+    files = [{"path": f.path, "size": f.size, "digest": f.digest} for f in locked.files]
+    payload: dict[str, Any] = {"path": path, "name": name, "digest": locked.digest, "files": files}
+    needs: tuple[str, ...] = ()
+    if locked.source == "hub":
+        if path not in complete(reached):
+            hub = _environment(world, spec, host, reached, HUB, out)
+            if hub is None:
+                return None
+            needs = (hub.address,)
+            payload["env"] = hub.payload["path"]
+        token = spec.model.token.id if spec.model.token else None
+        payload |= {"method": "download", "repo": locked.name, "commit": locked.commit, "endpoint": host.hub_url, "token": token}
+        payload |= {"proxy": host.proxy, "ca": host.ca}
+    else:
+        payload |= {"method": "push", "origin": locked.name}
+    revision = locked.commit[:7] if locked.commit else locked.digest[:7]
+    resource = Resource(
+        host.name,
+        Kind.MODEL,
+        name,
+        attributes=(Attribute("model", locked.name), Attribute("revision", revision)),
+        payload=payload,
+        needs=needs,
+        source=world.positions.of(f"deployment:{spec.name}", "model"),
+        download_bytes=locked.bytes,
+        disk_bytes=locked.bytes,
+    )
+    return out.resources.setdefault(resource.address, resource)

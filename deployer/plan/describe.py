@@ -1,0 +1,105 @@
+"""A change in words: what it is about, and what it costs. Used by text, Markdown and the front ends."""
+
+from collections.abc import Callable
+
+from deployer.plan.counts import verb
+from deployer.plan.model import Change
+from deployer.plan.words import count, duration, size
+from deployer.state.resources import Kind, Resource
+
+
+def subject(change: Change) -> str:
+    """As "model org/name 0e9e39f", "chat/0 on GPU 0, port 20000"."""
+    resource = change.after or change.before
+    if resource is None:
+        return f"unfinished run {change.name.removeprefix('run:')}"
+    if resource.kind is Kind.DEPLOYMENT:
+        return _noted(change)
+    return _SUBJECTS.get(resource.kind, _plain)(resource)
+
+
+def _plain(resource: Resource) -> str:
+    return f"{resource.kind} {resource.name}"
+
+
+def _model(resource: Resource) -> str:
+    name = resource.attribute("model")
+    revision, conversion = resource.attribute("revision"), resource.attribute("conversion")
+    more = revision.value if revision else f"as {conversion.value}" if conversion else ""
+    return f"model {name.value if name else resource.name} {more}".rstrip()
+
+
+def _replica(resource: Resource) -> str:
+    gpus = resource.payload.get("gpus", [])
+    on = f" on {count(len(gpus), 'GPU')}" if gpus else ""
+    return f"{resource.name}{on}, port {resource.payload['port']}"
+
+
+def _endpoint(resource: Resource) -> str:
+    return f"endpoint /{resource.name}/v1"
+
+
+def _gateway(resource: Resource) -> str:
+    return f"gateway on port {resource.payload['port']}"
+
+
+def _noted(change: Change) -> str:
+    word = verb(change)
+    if word == "update" and change.deltas:
+        return f"{change.name} {', '.join(d.name for d in change.deltas)}"
+    return f"{change.name}: its history on the host" if word == "delete" else f"{change.name}: noted on the host"
+
+
+_SUBJECTS: dict[Kind, Callable[[Resource], str]] = {
+    Kind.MODEL: _model,
+    Kind.REPLICA: _replica,
+    Kind.ENDPOINT: _endpoint,
+    Kind.GATEWAY: _gateway,
+}
+
+
+def cost(change: Change) -> str:
+    """As "download 15.0 GiB", "stops first, about 60 s of downtime", "no restart"."""
+    word, kind = verb(change), change.kind
+    if word == "undo":
+        return "put back what it had begun"
+    if word == "delete":
+        return _deleted(change)
+    if kind is Kind.REPLICA:
+        return _replica_cost(change, word)
+    if kind is Kind.MODEL and change.after is not None:
+        return _model_cost(change.after)
+    if kind is Kind.ENVIRONMENT and change.after is not None:
+        packages = change.after.attribute("packages")
+        pushed = f", {size(change.impact.download_bytes)} pushed" if change.impact.download_bytes else ""
+        return f"build from {count(int(packages.value or 0), 'package') if packages else 'its lock'}{pushed}"
+    if kind is Kind.TOOL:
+        return f"push {size(change.impact.download_bytes)}"
+    if kind is Kind.PACKAGE:
+        return "install"
+    if kind in (Kind.ENDPOINT, Kind.GATEWAY):
+        return "new" if word == "create" else "reload, no connection dropped"
+    return "new" if word == "create" else "no restart"
+
+
+def _model_cost(model: Resource) -> str:
+    method = model.payload.get("method")
+    if method == "convert":
+        return "convert on the host"
+    return f"{'download' if method == 'download' else 'push'} {size(model.download_bytes)}"
+
+
+def _replica_cost(change: Change, word: str) -> str:
+    if word == "create":
+        return "new; nothing else stops"
+    if word == "update":
+        return change.reason if change.reason in ("stopped", "started again") else "no restart"
+    down = change.impact.downtime_s
+    return f"stops first, about {duration(down)} of downtime" if down is not None else "new one first, no downtime"
+
+
+def _deleted(change: Change) -> str:
+    before = change.before
+    if before is not None and before.kind is Kind.MODEL and before.disk_bytes:
+        return f"{change.reason}; frees {size(before.disk_bytes)}"
+    return change.reason

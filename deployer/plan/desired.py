@@ -1,0 +1,94 @@
+"""What should stand on each host, resource by resource: from the specs, the lock, and the places that were found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deployer.plan import artifacts, endpoint, guard
+from deployer.plan.artifacts import Artifacts
+from deployer.plan.model import Refusal
+from deployer.plan.replica import replica
+from deployer.plan.roster import Hold, Place
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.observed import Reached
+from deployer.state.resources import Attribute, Kind, Resource
+
+
+@dataclass(slots=True)
+class Desired:
+    """`hosts`: resources by address for every host that answered."""
+
+    hosts: dict[str, dict[str, Resource]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Place], holds: Mapping[str, Hold]) -> Desired:
+    out = Desired(hosts={n: {} for n, r in sorted(world.observed.items()) if isinstance(r, Reached) and n in world.fleet.hosts})
+    by_host: dict[str, Artifacts] = {name: Artifacts() for name in out.hosts}
+    for spec in planned:
+        mine = [p for p in places if p.deployment == spec.name]
+        _deployment(world, spec, mine, holds, by_host, out)
+    for name, found in by_host.items():
+        out.hosts[name].update(found.resources)
+        out.texts.update(found.texts)
+        out.refusals.extend(found.refusals)
+    return out
+
+
+def running(spec: DeploymentSpec, holds: Mapping[str, Hold]) -> bool:
+    hold = holds.get(spec.name)
+    return spec.state == "running" and not (hold is not None and hold.kind == "stopped")
+
+
+def _deployment(
+    world: World,
+    spec: DeploymentSpec,
+    places: Sequence[Place],
+    holds: Mapping[str, Hold],
+    by_host: dict[str, Artifacts],
+    out: Desired,
+) -> None:
+    gateways = endpoint.carriers(world, [p.host for p in places])
+    refusal = guard.scattered(world, spec, [p.host for p in places], gateways)
+    if refusal is not None:
+        out.refusals.append(refusal)
+        return
+    runs = running(spec, holds)
+    replicas: dict[str, list[Resource]] = {}
+    for place in places:
+        reached = world.observed.get(place.host)
+        if place.host not in out.hosts or not isinstance(reached, Reached):
+            continue
+        host = world.fleet.hosts[place.host]
+        serving = artifacts.prepare(world, spec, host, reached, by_host[place.host])
+        if serving is None:
+            return
+        made = replica(world, spec, place, reached, serving, runs)
+        replicas.setdefault(place.host, []).append(made)
+        _put(out, made)
+    for name in sorted({*replicas, *(g for g in gateways if g in out.hosts)}):
+        for resource in endpoint.resources(world, spec, name, places, replicas.get(name, []), gateways, runs):
+            _put(out, resource)
+        _put(out, _noted(world, spec, name))
+
+
+def _put(out: Desired, resource: Resource) -> None:
+    out.hosts[resource.host].setdefault(resource.address, resource)
+
+
+def _noted(world: World, spec: DeploymentSpec, host: str) -> Resource:
+    """What is only written down: changing it restarts nothing."""
+    document = f"deployment:{spec.name}"
+    values = {
+        "description": spec.description,
+        "tags": ", ".join(spec.tags) or None,
+        "protected": spec.protected,
+        "rollout": str(spec.rollout.strategy),
+        "auto_revert": spec.rollout.auto_revert,
+    }
+    paths = {"rollout": ("rollout", "strategy"), "auto_revert": ("rollout", "auto_revert")}
+    attributes = tuple(
+        Attribute(name, value, source=world.positions.of(document, *paths.get(name, (name,)))) for name, value in values.items()
+    )
+    return Resource(host, Kind.DEPLOYMENT, spec.name, spec.name, attributes, source=world.positions.of(document, "name"))

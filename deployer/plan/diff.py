@@ -1,0 +1,140 @@
+"""What is wanted against what was recorded, resource by resource. No judgement, no order: only what differs and why.
+
+Positions do not count, nor does anything in a payload that no attribute names: a unit's other text is compared as the
+attribute "unit file" and restarts nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deployer.plan.model import Change, Delta, Impact
+from deployer.state.canonical import digest
+from deployer.state.resources import ARTIFACTS, Attribute, Kind, Resource
+
+#: How long a restart takes when nothing was learned yet, in seconds; said as "about".
+UNKNOWN_START_S = 60.0
+
+
+#: The attribute that stands for the text of rendered files; said only when nothing else explains why they differ.
+FILES = "files"
+
+
+def change_id(host: str, address: str, actions: tuple[str, ...]) -> str:
+    """Short and stable: the same change of the same thing has the same id in every plan."""
+    return digest([host, address, list(actions)], 8)
+
+
+def deltas(before: Resource, after: Resource) -> tuple[Delta, ...]:
+    """Attributes that differ, in the order of `after`, then what is gone. A secret not at hand is kept as it is."""
+    old = {a.name: a for a in before.attributes}
+    found = []
+    for a in after.attributes:
+        was = old.pop(a.name, None)
+        if a.secret and a.value is None and was is not None:
+            continue
+        if was is None or was.value != a.value:
+            found.append(Delta(a.name, was.value if was else None, a.value, a.restarts, a.secret, a.source))
+    found.extend(Delta(a.name, a.value, None, a.restarts, a.secret, after.source) for a in old.values())
+    told = [d for d in found if d.name != FILES]
+    return tuple(told or found)
+
+
+def keep_secrets(before: Resource, after: Resource) -> Resource:
+    """`after` with the fingerprints of secrets that are not at hand taken from the record."""
+    old = {a.name: a for a in before.attributes}
+
+    def kept(a: Attribute) -> Attribute:
+        return replace(a, value=old[a.name].value) if a.secret and a.value is None and a.name in old else a
+
+    return replace(after, attributes=tuple(kept(a) for a in after.attributes))
+
+
+def create(after: Resource, reason: str) -> Change:
+    return Change(
+        id=change_id(after.host, after.address, ("create",)),
+        host=after.host,
+        kind=after.kind,
+        name=after.name,
+        deployment=after.deployment,
+        actions=("create",),
+        reason=reason,
+        after=after,
+        source=after.source,
+        impact=Impact(
+            vram_bytes=after.vram_bytes,
+            disk_bytes=after.disk_bytes,
+            download_bytes=after.download_bytes,
+            restarts=0,
+        ),
+    )
+
+
+def delete(before: Resource, reason: str) -> Change:
+    return Change(
+        id=change_id(before.host, before.address, ("delete",)),
+        host=before.host,
+        kind=before.kind,
+        name=before.name,
+        deployment=before.deployment,
+        actions=("delete",),
+        reason=reason,
+        before=before,
+        impact=Impact(vram_bytes=-before.vram_bytes, disk_bytes=-before.disk_bytes),
+    )
+
+
+def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S) -> Change | None:
+    """The change from one to the other; None when nothing differs."""
+    differing = deltas(before, after)
+    if not differing:
+        return None
+    after = keep_secrets(before, after)
+    restarts = after.kind is Kind.REPLICA and any(d.restarts for d in differing)
+    actions: tuple[str, ...] = ("update",)
+    reason, impact = _said(differing), Impact()
+    if restarts:
+        actions, reason, impact = _replacement(before, after, differing, start_s)
+    first = next((d.source for d in differing if d.source), None)
+    return Change(
+        id=change_id(after.host, after.address, actions),
+        host=after.host,
+        kind=after.kind,
+        name=after.name,
+        deployment=after.deployment,
+        actions=actions,
+        reason=reason,
+        deltas=differing,
+        before=before,
+        after=after,
+        source=first or after.source,
+        impact=impact,
+    )
+
+
+def _said(differing: tuple[Delta, ...]) -> str:
+    return ", ".join(d.name for d in differing) + " changed"
+
+
+def _replacement(
+    before: Resource, after: Resource, differing: tuple[Delta, ...], start_s: float
+) -> tuple[tuple[str, ...], str, Impact]:
+    """A new process. It stops first (recreate): the room for two beside each other is not proven yet."""
+    state = next((d for d in differing if d.name == "state"), None)
+    vram = after.vram_bytes - before.vram_bytes
+    if state is not None and state.after == "stopped":
+        return ("update",), "stopped", Impact(vram_bytes=-before.vram_bytes)
+    if state is not None and state.before == "stopped":
+        return ("update",), "started again", Impact(vram_bytes=after.vram_bytes)
+    if _is_stopped(after):
+        return ("update",), _said(differing), Impact()
+    return ("delete", "create"), _said(differing), Impact(downtime_s=start_s, restarts=1, vram_bytes=vram)
+
+
+def _is_stopped(resource: Resource) -> bool:
+    state = resource.attribute("state")
+    return state is not None and state.value == "stopped"
+
+
+def same_artifact(resource: Resource, complete: Mapping[str, object]) -> bool:
+    """A content-addressed directory is there or it is not; there is nothing to compare."""
+    return resource.kind in ARTIFACTS and resource.payload["path"] in complete

@@ -1,0 +1,178 @@
+"""One host: what is wanted there against what is noted there, and what is noted against what is there."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from deployer.plan import diff, drift
+from deployer.plan.aftermath import OF_DEPLOYMENT, OF_HOST
+from deployer.plan.artifacts import complete
+from deployer.plan.model import Change, Drift, Impact
+from deployer.plan.record import HOST_RECORD
+from deployer.plan.world import World
+from deployer.state.observed import Reached
+from deployer.state.resources import ARTIFACTS, Attribute, Kind, Resource
+
+
+@dataclass(slots=True)
+class Compared:
+    """`orphans`: deployments noted here that are in no file and that nobody asked to remove."""
+
+    host: str
+    changes: list[Change] = field(default_factory=list)
+    drift: list[Drift] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    unchanged: int = 0
+
+
+def compare_host(
+    world: World,
+    others: Collection[str],
+    destroyed: Collection[str],
+    wanted: Mapping[str, Resource],
+    recorded: Mapping[str, tuple[Resource, ...]],
+    reached: Reached,
+) -> Compared:
+    """`others` are deployments that this plan is not about; they stay as they are."""
+    out = Compared(reached.name)
+    unsettled = _unfinished(reached, out)
+    before = {r.address: r for rs in recorded.values() for r in rs if r.kind in OF_DEPLOYMENT or r.kind is Kind.GATEWAY}
+    for address, resource in sorted(wanted.items()):
+        if resource.kind in OF_DEPLOYMENT or resource.kind is Kind.GATEWAY:
+            _one(before.get(address), resource, reached, unsettled, out)
+    _removed(world, others, destroyed, wanted, recorded, out)
+    _made(wanted, reached, out)
+    if world.options.prune:
+        _pruned(world, wanted, recorded, reached, out)
+    return out
+
+
+def _unfinished(reached: Reached, out: Compared) -> set[str]:
+    """Runs that died half-way are undone first; deployments they touched are not judged for drift meanwhile."""
+    touched: set[str] = set()
+    for run in reached.probe.get("unfinished", []):
+        if run.get("alive"):
+            continue
+        name = f"run:{run['run']}"
+        reason = f"started by {run.get('who') or 'somebody'} at {run.get('since') or 'an unknown time'}, stopped half-way"
+        identity = diff.change_id(reached.name, name, ("undo",))
+        out.changes.append(Change(identity, reached.name, None, name, None, ("undo",), reason))
+        touched.update(run.get("deployments", []))
+    return touched
+
+
+def _one(before: Resource | None, after: Resource, reached: Reached, unsettled: set[str], out: Compared) -> None:
+    if before is None:
+        out.changes.append(diff.create(after, "new"))
+        return
+    findings = [] if after.deployment in unsettled else drift.find(before, reached.probe)
+    change = diff.compare(before, after)
+    if change is None and findings:
+        change = drift.repair(diff.keep_secrets(before, after), findings)
+    if change is None:
+        out.unchanged += 1
+        return
+    if findings and not change.drift:
+        dropins = drift.repair(before, findings).data
+        change = replace(change, data={**change.data, **dropins})
+    out.changes.append(change)
+    out.drift += drift.report(before, findings, change.id)
+
+
+def _made(wanted: Mapping[str, Resource], reached: Reached, out: Compared) -> None:
+    """Artifacts and packages that are missing, and only those that something which is made or runs really needs."""
+    there = complete(reached)
+    packages = reached.probe.get("packages", {})
+    waiting = [n for r in wanted.values() if _standing(r) for n in r.needs]
+    seen: set[str] = set()
+    while waiting:
+        address = waiting.pop()
+        resource = wanted.get(address)
+        if address in seen or resource is None or resource.kind in OF_DEPLOYMENT or resource.kind is Kind.GATEWAY:
+            continue
+        seen.add(address)
+        present = packages.get(resource.name) if resource.kind is Kind.PACKAGE else resource.payload["path"] in there
+        if present:
+            out.unchanged += 1
+            continue
+        out.changes.append(diff.create(resource, "missing"))
+        waiting.extend(resource.needs)
+
+
+def _standing(resource: Resource) -> bool:
+    state = resource.attribute("state")
+    return resource.kind in (*OF_DEPLOYMENT, Kind.GATEWAY) and (state is None or state.value != "stopped")
+
+
+def _removed(
+    world: World,
+    others: Collection[str],
+    destroyed: Collection[str],
+    wanted: Mapping[str, Resource],
+    recorded: Mapping[str, tuple[Resource, ...]],
+    out: Compared,
+) -> None:
+    options = world.options
+    for name, resources in sorted(recorded.items()):
+        if name == HOST_RECORD or name in others:
+            continue
+        in_files = name in world.fleet.deployments
+        if options.names and name not in options.names:
+            continue
+        if not in_files and name not in destroyed and not options.prune and name not in options.prune_approved:
+            out.orphans.append(name)
+            continue
+        reason = _why_removed(world, name, name in destroyed)
+        for resource in resources:
+            if resource.kind in OF_DEPLOYMENT and resource.address not in wanted:
+                out.changes.append(diff.delete(resource, reason))
+
+
+def _why_removed(world: World, name: str, destroyed: bool) -> str:
+    if destroyed:
+        return "destroyed by hand"
+    spec = world.fleet.deployments.get(name)
+    if spec is None:
+        return "not in the files any more"
+    return f"not wanted here: {spec.replicas} replicas, placed elsewhere"
+
+
+def _pruned(
+    world: World,
+    wanted: Mapping[str, Resource],
+    recorded: Mapping[str, tuple[Resource, ...]],
+    reached: Reached,
+    out: Compared,
+) -> None:
+    """Artifacts that nothing uses any more; and, when nothing of the fleet is left here, the gateway and its package."""
+    removed = {(c.deployment, c.address) for c in out.changes if c.after is None}
+    staying = [
+        (name, r)
+        for name, rs in recorded.items()
+        for r in rs
+        if name != HOST_RECORD and r.kind in OF_DEPLOYMENT and (name, r.address) not in removed
+    ]
+    kept = {name for name, _ in staying}
+    used = {r.payload["path"] for n, rs in recorded.items() if n in kept for r in rs if r.kind in ARTIFACTS}
+    used |= {r.payload["path"] for r in wanted.values() if r.kind in ARTIFACTS}
+    for artifact in reached.probe.get("artifacts", []):
+        foreign = [f for f in artifact.get("fleets", []) if f != world.fleet.id]
+        if artifact["path"] not in used and not foreign:
+            out.changes.append(diff.delete(_found(reached.name, artifact), "nobody uses it"))
+    if not staying and not any(r.deployment for r in wanted.values()):
+        for resource in recorded.get(HOST_RECORD, ()):
+            if resource.kind in OF_HOST:
+                out.changes.append(diff.delete(resource, "nothing of the fleet is left on this host"))
+        last = diff.change_id(reached.name, "agent", ("delete",))
+        leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True})
+        gone = Change(
+            last, reached.name, Kind.TOOL, "agent", None, ("delete",), "the last traces go", before=leftovers, impact=Impact()
+        )
+        out.changes.append(gone)
+
+
+def _found(host: str, artifact: Mapping[str, object]) -> Resource:
+    kind = Kind(str(artifact["kind"]))
+    label = (Attribute("model", str(artifact["name"])),) if kind is Kind.MODEL else ()
+    size = artifact.get("bytes")
+    payload = {"path": artifact["path"], "name": artifact["name"]}
+    return Resource(host, kind, str(artifact["name"]), attributes=label, payload=payload, disk_bytes=int(str(size or 0)))

@@ -1,0 +1,108 @@
+"""What differs between what was recorded on a host and what is there: nobody changed the YAML, somebody changed the host.
+
+Files we wrote (by digest), drop-ins of our units, units that are gone, disabled or dead.
+"""
+
+from dataclasses import dataclass
+
+from deployer.agent.wire import Probe, Unit
+from deployer.plan.diff import UNKNOWN_START_S, change_id
+from deployer.plan.model import Change, Drift, Impact
+from deployer.state.resources import Kind, Resource
+
+_UP = ("active", "activating", "reloading")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    before: str | None
+    after: str | None
+    remedy: str
+    restarts: bool
+    dropin: str | None = None
+
+
+def find(resource: Resource, probe: Probe) -> list[Finding]:
+    """Drift of one recorded resource."""
+    findings = _files(resource, probe)
+    unit = resource.payload.get("unit")
+    if unit and resource.kind in (Kind.REPLICA, Kind.GATEWAY):
+        findings += _unit(resource, probe, str(unit))
+    return findings
+
+
+def _files(resource: Resource, probe: Probe) -> list[Finding]:
+    there = probe.get("files")
+    if there is None:  # could not be read: unknown is not absent
+        return []
+    found = []
+    running = resource.kind is Kind.REPLICA and _wants_to_run(resource)
+    for file in resource.payload.get("files", []):
+        path, recorded = file["path"], file.get("sha256")
+        if recorded is None:
+            continue
+        now = there.get(path)
+        if now is None:
+            found.append(Finding(f"{path} is gone", recorded[:8], None, "will be written again", running))
+        elif now != recorded:
+            found.append(Finding(f"{path} was changed", recorded[:8], now[:8], "will be put back", running))
+    return found
+
+
+def _unit(resource: Resource, probe: Probe, name: str) -> list[Finding]:
+    if "units" not in probe:
+        return []
+    unit = next((u for u in probe["units"] if u["name"] == name), None)
+    wanted = _wants_to_run(resource)
+    if unit is None:
+        return [Finding(f"{name} is gone", "there", None, "will be made again", True)] if wanted else []
+    dropins = sorted(unit.get("dropins", []))
+    remedy = "will be removed; a restart" if wanted else "will be removed"
+    found = [Finding(f"{name} has a drop-in: {d.rpartition('/')[2]}", None, None, remedy, wanted, d) for d in dropins]
+    up = unit.get("active") in _UP
+    if wanted and not up:
+        found.append(Finding(f"{name} is down", "running", _how(unit), "will be started again", True))
+    if not wanted and up:
+        found.append(Finding(f"{name} runs", "stopped", unit.get("active"), "will be stopped", False))
+    if wanted and not unit.get("enabled", True):
+        found.append(Finding(f"{name} is not enabled", "enabled", "disabled", "will be enabled", False))
+    return found
+
+
+def _how(unit: Unit) -> str:
+    result = unit.get("result") or ""
+    status = f", exit status {unit['exit_status']}" if unit.get("exit_status") else ""
+    return f"{unit.get('active', 'unknown')}{f' ({result}{status})' if result and result != 'success' else ''}"
+
+
+def _wants_to_run(resource: Resource) -> bool:
+    state = resource.attribute("state")
+    return state is None or state.value == "running"
+
+
+def repair(resource: Resource, findings: list[Finding], start_s: float = UNKNOWN_START_S) -> Change:
+    """The change that puts a resource back as it was recorded."""
+    restarts = resource.kind is Kind.REPLICA and any(f.restarts for f in findings)
+    actions: tuple[str, ...] = ("delete", "create") if restarts else ("update",)
+    return Change(
+        id=change_id(resource.host, resource.address, actions),
+        host=resource.host,
+        kind=resource.kind,
+        name=resource.name,
+        deployment=resource.deployment,
+        actions=actions,
+        reason="put back: " + "; ".join(f.what for f in findings),
+        before=resource,
+        after=resource,
+        impact=Impact(downtime_s=start_s if restarts else None, restarts=int(restarts)),
+        drift=True,
+        data={"dropins": sorted(f.dropin for f in findings if f.dropin)},
+    )
+
+
+def report(resource: Resource, findings: list[Finding], change: str | None) -> list[Drift]:
+    return [
+        Drift(resource.host, resource.deployment, f.what, f.before, f.after, f.remedy if change else "stays as it is", change)
+        for f in findings
+    ]

@@ -1,0 +1,168 @@
+"""A deployment's address as resources: the package, the fleet's gateway on a host, and the deployment's route on it.
+
+A host that carries the endpoint answers at `/<deployment>/v1`. Where other hosts have replicas too, every one of them
+answers for its own at a path that only fronts use.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployer.engines.base import Slot
+from deployer.plan.artifacts import model_need
+from deployer.plan.replica import file_json
+from deployer.plan.roster import Place
+from deployer.plan.world import World
+from deployer.render import gateway, names
+from deployer.spec.models import ApiKey, DeploymentSpec
+from deployer.spec.source import Source
+from deployer.state.resources import Attribute, Kind, Resource
+
+_MODE = "0600"  # HAProxy's master reads them as root, its workers never do
+
+
+def carriers(world: World, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Hosts that carry the endpoint of a deployment with replicas on `hosts`: the ones that are named as gateways, else
+    the one host that has the replicas; none when they stand on several and nobody is named.
+    """
+    fleet = world.fleet
+    named = {n for n in fleet.gateway.hosts if n in fleet.hosts} | {n for n, h in fleet.hosts.items() if h.gateway is True}
+    if named:
+        return tuple(sorted(named))
+    distinct = sorted(set(hosts))
+    return tuple(distinct) if len(distinct) == 1 else ()
+
+
+def resources(
+    world: World,
+    spec: DeploymentSpec,
+    host: str,
+    places: Sequence[Place],
+    replicas: Sequence[Resource],
+    gateways: Sequence[str],
+    runs: bool,
+) -> list[Resource]:
+    """What one host needs to answer for one deployment."""
+    package = Resource(host, Kind.PACKAGE, "haproxy", payload={"name": "haproxy"})
+    return [package, _gateway(world, host), _endpoint(world, spec, host, places, replicas, gateways, runs)]
+
+
+def _gateway(world: World, host: str) -> Resource:
+    fleet = world.fleet
+    address = "*" if fleet.gateway.insecure else "127.0.0.1"
+    config = gateway.GatewayConfig(fleet.name, fleet.id, (f"{address}:{fleet.gateway.port}",))
+    unit = names.gateway_unit_name(fleet.name)
+    files = [
+        file_json(names.base_path(fleet.name), gateway.base_config(config), _MODE),
+        file_json(names.unit_path(unit), gateway.gateway_unit(config), "0644"),
+    ]
+    attributes = (
+        Attribute("port", fleet.gateway.port, source=world.positions.of("deployer", "gateway", "port")),
+        Attribute("reachable", _reach(world), source=world.positions.of("deployer", "gateway", "insecure")),
+        Attribute("files", ", ".join(f["sha256"][:8] for f in files)),
+    )
+    payload: dict[str, Any] = {"unit": unit, "config_dir": names.gateway_directory(fleet.name), "port": fleet.gateway.port}
+    payload["files"] = files
+    source = world.positions.of("deployer", "gateway")
+    return Resource(host, Kind.GATEWAY, "gateway", None, attributes, payload, (f"{Kind.PACKAGE}:haproxy",), source)
+
+
+def _reach(world: World) -> str:
+    return "plain HTTP, every address" if world.fleet.gateway.insecure else "loopback only"
+
+
+def _endpoint(
+    world: World,
+    spec: DeploymentSpec,
+    host: str,
+    places: Sequence[Place],
+    replicas: Sequence[Resource],
+    gateways: Sequence[str],
+    runs: bool,
+) -> Resource:
+    fleet, carries = world.fleet, host in gateways
+    elsewhere = {p.host for p in places} - {host}
+    others_come = bool(replicas) and any(g != host for g in gateways)
+    first = replicas[0].payload if replicas else _facts(world, spec, places)
+    route = gateway.Route(
+        fleet_id=fleet.id,
+        deployment=spec.name,
+        engines=tuple(gateway.Server(f"replica-{r.payload['slot']}", "127.0.0.1", r.payload["port"]) for r in replicas),
+        paths=tuple(first["paths"]),
+        keys_path=names.keys_path(fleet.name, spec.name) if spec.endpoint.keys else None,
+        open=spec.endpoint.open,
+        stopped=not runs,
+        fronts=_fronts(world, host, places) if carries and elsewhere else (),
+        public=carries,
+        peers=others_come or (carries and bool(elsewhere) and bool(replicas)),
+        timeout_s=spec.endpoint.timeout,
+        ready_path=first["ready_path"],
+        log=spec.logging.requests != "off",
+    )
+    unit = names.gateway_unit_name(fleet.name)
+    files = [file_json(names.route_path(fleet.name, spec.name), gateway.deployment_config(route), _MODE)]
+    payload: dict[str, Any] = {
+        "unit": unit,
+        "config_dir": names.gateway_directory(fleet.name),
+        "keys_path": names.keys_path(fleet.name, spec.name),
+        "keys": [_key(k) for k in spec.endpoint.keys],
+        "files": files,
+        "check": _check(world, spec, first["inference"]) if carries and runs else None,
+        "carries": carries,
+    }
+    needs = (f"{Kind.GATEWAY}:gateway", *(r.address for r in replicas))
+    source = world.positions.of(f"deployment:{spec.name}", "endpoint")
+    attributes = _attributes(world, spec, host, runs, files[0]["sha256"], source)
+    return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
+
+
+def _fronts(world: World, host: str, places: Sequence[Place]) -> tuple[gateway.Server, ...]:
+    """The gateways of all hosts with a replica, this one's own on loopback."""
+    port = world.fleet.gateway.port
+
+    def address(name: str) -> str:
+        return "127.0.0.1" if name == host else world.fleet.hosts[name].address or "127.0.0.1"
+
+    return tuple(gateway.Server(name, address(name), port) for name in sorted({p.host for p in places}))
+
+
+def _facts(world: World, spec: DeploymentSpec, places: Sequence[Place]) -> dict[str, Any]:
+    """What a host without a replica must know of one: the paths a client may reach."""
+    engine = world.engines[spec.engine.name]
+    first = places[0]
+    locked = world.locked.models.get(model_need(spec).key)
+    process = engine.process(spec, locked, Slot(first.host, first.number, first.port, first.gpus, ""))
+    return {"paths": list(process.paths), "ready_path": process.ready_path, "inference": dict(process.inference)}
+
+
+def _key(key: ApiKey) -> dict[str, str]:
+    if key.sha256 is not None:
+        return {"name": key.name, "sha256": key.sha256}
+    assert key.secret is not None
+    return {"name": key.name, "secret": key.secret.id}
+
+
+def _check(world: World, spec: DeploymentSpec, inference: Mapping[str, Any]) -> dict[str, Any]:
+    """The request that proves the endpoint: through the gateway, with the host's own probe key."""
+    url = f"http://127.0.0.1:{world.fleet.gateway.port}/{spec.name}{inference['path']}"
+    return {"url": url, "body": inference["body"], "deadline_s": 60.0}
+
+
+def _attributes(
+    world: World, spec: DeploymentSpec, host: str, runs: bool, text: str, source: Source | None
+) -> tuple[Attribute, ...]:
+    document, endpoint = f"deployment:{spec.name}", spec.endpoint
+    found = [
+        Attribute("path", f"/{spec.name}/v1", source=source),
+        Attribute("answers", "requests" if runs else "503, stopped", source=world.positions.of(document, "state")),
+        Attribute("open", endpoint.open, source=world.positions.of(document, "endpoint", "open")),
+        Attribute("timeout", endpoint.timeout, source=world.positions.of(document, "endpoint", "timeout")),
+    ]
+    for i, key in enumerate(endpoint.keys):
+        place = world.positions.of(document, "endpoint", "keys", i)
+        if key.secret is not None:
+            value = world.secrets.get((host, key.secret.id))
+            found.append(Attribute(f"key {key.name}", value, secret=True, source=place))
+        else:
+            found.append(Attribute(f"key {key.name}", (key.sha256 or "")[:12], source=place))
+    found.append(Attribute("files", text[:12], source=source))
+    return tuple(found)

@@ -1,0 +1,171 @@
+"""What a plan must not do. Each guard looks at the whole world and says no with a reason, a place and a way out."""
+
+from collections.abc import Iterable, Sequence
+
+from deployer.plan.artifacts import engines_root, model_need, models_root
+from deployer.plan.model import Change, Notice, Refusal
+from deployer.plan.roster import Roster
+from deployer.plan.words import size
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.observed import Reached
+from deployer.state.resources import Kind
+
+#: Room that a host keeps besides what a plan brings.
+SPARE_BYTES = 512 * 1024 * 1024
+
+
+def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> list[Refusal]:
+    """All noes, host by host and deployment by deployment."""
+    return [
+        *machines(world, roster),
+        *identity(world),
+        *divergent(world),
+        *licences(world, wanted),
+        *host_paths(world, wanted, changes),
+        *disk(world, changes),
+        *foreign_units(world, changes),
+        *gpu_driver(world, changes),
+        *protected(world, changes),
+    ]
+
+
+def machines(world: World, roster: Roster) -> Iterable[Refusal]:
+    """One machine in two files; a machine that is not the one that stood there before."""
+    seen: dict[str, str] = {}
+    for name, reached in sorted(world.observed.items()):
+        machine = reached.probe.get("machine_id") if isinstance(reached, Reached) else None
+        if not machine:
+            continue
+        source = world.positions.of(f"host:{name}", "address")
+        if machine in seen:
+            what = f"{name} and {seen[machine]} are the same machine ({machine[:8]}…)"
+            yield Refusal("machine", what, hint="remove one of the two files", host=name, source=source)
+        seen[machine] = name
+        known = roster.members.get(name)
+        if known and known.machine_id and known.machine_id != machine and name not in world.options.replace_lost:
+            what = f"{name} is another machine than before: reinstalled, cloned, or another address"
+            details = (f"the fleet knows {known.machine_id[:8]}…, this one is {machine[:8]}…",)
+            yield Refusal("machine", what, details, f"if that is right: --replace-lost {name}", name, source=source)
+
+
+def identity(world: World) -> Iterable[Refusal]:
+    for name, reached in sorted(world.observed.items()):
+        if isinstance(reached, Reached) and reached.probe.get("name_conflict"):
+            other = reached.probe["name_conflict"]
+            what = f"{name} already belongs to another fleet that is also called {world.fleet.name} (id {other})"
+            source = world.positions.of("deployer", "name")
+            yield Refusal("fleet", what, hint="give this fleet another name", host=name, source=source)
+
+
+def divergent(world: World) -> Iterable[Refusal]:
+    """Somebody applied a commit that this checkout does not have."""
+    if world.options.allow_divergent:
+        return
+    for commit, known in sorted(world.git.ancestors.items()):
+        if known is False:
+            what = f"your checkout is behind: the hosts were applied from {commit[:7]}, which is not in its history"
+            yield Refusal("divergent", what, hint="git pull, or: --allow-divergent")
+
+
+def licences(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]:
+    """A gated model wants its licence accepted in the repository, by the people who review it."""
+    for spec in wanted:
+        locked = world.locked.models.get(model_need(spec).key)
+        if locked is None or not locked.facts.gated:
+            continue
+        licence = locked.facts.license
+        if spec.model.accept_license is None or (licence and spec.model.accept_license != licence):
+            what = f"{spec.name}: the model {locked.name} asks for its licence to be accepted"
+            hint = f"read it, then write in the model: accept_license: {licence or 'its name'}"
+            source = world.positions.of(f"deployment:{spec.name}", "model", "accept_license")
+            yield Refusal("licence", what, (f"licence: {licence or 'not stated'}",), hint, deployment=spec.name, source=source)
+
+
+def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+    by_name = {spec.name: spec for spec in wanted}
+    for change in changes:
+        spec = by_name.get(change.deployment or "")
+        if change.kind is not Kind.REPLICA or spec is None or spec.model.host_path is None or change.after is None:
+            continue
+        reached = world.observed[change.host]
+        if isinstance(reached, Reached) and not reached.probe.get("host_paths", {}).get(spec.model.host_path):
+            what = f"{spec.name}: there is no model at {spec.model.host_path} on {change.host}"
+            source = world.positions.of(f"deployment:{spec.name}", "model", "host_path")
+            yield Refusal("host-path", what, (), "put it there, or use model.path", change.host, spec.name, source)
+
+
+def disk(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
+    """What a plan brings must fit on the filesystem that it lands on."""
+    for name, reached in sorted(world.observed.items()):
+        if not isinstance(reached, Reached):
+            continue
+        host = world.fleet.hosts.get(name)
+        mine = [c for c in changes if c.host == name and c.after is not None and c.impact.disk_bytes > 0]
+        if host is None or not mine:
+            continue
+        for root, kinds in ((models_root(host), (Kind.MODEL,)), (engines_root(host), (Kind.TOOL, Kind.ENVIRONMENT))):
+            there = reached.probe.get("disks", {}).get(root)
+            wanted = sum(c.impact.disk_bytes for c in mine if c.kind in kinds)
+            if there and wanted and wanted + SPARE_BYTES > there["free"]:
+                what = f"not enough disk on {name} for {root}"
+                details = (f"{size(wanted)} wanted and {size(SPARE_BYTES)} spare, {size(there['free'])} free",)
+                hint = "free some room (deployer prune removes what nobody uses), or set paths in the host's file"
+                source = world.positions.of(f"host:{name}", "paths")
+                yield Refusal("disk", what, details, hint, name, mine[0].deployment, source)
+
+
+def foreign_units(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
+    for change in changes:
+        reached = world.observed.get(change.host)
+        if change.after is None or "unit" not in change.after.payload or not isinstance(reached, Reached):
+            continue
+        unit = change.after.payload["unit"]
+        if unit in reached.probe.get("foreign_units", []):
+            what = f"{change.host} has a unit {unit} that is not ours"
+            yield Refusal("foreign", what, hint="remove or rename it", host=change.host, deployment=change.deployment)
+
+
+def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
+    """A driver that cannot be asked is no place to start anything on a GPU."""
+    for change in changes:
+        reached = world.observed.get(change.host)
+        if change.kind is Kind.REPLICA and change.after and change.after.payload.get("gpus") and isinstance(reached, Reached):
+            error = reached.probe.get("gpu_error")
+            if error:
+                what = f"the GPUs of {change.host} cannot be asked: {error}"
+                yield Refusal("driver", what, hint="often a reboot after a driver update", host=change.host)
+
+
+def protected(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
+    """What the host remembers as protected is not destroyed, whatever the files say today."""
+    said = set()
+    for change in changes:
+        if change.after is not None or change.before is None or change.deployment is None or change.kind is not Kind.DEPLOYMENT:
+            continue
+        flag = change.before.attribute("protected")
+        if flag is not None and flag.value is True and change.deployment not in said:
+            said.add(change.deployment)
+            what = f"{change.deployment} is protected"
+            hint = "set protected: false in its file and apply that first"
+            yield Refusal("protected", what, (), hint, change.host, change.deployment, flag.source)
+
+
+def scattered(world: World, spec: DeploymentSpec, hosts: Sequence[str], gateways: Sequence[str]) -> Refusal | None:
+    """Replicas on several hosts need one host that carries the endpoint."""
+    if len(set(hosts)) < 2 or gateways:
+        return None
+    what = f"{spec.name} has replicas on {', '.join(sorted(set(hosts)))}, and no host is named to carry its endpoint"
+    hint = f"write gateway: true in one host's file (hosts/{sorted(set(hosts))[0]}.yaml), or gateway.hosts in deployer.yaml"
+    source = world.positions.of(f"deployment:{spec.name}", "replicas")
+    return Refusal("gateway", what, (), hint, deployment=spec.name, source=source)
+
+
+def unreachable_notices(world: World, roster: Roster) -> Iterable[Notice]:
+    """What stays as it is on hosts that did not answer."""
+    for name, reached in sorted(world.observed.items()):
+        if isinstance(reached, Reached):
+            continue
+        slots = sum(1 for p in roster.places if p.host == name)
+        what = f"its {slots} replica{'s' * (slots != 1)} stay as they are; apply skips it" if slots else "apply skips it"
+        yield Notice("unreachable", what, host=name)

@@ -1,0 +1,20 @@
+"""What a plan is, as one digest: the desired state, the fingerprints and the changes. Not when it was made, the commit,
+or estimates; not positions, since a value that moved to another line is the same value.
+"""
+
+from deployer.plan.codec import change_json
+from deployer.plan.model import Plan
+from deployer.plan.record import without_sources
+from deployer.state.canonical import digest
+
+
+def plan_id(plan: Plan) -> str:
+    changes = []
+    for change in plan.changes:
+        data = change_json(change)
+        data.pop("impact")
+        changes.append(without_sources(data))
+    hosts = {name: [h.reachable, h.fingerprint] for name, h in plan.hosts.items()}
+    roster = {k: plan.roster.get(k) for k in ("slots", "hosts", "generation")}
+    holds = {name: hold["kind"] for name, hold in plan.roster.get("holds", {}).items()}
+    return digest([plan.fleet_id, hosts, changes, roster, holds, dict(plan.revisions), sorted(plan.texts)], 16)

@@ -1,0 +1,149 @@
+"""From the world to a plan: place, say what is wanted, compare, guard, order. Called by app; touches nothing.
+
+Two worlds that are equal give equal plans, byte for byte, whatever the order of their mappings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from deployer.plan import guard, orphans
+from deployer.plan.desired import Desired, desire
+from deployer.plan.diffs import Compared, compare_host
+from deployer.plan.identity import plan_id
+from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
+from deployer.plan.order import ordered
+from deployer.plan.place import Placed, place
+from deployer.plan.record import HOST_RECORD, resource_from
+from deployer.plan.roster import Hold, Place, Roster, holds_now, latest, succeed, to_json
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.observed import Reached
+from deployer.state.resources import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which deployments this plan is about: `planned` may change; the rest keeps its room and is left alone."""
+
+    planned: tuple[DeploymentSpec, ...]
+    others: tuple[str, ...]
+    destroyed: tuple[str, ...]
+
+
+def make_plan(world: World) -> Plan:
+    roster = latest(world.observed)
+    holds = holds_now(world, roster)
+    scope = _scope(world, holds)
+    names = {spec.name for spec in scope.planned} | {old for spec in scope.planned for old in spec.previous_names}
+    kept = [p for p in roster.places if p.deployment not in names and p.deployment not in scope.destroyed]
+    placed = place(world, roster, scope.planned, kept)
+    wanted = desire(world, scope.planned, placed.places, holds)
+    recorded = {name: _recorded(r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
+    compared = [_compare(world, scope, wanted, recorded, name) for name in recorded]
+    changes = ordered([c for part in compared for c in part.changes])
+    refusals = [*placed.refusals, *wanted.refusals, *guard.refusals(world, roster, scope.planned, changes)]
+    return _assemble(world, roster, scope, placed, kept, holds, wanted, recorded, compared, changes, refusals)
+
+
+def _scope(world: World, holds: dict[str, Hold]) -> Scope:
+    options = world.options
+    destroyed = {name for name, hold in holds.items() if hold.kind == "destroyed"}
+    planned, others = [], []
+    for name, spec in sorted(world.fleet.deployments.items()):
+        picked = (not options.names or name in options.names) and (not options.tags or set(options.tags) & set(spec.tags))
+        if name in destroyed:
+            continue
+        if picked:
+            planned.append(spec)
+        else:
+            others.append(name)
+    return Scope(tuple(planned), tuple(others), tuple(sorted(destroyed)))
+
+
+def _recorded(reached: Reached) -> dict[str, tuple[Resource, ...]]:
+    """Resources by deployment, as the host notes them."""
+    records = reached.probe.get("records", {})
+    return {name: tuple(resource_from(r) for r in record.get("resources", [])) for name, record in sorted(records.items())}
+
+
+def _compare(
+    world: World, scope: Scope, wanted: Desired, recorded: dict[str, dict[str, tuple[Resource, ...]]], name: str
+) -> Compared:
+    reached = world.observed[name]
+    assert isinstance(reached, Reached)
+    return compare_host(world, scope.others, scope.destroyed, wanted.hosts.get(name, {}), recorded[name], reached)
+
+
+def _assemble(
+    world: World,
+    roster: Roster,
+    scope: Scope,
+    placed: Placed,
+    kept: Sequence[Place],
+    holds: dict[str, Hold],
+    wanted: Desired,
+    recorded: dict[str, dict[str, tuple[Resource, ...]]],
+    compared: Sequence[Compared],
+    changes: tuple[Change, ...],
+    refusals: Sequence[Refusal],
+) -> Plan:
+    gone = {c.deployment for c in changes if c.after is None and c.deployment}
+    staying = [p for p in kept if p.deployment not in gone]
+    after = succeed(roster, world, (*placed.places, *staying), holds)
+    touched = {(c.host, c.deployment or HOST_RECORD) for c in changes}
+    plan = Plan(
+        plan_id="",
+        fleet_id=world.fleet.id,
+        fleet_name=world.fleet.name,
+        environment=world.fleet.environment,
+        git_commit=world.git.commit,
+        created_at=world.now,
+        hosts={name: _host(world, name) for name in sorted(world.observed)},
+        changes=changes,
+        drift=tuple(d for part in compared for d in part.drift),
+        refusals=tuple(refusals),
+        notices=(*_notices(world, roster, holds, placed), *orphans.notices(world, compared)),
+        roster=to_json(after),
+        revisions=_revisions(world, changes),
+        texts=_texts(wanted, changes),
+        recorded={h: {n: rs for n, rs in by.items() if (h, n) in touched} for h, by in recorded.items()},
+        standing={h: tuple(r for a, r in sorted(rs.items()) if r.deployment is None) for h, rs in sorted(wanted.hosts.items())},
+        unchanged=sum(part.unchanged for part in compared),
+    )
+    return replace(plan, plan_id=plan_id(plan))
+
+
+def _host(world: World, name: str) -> PlannedHost:
+    reached = world.observed[name]
+    if isinstance(reached, Reached):
+        return PlannedHost(True, reached.probe.get("fingerprint"), reached.probe.get("machine_id"))
+    return PlannedHost(False, error=reached.message, error_kind=reached.kind)
+
+
+def _texts(wanted: Desired, changes: Sequence[Change]) -> dict[str, str]:
+    used = {str(c.after.payload.get("requirements")) for c in changes if c.after is not None}
+    return {sha: text for sha, text in sorted(wanted.texts.items()) if sha in used}
+
+
+def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
+    """The number each deployment that changes will have: one more than the highest that any host knows."""
+    found: dict[str, int] = {}
+    for name in sorted({c.deployment for c in changes if c.deployment}):
+        known = [0]
+        for reached in world.observed.values():
+            if isinstance(reached, Reached):
+                known += [r["revision"] for r in reached.probe.get("history", {}).get(name, [])]
+                known.append(reached.probe.get("records", {}).get(name, {}).get("revision", 0))
+        found[name] = max(known) + 1
+    return found
+
+
+def _notices(world: World, roster: Roster, holds: dict[str, Hold], placed: Placed) -> list[Notice]:
+    found = list(guard.unreachable_notices(world, roster))
+    for name, hold in sorted(holds.items()):
+        why = f" ({hold.why})" if hold.why else ""
+        what = f"{name} is held {hold.kind} by {hold.who} since {hold.at}{why}"
+        found.append(Notice("hold", what, f"to lift it: deployer apply --release {name}", deployment=name))
+    for (name, number), why in sorted(placed.moved.items()):
+        found.append(Notice("move", f"{name}/{number} moves: {why}", deployment=name))
+    return found

@@ -1,0 +1,42 @@
+"""A plan as Markdown, for a pull request's comment. Values come from files and hosts: nothing in them is markup."""
+
+from deployer.plan.counts import verb
+from deployer.plan.describe import cost, subject
+from deployer.plan.model import Plan
+from deployer.plan.text import shown, totals
+
+_SYMBOLS = {"create": "➕", "update": "✏️", "replace": "♻️", "delete": "❌", "undo": "↩️"}
+_SPECIAL = "\\`*_{}[]()<>#+!|~&"
+
+
+def escaped(text: str) -> str:
+    """The text as Markdown shows it literally, on one line."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{c}" if c in _SPECIAL else c for c in flat)
+
+
+def render(plan: Plan) -> str:
+    lines = [f"### deployer plan for {escaped(plan.fleet_name)}", ""]
+    if plan.refusals:
+        lines += [f"**{len(plan.refusals)} refused: nothing will be changed**", ""]
+        lines += [f"- ✗ {escaped(r.what)}" + (f" ({escaped(str(r.source))})" if r.source else "") for r in plan.refusals] + [""]
+    if plan.changes:
+        lines += ["| | host | change | cost | from |", "|---|---|---|---|---|"]
+        for c in plan.changes:
+            source = escaped(str(c.source)) if c.source else ""
+            row = (_SYMBOLS[verb(c)], escaped(c.host), escaped(subject(c)), escaped(cost(c)), source)
+            lines.append("| " + " | ".join(row) + " |")
+        lines.append("")
+        details = [
+            f"- {escaped(subject(c))}: {escaped(d.name)} "
+            f"{escaped(shown(d.before, d.secret))} → {escaped(shown(d.after, d.secret))}"
+            for c in plan.changes
+            for d in c.deltas
+        ]
+        lines += [*details, ""] if details else []
+    if plan.drift:
+        lines += ["**Drift**", "", *[f"- {escaped(d.host)}: {escaped(d.what)}: {escaped(d.remedy)}" for d in plan.drift], ""]
+    if plan.unreachable:
+        lines += [f"**Unreachable:** {escaped(', '.join(plan.unreachable))}", ""]
+    lines.append(escaped(" · ".join(totals(plan))) if plan.changes else "Nothing to change.")
+    return "\n".join(lines) + "\n"

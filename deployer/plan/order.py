@@ -1,0 +1,52 @@
+"""The order in which changes are done, and what each one needs before it. A replica needs its artifacts, an endpoint
+its replicas, also those on other hosts, and the note of a revision everything of that deployment on that host.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from deployer.plan.model import Change
+from deployer.state.resources import ARTIFACTS, Kind
+
+_ORDER = {kind: i for i, kind in enumerate(Kind)}
+
+
+def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Unfinished runs first, then what is made, in the order of the kinds, then what is removed, in the opposite order."""
+    sorted_changes = sorted(changes, key=_key)
+    return tuple(replace(c, depends_on=_needs(c, sorted_changes)) for c in sorted_changes)
+
+
+def _key(change: Change) -> tuple[str, int, int, str, str]:
+    if change.kind is None:
+        return (change.host, 0, 0, "", change.name)
+    rank = _ORDER[change.kind]
+    if change.after is None:
+        last = change.before is not None and "agent" in change.before.payload
+        return (change.host, 3 if last else 2, -rank, change.deployment or "", change.name)
+    return (change.host, 1, rank, change.deployment or "", change.name)
+
+
+def _needs(change: Change, changes: list[Change]) -> tuple[str, ...]:
+    if change.kind is None:
+        return ()
+    found = [c.id for c in changes if c.host == change.host and c.kind is None]
+    if change.after is None:
+        if change.kind in ARTIFACTS or change.kind in (Kind.GATEWAY, Kind.PACKAGE):
+            found += [
+                c.id for c in changes if c.host == change.host and c.after is None and c is not change and _before(c, change)
+            ]
+        return tuple(found)
+    wanted = set(change.after.needs)
+    found += [c.id for c in changes if c.host == change.host and c.after is not None and c.address in wanted]
+    if change.kind is Kind.ENDPOINT:
+        found += [c.id for c in changes if c.kind is Kind.REPLICA and c.deployment == change.deployment and c.after is not None]
+    return tuple(dict.fromkeys(found))
+
+
+def _before(first: Change, then: Change) -> bool:
+    if first.kind is None or then.kind is None:
+        return first.kind is None
+    if "agent" in (then.before.payload if then.before else {}):
+        return True
+    return _ORDER[first.kind] > _ORDER[then.kind]

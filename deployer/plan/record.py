@@ -1,0 +1,72 @@
+"""A resource as JSON and back: how it is kept in the record on a host, in a saved plan, and in `plan --json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.spec.source import Source
+from deployer.state.resources import Attribute, Kind, Resource
+
+#: The record of what belongs to a host and to no deployment. Not a possible deployment name.
+HOST_RECORD = "_host"
+
+
+def source_json(source: Source | None) -> dict[str, Any] | None:
+    return None if source is None else {"file": source.file, "line": source.line, "column": source.column}
+
+
+def source_from(data: Mapping[str, Any] | None) -> Source | None:
+    return None if data is None else Source(data["file"], data["line"], data["column"])
+
+
+def attribute_json(attribute: Attribute) -> dict[str, Any]:
+    return {
+        "name": attribute.name,
+        "value": attribute.value,
+        "restarts": attribute.restarts,
+        "secret": attribute.secret,
+        "source": source_json(attribute.source),
+    }
+
+
+def resource_json(resource: Resource) -> dict[str, Any]:
+    return {
+        "host": resource.host,
+        "kind": str(resource.kind),
+        "name": resource.name,
+        "deployment": resource.deployment,
+        "attributes": [attribute_json(a) for a in resource.attributes],
+        "payload": dict(resource.payload),
+        "needs": list(resource.needs),
+        "source": source_json(resource.source),
+        "download_bytes": resource.download_bytes,
+        "disk_bytes": resource.disk_bytes,
+        "vram_bytes": resource.vram_bytes,
+    }
+
+
+def resource_from(data: Mapping[str, Any]) -> Resource:
+    return Resource(
+        host=data["host"],
+        kind=Kind(data["kind"]),
+        name=data["name"],
+        deployment=data.get("deployment"),
+        attributes=tuple(
+            Attribute(a["name"], a["value"], a["restarts"], a["secret"], source_from(a.get("source")))
+            for a in data.get("attributes", ())
+        ),
+        payload=data.get("payload", {}),
+        needs=tuple(data.get("needs", ())),
+        source=source_from(data.get("source")),
+        download_bytes=data.get("download_bytes", 0),
+        disk_bytes=data.get("disk_bytes", 0),
+        vram_bytes=data.get("vram_bytes", 0),
+    )
+
+
+def without_sources(data: Any) -> Any:
+    """The same JSON without positions: a value that moved to another line is still the same value."""
+    if isinstance(data, dict):
+        return {k: without_sources(v) for k, v in data.items() if k != "source"}
+    if isinstance(data, list):
+        return [without_sources(v) for v in data]
+    return data

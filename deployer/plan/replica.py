@@ -1,0 +1,106 @@
+"""One running copy as a resource: its unit and files as text, and what a person sees of it in a diff."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.engines.base import Process, Slot
+from deployer.engines.launch import launch
+from deployer.plan.artifacts import Serving
+from deployer.plan.roster import Place
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.canonical import digest, text_digest
+from deployer.state.observed import Reached
+from deployer.state.resources import Attribute, Kind, Resource, Scalar
+
+
+def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, serving: Serving, runs: bool) -> Resource:
+    """`runs`: false leaves everything in place but stopped."""
+    engine = world.engines[spec.engine.name]
+    slot = Slot(place.host, place.number, place.port, place.gpus, reached.probe.get("arch", ""))
+    process = engine.process(spec, serving.locked, slot)
+    paths = {"env": serving.environment, "model": serving.model, "serve": serving.serve or ""}
+    # the description is only noted: were it in the unit, changing it would write a file for nothing
+    plain = spec.model_copy(update={"description": None})
+    made = launch(process, plain, slot, fleet=world.fleet.name, fleet_id=world.fleet.id, identity=serving.identity, paths=paths)
+    files = [file_json(path, content, "0600") for path, content in made.files]
+    files.append(file_json(made.path, made.text, "0644"))
+    return Resource(
+        host=place.host,
+        kind=Kind.REPLICA,
+        name=f"{spec.name}/{place.number}",
+        deployment=spec.name,
+        attributes=_attributes(world, spec, place, process, serving, runs, _texts(files)),
+        payload={
+            "slot": place.number,
+            "unit": made.unit,
+            "runtime_digest": made.runtime_digest,
+            "port": place.port,
+            "gpus": list(place.gpus),
+            "files": files,
+            "stop_timeout_s": process.stop_timeout_s,
+            "ready": _ready(spec, place, process),
+            "paths": list(process.paths),
+            "inference": dict(process.inference),
+            "ready_path": process.ready_path,
+        },
+        needs=serving.needs,
+        source=world.positions.of(f"deployment:{spec.name}", "engine"),
+    )
+
+
+def file_json(path: str, content: str, mode: str, owner: str = "root:root") -> dict[str, str]:
+    return {"path": path, "mode": mode, "owner": owner, "content": content, "sha256": text_digest(content)}
+
+
+def _texts(files: list[dict[str, str]]) -> str:
+    """Our own wording of what is run: written when it changes, felt at the next start."""
+    return digest([[f["path"], f["sha256"]] for f in files], 12)
+
+
+def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, Any]:
+    """What `unit.ready` is told; the deadline is the rollout's."""
+    return {
+        "port": place.port,
+        "ready_path": process.ready_path,
+        "inference": dict(process.inference),
+        "deadline_s": spec.rollout.healthy_deadline,
+        "phases": [{"regex": p.regex, "phase": p.phase} for p in process.phases],
+        "failures": [{"regex": f.regex, "cause": f.cause, "hint": f.hint} for f in process.failures],
+        "deployment": spec.name,
+    }
+
+
+def _attributes(
+    world: World, spec: DeploymentSpec, place: Place, process: Process, serving: Serving, runs: bool, texts: str
+) -> tuple[Attribute, ...]:
+    document = f"deployment:{spec.name}"
+
+    def attribute(name: str, value: Scalar, *path: str | int, restarts: bool = True) -> Attribute:
+        return Attribute(name, value, restarts, source=world.positions.of(document, *path))
+
+    found = [
+        attribute("state", "running" if runs else "stopped", "state"),
+        attribute("engine", spec.engine.name, "engine"),
+        attribute("environment", serving.identity[0], "engine", spec.engine.name, "version"),
+        attribute("model", serving.identity[1], "model"),
+        attribute("port", place.port, "placement"),
+        attribute("gpus", ", ".join(place.gpus) or None, "placement", "gpus"),
+        attribute("memory", spec.resources.memory, "resources", "memory"),
+        attribute("cpu", spec.resources.cpu, "resources", "cpu"),
+    ]
+    found += [attribute(n, v, *_path(process.sources, n, spec)) for n, v in process.runtime.items()]
+    found.append(attribute("files", texts, "engine", restarts=False))
+    return tuple(_distinct(found))
+
+
+def _path(sources: Mapping[str, tuple[str | int, ...]], name: str, spec: DeploymentSpec) -> tuple[str | int, ...]:
+    return sources.get(name, ("engine", spec.engine.name, name))
+
+
+def _distinct(attributes: list[Attribute]) -> list[Attribute]:
+    """The first of each name: an engine may show what is already shown here."""
+    found: dict[str, Attribute] = {}
+    for attribute in attributes:
+        found.setdefault(attribute.name, attribute)
+    return list(found.values())

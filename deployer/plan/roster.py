@@ -1,0 +1,146 @@
+"""Who is in the fleet and which slots are where, as the hosts themselves remember it.
+
+Every apply leaves the roster on every host it reaches; the planner takes the highest generation it sees, so that a host
+that cannot be reached keeps its slots. Holds, a person's exceptions, live here too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from deployer.plan.record import HOST_RECORD
+from deployer.plan.world import HoldRequest, Options, World
+from deployer.state.observed import Observed, Reached
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where slot `number` of a deployment stands: a host, a port, the UUIDs of its GPUs."""
+
+    deployment: str
+    number: int
+    host: str
+    port: int
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person's exception: who, why, until when. `kind`: "stopped", "destroyed"."""
+
+    deployment: str
+    kind: str
+    who: str
+    at: str
+    why: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    machine_id: str | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    generation: int = 0
+    members: Mapping[str, Member] = field(default_factory=dict)
+    places: tuple[Place, ...] = ()
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+
+    def of(self, deployment: str) -> tuple[Place, ...]:
+        return tuple(p for p in self.places if p.deployment == deployment)
+
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        return tuple(sorted({p.deployment for p in self.places}))
+
+
+def to_json(roster: Roster) -> dict[str, Any]:
+    slots: dict[str, dict[str, Any]] = {}
+    for p in sorted(roster.places, key=lambda p: (p.deployment, p.number)):
+        slots.setdefault(p.deployment, {})[str(p.number)] = {"host": p.host, "port": p.port, "gpus": list(p.gpus)}
+    return {
+        "generation": roster.generation,
+        "hosts": {n: {"machine_id": m.machine_id, "address": m.address} for n, m in sorted(roster.members.items())},
+        "slots": slots,
+        "holds": {
+            n: {"kind": h.kind, "who": h.who, "at": h.at, "why": h.why, "until": h.until} for n, h in sorted(roster.holds.items())
+        },
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Roster:
+    places = tuple(
+        Place(name, int(number), s["host"], s["port"], tuple(s.get("gpus", ())))
+        for name, slots in sorted(data.get("slots", {}).items())
+        for number, s in sorted(slots.items(), key=lambda item: int(item[0]))
+    )
+    members = {n: Member(m.get("machine_id"), m.get("address")) for n, m in data.get("hosts", {}).items()}
+    holds = {n: Hold(n, h["kind"], h["who"], h["at"], h.get("why"), h.get("until")) for n, h in data.get("holds", {}).items()}
+    return Roster(int(data.get("generation", 0)), members, places, holds)
+
+
+def latest(observed: Observed) -> Roster:
+    """The roster of the highest generation. Where none was written yet, slots are read from the hosts' records."""
+    found = [r.probe["roster"] for r in observed.values() if isinstance(r, Reached) and r.probe.get("roster")]
+    rosters = sorted((from_json(data) for data in found if data), key=lambda r: r.generation)
+    best = rosters[-1] if rosters else Roster()
+    known = {(p.deployment, p.number) for p in best.places}
+    extra = [p for p in recorded_places(observed) if (p.deployment, p.number) not in known]
+    return replace(best, places=tuple(sorted((*best.places, *extra), key=lambda p: (p.deployment, p.number))))
+
+
+def recorded_places(observed: Observed) -> list[Place]:
+    """Slots that hosts' records speak of: what stands there, whatever the roster says."""
+    places = []
+    for name, reached in sorted(observed.items()):
+        if not isinstance(reached, Reached):
+            continue
+        for deployment, record in sorted(reached.probe.get("records", {}).items()):
+            if deployment == HOST_RECORD:
+                continue
+            for data in record.get("resources", []):
+                if data["kind"] == "replica":
+                    payload = data["payload"]
+                    places.append(Place(deployment, payload["slot"], name, payload["port"], tuple(payload.get("gpus", ()))))
+    return places
+
+
+def holds_now(world: World, roster: Roster) -> dict[str, Hold]:
+    """The holds in force: those of the roster, less what has run out or is released, with what is asked for now."""
+    options = world.options
+    holds = {
+        name: hold
+        for name, hold in roster.holds.items()
+        if name not in options.release and not (hold.until and hold.until <= world.now)
+    }
+    for request in options.holds:
+        holds.pop(request.deployment, None)
+        if request.kind is not None:
+            holds[request.deployment] = _hold(request, world)
+    return holds
+
+
+def _hold(request: HoldRequest, world: World) -> Hold:
+    assert request.kind is not None
+    return Hold(request.deployment, request.kind, request.who, world.now, request.why, request.until)
+
+
+def lost(options: Options, host: str) -> bool:
+    """A host that a person has given up: its slots may be placed elsewhere."""
+    return host in options.replace_lost
+
+
+def succeed(roster: Roster, world: World, places: tuple[Place, ...], holds: Mapping[str, Hold]) -> Roster:
+    """The roster after the plan; its generation is one higher when anything differs."""
+    members = dict(roster.members)
+    for name, spec in world.fleet.hosts.items():
+        reached = world.observed.get(name)
+        if isinstance(reached, Reached):
+            members[name] = Member(reached.probe.get("machine_id"), spec.address)
+    for name in world.options.replace_lost:
+        members.pop(name, None)
+    after = Roster(roster.generation, members, tuple(sorted(places, key=lambda p: (p.deployment, p.number))), dict(holds))
+    return after if to_json(after) == to_json(roster) and roster.generation else replace(after, generation=roster.generation + 1)

@@ -1,0 +1,55 @@
+"""A part of a plan is a plan of its own, with its own id: some changes rejected, a host gone.
+
+What depends on a change that is left out is left out too.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from deployer.plan.identity import plan_id
+from deployer.plan.model import Change, Plan
+
+
+def by_changes(plan: Plan, keep: Collection[str]) -> Plan:
+    """Only the changes with these ids, without what needs one that is not kept."""
+    return _part(plan, {c.id for c in plan.changes if c.id in keep})
+
+
+def by_hosts(plan: Plan, hosts: Collection[str]) -> Plan:
+    """Only what happens on these hosts, without what needs something on another."""
+    return _part(plan, {c.id for c in plan.changes if c.host in hosts})
+
+
+def dependents(plan: Plan, left_out: Collection[str]) -> set[str]:
+    """Ids of the changes that cannot be done without those."""
+    out = set(left_out)
+    grown = True
+    while grown:
+        more = {c.id for c in plan.changes if c.id not in out and out & set(c.depends_on)}
+        grown = bool(more)
+        out |= more
+    return out - set(left_out)
+
+
+def _part(plan: Plan, wanted: set[str]) -> Plan:
+    every = {c.id for c in plan.changes}
+    gone = every - wanted
+    kept = wanted - dependents(plan, gone)
+    if kept == every:
+        return plan
+    changes: list[Change] = [c for c in plan.changes if c.id in kept]
+    drift = tuple(replace(d, change=d.change if d.change in kept else None) for d in plan.drift)
+    part = replace(plan, changes=tuple(changes), drift=drift, roster=_roster(plan, kept))
+    return replace(part, plan_id=plan_id(part))
+
+
+def _roster(plan: Plan, kept: set[str]) -> dict[str, object]:
+    """Without the slots that this part does not make."""
+    roster = dict(plan.roster)
+    slots = {name: dict(places) for name, places in roster.get("slots", {}).items()}
+    for change in plan.changes:
+        made = change.id not in kept and change.after is not None and change.before is None
+        if made and change.deployment in slots and change.kind == "replica" and change.after is not None:
+            slots[change.deployment].pop(str(change.after.payload["slot"]), None)
+    roster["slots"] = {name: places for name, places in slots.items() if places}
+    return roster
