@@ -49,6 +49,8 @@ def _deployment(
     by_host: dict[str, Artifacts],
     out: Desired,
 ) -> None:
+    if not places:  # it was refused a host
+        return
     gateways = endpoint.carriers(world, [p.host for p in places])
     refusal = guard.scattered(world, spec, [p.host for p in places], gateways)
     if refusal is not None:
