@@ -1,0 +1,8 @@
+"""`python -I serve.pyz --config FILE`: the archive starts here."""
+
+import sys
+
+from deployer.serve.run import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,147 @@
+"""Requests wait in one bounded queue; threads take those that may share a batch and run them together.
+
+The engine has no continuous batching: a batch runs until its last row ends. Rows end one by one (limit, end token, stop text,
+a client that went away) and then cost nothing more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from deployer.serve.errors import ApiError
+from deployer.serve.metrics import Metrics
+from deployer.serve.row import Row
+from deployer.serve.sampling import engine_options
+
+SPREAD = 64  # tokens: rows of one batch differ by no more; the engine feeds what is longer one token per step
+STRIKES = 3  # batches that fail one after another: the engine is broken, and a new process is the remedy
+
+
+class Generator(Protocol):
+    """The part of `ctranslate2.Generator` that is used."""
+
+    def generate_batch(self, start_tokens: list[list[str]], **options: Any) -> Any: ...
+
+
+class Batcher:
+    """`submit` from any thread; `on_broken` is called once when the engine keeps failing."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        metrics: Metrics,
+        *,
+        eos: tuple[int, ...],
+        vocabulary: int,
+        max_batch_size: int,
+        max_wait_ms: float,
+        max_queue: int,
+        threads: int,
+        on_broken: Callable[[BaseException], None],
+    ) -> None:
+        self._generator, self._metrics = generator, metrics
+        self._eos, self._vocabulary = eos, vocabulary
+        self._size, self._wait_s, self._limit = max_batch_size, max_wait_ms / 1000, max_queue
+        self._on_broken = on_broken
+        self._changed = threading.Condition()
+        self._waiting: deque[Row] = deque()
+        self._running: list[Row] = []
+        self._strikes = 0
+        self._closed = False
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"batch-{number}", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        return sum(1 for row in list(self._running) if not row.ended)
+
+    def submit(self, row: Row) -> None:
+        """Raises ApiError 429 when the queue is full."""
+        with self._changed:
+            if len(self._waiting) >= self._limit:
+                self._metrics.count("admission_rejections", label="queue_full")
+                message = f"The queue is full: {self._limit} requests wait already. Try again later."
+                raise ApiError(429, message, kind="rate_limit_error", code="queue_full", retry_after_s=1)
+            self._waiting.append(row)
+            self._changed.notify()
+
+    def abort(self, message: str) -> None:
+        """Ends everything that waits or runs, with an error for its client; nothing is taken any more."""
+        with self._changed:
+            self._closed = True
+            rows = [*self._waiting, *self._running]
+            self._waiting.clear()
+            self._changed.notify_all()
+        for row in rows:
+            row.fail(message)
+
+    def _work(self) -> None:
+        while not self._closed:
+            rows = self._take()
+            if not rows:
+                continue
+            try:
+                self._run(rows)
+                self._strikes = 0
+            except Exception as error:  # noqa: BLE001  whatever the engine raises ends these rows, not the server
+                self._struck(rows, error)
+            finally:
+                with self._changed:
+                    self._running = [row for row in self._running if row not in rows]
+
+    def _take(self) -> list[Row]:
+        """The oldest row and those behind it that may share its batch; waits a moment for more of them."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            until = time.monotonic() + self._wait_s
+            while 0 < len(self._waiting) < self._size and not self._closed:
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            rows = self._matching()
+            self._running += rows
+            return rows
+
+    def _matching(self) -> list[Row]:
+        rows: list[Row] = []
+        rest: deque[Row] = deque()
+        for row in self._waiting:
+            if row.ended:
+                continue
+            fits = not rows or (row.key == rows[0].key and abs(len(row.prompt) - len(rows[0].prompt)) <= SPREAD)
+            (rows if fits and len(rows) < self._size else rest).append(row)
+        self._waiting = rest
+        return rows
+
+    def _run(self, rows: Sequence[Row]) -> None:
+        now = time.monotonic()
+        for row in rows:
+            row.started = now
+            self._metrics.count("prompt_tokens", len(row.prompt))
+        self._metrics.count("batches")
+        self._generator.generate_batch(
+            [row.prompt for row in rows],
+            max_length=max(row.limit for row in rows),
+            include_prompt_in_result=False,
+            callback=lambda step: rows[step.batch_id].step(step.token_id),
+            **engine_options(rows[0].params, self._eos, self._vocabulary),
+        )
+        for row in rows:
+            row.finish("stop")  # nothing for a row that has ended already
+
+    def _struck(self, rows: Sequence[Row], error: Exception) -> None:
+        for row in rows:
+            row.fail(f"The engine failed: {error}")
+        self._strikes += 1
+        if self._strikes == STRIKES:
+            self._on_broken(error)

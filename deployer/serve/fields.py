@@ -1,0 +1,86 @@
+"""Which fields a request may hold. What would change the answer and is not known here is refused, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.serve.errors import bad
+from deployer.serve.sampling import FIELDS
+
+#: Say nothing about the answer.
+_HARMLESS = frozenset(
+    ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "request_id", "priority")
+)
+_COMMON = FIELDS | _HARMLESS | {"model", "stream", "stream_options", "add_special_tokens"}
+CHAT = _COMMON | {"messages", "add_generation_prompt", "chat_template_kwargs"}
+COMPLETION = _COMMON | {"prompt"}
+
+#: Known, not supported, and accepted only with a value that asks for nothing; null always is one.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "best_of": (1,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "prompt_logprobs": (),
+    "echo": (False,),
+    "suffix": ("",),
+    "logit_bias": ({},),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "min_p": (0,),
+    "use_beam_search": (False,),
+    "length_penalty": (1,),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+    "continue_final_message": (False,),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True,),
+    "verbosity": (),
+    "reasoning_effort": (),
+    "seed": (),
+}
+_WHY = {
+    "n": "one answer per request; send it again for another one",
+    "seed": "this engine cannot repeat a random answer; temperature 0 always gives the same one",
+}
+
+
+def check_fields(body: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    """Raises ApiError 400 with the first field that cannot be honoured."""
+    greedy = body.get("temperature") == 0
+    for name, value in body.items():
+        if name in allowed or value is None or (name == "seed" and greedy):
+            continue
+        if name not in _NEUTRAL:
+            raise bad(name, "unknown, or not supported by this engine")
+        if not any(_same(value, neutral) for neutral in _NEUTRAL[name]):
+            raise bad(name, f"not supported by this engine: {_WHY.get(name, 'leave it out')}")
+
+
+def stream_options(body: Mapping[str, Any]) -> tuple[bool, bool]:
+    """(stream, include usage at its end)."""
+    stream = body.get("stream")
+    if stream not in (None, True, False):
+        raise bad("stream", "true or false is wanted")
+    options = body.get("stream_options")
+    if options is None:
+        return bool(stream), False
+    if not stream:
+        raise bad("stream_options", "only with stream: true")
+    if not isinstance(options, dict):
+        raise bad("stream_options", "an object is wanted")
+    for name, value in options.items():
+        known = name == "include_usage" or (name in ("include_obfuscation", "continuous_usage_stats") and value in (False, None))
+        if not known or value not in (True, False, None):
+            raise bad(f"stream_options.{name}", "not supported by this engine")
+    return True, bool(options.get("include_usage"))
+
+
+def _same(value: Any, neutral: Any) -> bool:
+    return bool(value == neutral) and isinstance(value, bool) == isinstance(neutral, bool)

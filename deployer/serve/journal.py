@@ -1,0 +1,74 @@
+"""What the server writes to its standard output: lines that begin with `serve:` for people and for the deployer that waits
+for the start, and one JSON line per request. Never a prompt, never an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from deployer.serve.request import Job
+from deployer.serve.row import Row
+
+
+def say(message: str) -> None:
+    sys.stdout.write("serve: " + " ".join(message.split("\n")) + "\n")
+    sys.stdout.flush()
+
+
+class Entry:
+    """One request, from its first byte to its last."""
+
+    def __init__(self, path: str, enabled: bool) -> None:
+        self._began = time.monotonic()
+        self._path = path
+        self._enabled = enabled
+        self._id: str | None = None
+        self._job: Job | None = None
+        self._row: Row | None = None
+        self.status = 200
+        self.error: str | None = None
+
+    def accepted(self, answer_id: str, job: Job, row: Row) -> None:
+        self._id, self._job, self._row = answer_id, job, row
+
+    def close(self) -> None:
+        if self._enabled:
+            sys.stdout.write(json.dumps(self._facts()) + "\n")
+            sys.stdout.flush()
+
+    def _facts(self) -> dict[str, Any]:
+        now = time.monotonic()
+        facts: dict[str, Any] = {
+            "event": "request",
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "id": self._id,
+            "path": self._path,
+            "status": self.status,
+            "total_ms": round(1000 * (now - self._began), 1),
+        }
+        if self.error is not None:
+            facts["error"] = self.error
+        if self._job is not None and self._row is not None:
+            row = self._row
+            facts.update(model=self._job.model_name, stream=self._job.stream, prompt_tokens=len(self._job.prompt))
+            facts.update(completion_tokens=row.tokens, finish_reason=row.reason)
+            facts.update(queue_ms=_since(row.started, row.arrived), ttft_ms=_since(row.first, row.arrived))
+        return facts
+
+
+class Journal:
+    """`log_requests: false` in the configuration keeps it silent about requests."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+
+    def open(self, path: str) -> Entry:
+        return Entry(path, self._enabled)
+
+
+def _since(moment: float | None, start: float) -> float | None:
+    return None if moment is None else round(1000 * (moment - start), 1)

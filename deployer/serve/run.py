@@ -1,0 +1,138 @@
+"""The process: reads the configuration, listens at once (503 until the model is there), loads, serves, drains, ends.
+
+Exit codes: 0 after a signal, 1 when the model cannot be loaded or the engine broke, 2 when the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+
+import uvicorn
+
+from deployer.serve.config import Config, load_config
+from deployer.serve.errors import ConfigError
+from deployer.serve.journal import Journal, say
+from deployer.serve.model import load_generator, load_model, warm_up
+from deployer.serve.server import build_app
+from deployer.serve.service import Service
+
+
+def main(argv: list[str]) -> int:
+    """Does not return once it has served: threads of the engine would abort the interpreter's own end."""
+    parser = argparse.ArgumentParser(prog="serve", description="An OpenAI-compatible server over CTranslate2", allow_abbrev=False)
+    parser.add_argument("--config", required=True, metavar="FILE", help="the configuration, JSON")
+    try:
+        config = load_config(parser.parse_args(argv).config)
+    except ConfigError as error:
+        say(f"error: {error}")
+        return 2
+    try:
+        listener = _listen(config)
+    except OSError as error:
+        say(f"error: cannot listen on {config.host} port {config.port}: {error.strerror or error}")
+        return 1
+    process = _Process(config)
+    asyncio.run(process.serve(listener))
+    sys.stdout.flush()
+    os._exit(process.code)
+
+
+def _listen(config: Config) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Signals go to the process object, which drains first."""
+
+    process: _Process
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.process.on_signal()
+
+
+class _Process:
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.code = 0
+        self.service = Service(config)
+        app = build_app(self.service, Journal(config.log_requests))
+        settings = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
+        self._server = _Server(settings)
+        self._server.process = self
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._signals = 0
+
+    async def serve(self, listener: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._load, name="load", daemon=True).start()
+        await self._server.serve(sockets=[listener])
+
+    def on_signal(self) -> None:
+        """First signal: no new requests, the running ones may end. Second signal: out."""
+        self._signals += 1
+        if self._signals > 1 or self.service.state == "loading" or self._loop is None:
+            say("stopping now")
+            os._exit(self.code)
+        self.service.state = "draining"
+        self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._drain()))
+
+    async def _drain(self) -> None:
+        say(f"draining: {self.service.busy} requests, at most {self.config.shutdown_timeout_s:g} s")
+        until = time.monotonic() + self.config.shutdown_timeout_s
+        while self.service.busy and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        if self.service.busy:
+            say(f"cutting {self.service.busy} requests: the time to drain is over")
+            self.service.abort("The server is shutting down.")
+            await asyncio.sleep(0.2)  # the streams' last words
+        say("stopped")
+        self._server.should_exit = True
+
+    def _load(self) -> None:
+        began = time.monotonic()
+        config = self.config
+        say(f"loading model {config.model_dir} on {config.device}, compute type {config.compute_type}")
+        try:
+            model = load_model(config)
+            generator = load_generator(config)
+            warm_up(generator, model)
+        except ConfigError as error:
+            self._fail(f"error: {error}", 2)
+        except Exception as error:  # noqa: BLE001  whatever the engine raises: the process must end and say why
+            self._fail(f"error: the model cannot be loaded: {type(error).__name__}: {error}", 1)
+        else:
+            self.service.start(model, generator, self._broken)
+            actual = getattr(generator, "compute_type", config.compute_type)
+            where = f"http://{config.host}:{config.port}"
+            say(f"ready after {time.monotonic() - began:.1f} s: {actual}, context {model.context}, listening on {where}")
+
+    def _broken(self, error: BaseException) -> None:
+        self._fail(f"error: the engine keeps failing: {type(error).__name__}: {error}", 1)
+
+    def _fail(self, message: str, code: int) -> None:
+        """Ends the process; systemd starts it again."""
+        say(message)
+        os._exit(code)
