@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tokenizers import Tokenizer
 
@@ -73,13 +73,16 @@ def load_generator(config: Config) -> Generator:
         raise ConfigError(
             f"compute_type {wanted} is not possible on this {config.device}; possible are {', '.join(sorted(able))}"
         )
-    return ctranslate2.Generator(
-        config.model_dir,
-        device=config.device,
-        device_index=list(config.device_index),
-        compute_type=wanted,
-        inter_threads=config.inter_threads,
-        intra_threads=config.intra_threads,
+    return cast(
+        Generator,
+        ctranslate2.Generator(
+            config.model_dir,
+            device=config.device,
+            device_index=list(config.device_index),
+            compute_type=wanted,
+            inter_threads=config.inter_threads,
+            intra_threads=config.intra_threads,
+        ),
     )
 
 
