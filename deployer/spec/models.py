@@ -1,27 +1,73 @@
 """The fleet as pydantic models: every field of a deployment, a host and `deployer.yaml`.
 
-Strict and frozen; unknown keys are errors. Positions are not here: `spec.load` keeps them beside the models.
+Strict and frozen; unknown keys are errors. Positions are not here: `spec.load` keeps them beside the models. A field marked
+`Later` or `NotYet` has its place but no effect in this version, and is refused.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
+from deployer.spec.fields import (
+    AbsolutePath,
+    Address,
+    Duration,
+    EnvName,
+    FilePath,
+    FleetId,
+    GitRevision,
+    GpuUuid,
+    HostKey,
+    Jump,
+    Later,
+    Line,
+    Name,
+    NotYet,
+    Port,
+    PortRange,
+    Proxy,
+    Replicas,
+    Repo,
+    Sha256,
+    Size,
+    Tag,
+    Target,
+    Url,
+    User,
+    Wait,
+    count_given,
+    exactly_one,
+)
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    """The base of everything a user writes; engines' settings derive from it too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+def one_of(model: Any, *names: str) -> None:
+    """Raises when not exactly one of these fields was given."""
+    if count_given(model, names) != 1:
+        raise PydanticCustomError("one_of", "needs exactly one of {names}", {"names": ", ".join(names)})
 
 
 class SecretRef(Model):
     """Where a secret is found when it is needed. Exactly one of the three. The value is never part of a spec."""
 
-    env: str | None = None
-    file: str | None = None
-    command: tuple[str, ...] | None = None
+    model_config = ConfigDict(json_schema_extra=exactly_one("env", "file", "command"))
+
+    env: EnvName | None = None
+    file: FilePath | None = None  # relative to the fleet
+    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        one_of(self, "env", "file", "command")
+        return self
 
     @property
     def id(self) -> str:
@@ -34,12 +80,22 @@ class SecretRef(Model):
 
 
 class ModelSpec(Model):
-    repo: str | None = None
-    revision: str = "main"
-    path: str | None = None  # a folder of the fleet, pushed
-    host_path: str | None = None  # already on the host
-    accept_license: str | None = None
+    """What is served. Exactly one of repo (a hub repository), path (a folder of the fleet) and host_path (already there)."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("repo", "path", "host_path"))
+
+    repo: Repo | None = None
+    revision: GitRevision = "main"
+    path: FilePath | None = None  # a folder of the fleet, pushed
+    host_path: AbsolutePath | None = None  # already on the host
+    accept_license: Line | None = None
     token: SecretRef | None = None
+    catalog: Later = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        one_of(self, "repo", "path", "host_path")
+        return self
 
 
 class EngineChoice(Model):
@@ -52,48 +108,73 @@ class EngineChoice(Model):
 class Sampling(Model):
     """Defaults for requests that do not say. None: the model's own."""
 
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    repetition_penalty: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
 
 
 class Batch(Model):
-    max_size: int | None = None
-    max_wait: float | None = None  # seconds, from "5ms"
+    """How requests are put together."""
+
+    max_size: Annotated[int, Field(ge=1, le=65536)] | None = None
+    max_wait: Duration | None = None  # seconds, from "5ms"
 
 
 class Placement(Model):
+    """Where replicas may stand: named hosts, or hosts with these labels; and how many GPUs each one gets."""
+
     hosts: tuple[Name, ...] = ()
-    labels: Mapping[str, str] = Field(default_factory=dict)
-    gpus: int | None = None  # per replica; None: what the engine settings imply (0 on a host without GPUs)
+    labels: Mapping[Line, Line] = Field(default_factory=dict)
+    gpus: Annotated[int, Field(ge=0, le=1024)] | None = None  # per replica; None: what the engine settings imply
+    spread: Later = None
+    avoid: Later = None
 
 
 class Resources(Model):
-    cpu: float | None = None
-    memory: int | None = None  # bytes, from "64GiB"
+    """What one replica may use of its host."""
+
+    cpu: Annotated[float, Field(gt=0, le=65536)] | None = None  # cores
+    memory: Size | None = None  # bytes, from "64GiB"
 
 
 class ApiKey(Model):
-    name: str
-    sha256: str | None = None
+    """A key that clients send: by its digest (`keys create` writes it), or by reference."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("sha256", "secret"))
+
+    name: Tag
+    sha256: Sha256 | None = None
     secret: SecretRef | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        one_of(self, "sha256", "secret")
+        return self
 
 
 class EndpointSpec(Model):
+    """Who may reach the deployment, and how. Without keys and without `open`, it stays on loopback."""
+
     keys: tuple[ApiKey, ...] = ()
-    model_names: tuple[str, ...] = ()
-    timeout: float = 60.0  # seconds
+    model_names: tuple[Line, ...] = ()
+    timeout: Wait = 60.0  # seconds
     open: bool = False
+    affinity: Later = None
+    rate_limit: Later = None
+    max_body: Later = None
+    queue: Later = None
 
 
 class Strategy(StrEnum):
+    """How a new revision takes the old one's place."""
+
     AUTO = "auto"
     BLUE_GREEN = "blue_green"
     ROLLING = "rolling"
@@ -102,26 +183,38 @@ class Strategy(StrEnum):
 
 
 class Rollout(Model):
-    strategy: Strategy = Strategy.AUTO
-    max_parallel: int = 1
-    min_healthy: float = 10.0  # seconds
-    healthy_deadline: float = 300.0
+    """How a new revision takes the old one's place."""
+
+    strategy: Annotated[Strategy, NotYet("blue_green", "rolling", "canary")] = Strategy.AUTO
+    max_parallel: Annotated[int, Field(ge=1, le=10000)] = 1
+    min_healthy: Duration = 10.0  # seconds
+    healthy_deadline: Wait = 300.0
     auto_revert: bool = True
+    progress_deadline: Later = None
+    max_failures: Later = None
+    canary: Later = None
 
 
 class Logging(Model):
-    requests: Literal["off", "metadata", "full"] = "off"
+    """What is written down of requests: nothing, or who, when, status and duration. Never their text."""
+
+    requests: Annotated[Literal["off", "metadata", "full"], NotYet("full")] = "off"
+    sink: Later = None
+    sample: Later = None
+    redact: Later = None
 
 
 class DeploymentSpec(Model):
+    """One model, served by one engine, under one name."""
+
     name: Name
     description: str | None = None
-    tags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
     model: ModelSpec
     engine: EngineChoice
     sampling: Sampling = Sampling()
     batch: Batch = Batch()
-    replicas: int = 1
+    replicas: Replicas = 1
     placement: Placement = Placement()
     resources: Resources = Resources()
     endpoint: EndpointSpec = EndpointSpec()
@@ -130,58 +223,96 @@ class DeploymentSpec(Model):
     state: Literal["running", "stopped"] = "running"
     protected: bool = False
     previous_names: tuple[Name, ...] = ()
+    adapters: Later = None
+    handler: Later = None
+    env: Later = None
+    keep: Later = None
+    notify: Later = None
+
+
+def _address_or_local() -> dict[str, Any]:
+    local = {"required": ["connection"], "properties": {"connection": {"const": "local"}}}
+    return {"anyOf": [{"required": ["address"], "properties": {"address": {"not": {"type": "null"}}}}, local]}
 
 
 class HostSpec(Model):
+    """A machine that serves models, or carries the gateway."""
+
+    model_config = ConfigDict(json_schema_extra=_address_or_local())
+
     name: Name
-    address: str | None = None  # None only with connection: local
+    address: Address | None = None  # None only with connection: local
     connection: Literal["ssh", "local"] = "ssh"
-    user: str | None = None
-    port: int | None = None
-    jump: str | None = None
-    host_key: str | None = None
-    identity_file: str | None = None  # relative to the fleet
+    user: User | None = None
+    port: Port | None = None
+    jump: Jump | None = None
+    host_key: HostKey | None = None
+    identity_file: FilePath | None = None  # relative to the fleet
     sudo: bool = True
-    labels: Mapping[str, str] = Field(default_factory=dict)
-    ports: tuple[int, int] = (20000, 20999)  # from "20000-20999", both included
-    paths: Mapping[Literal["models", "engines"], str] = Field(default_factory=dict)
-    gpus: Literal["all"] | tuple[str, ...] | tuple[int, ...] = "all"
+    labels: Mapping[Line, Line] = Field(default_factory=dict)
+    ports: PortRange = (20000, 20999)  # from "20000-20999", both included
+    paths: Mapping[Literal["models", "engines"], AbsolutePath] = Field(default_factory=dict)
+    gpus: Annotated[
+        Literal["all"] | tuple[GpuUuid, ...] | tuple[Annotated[int, Field(ge=0, le=1023)], ...],
+        Field(json_schema_extra={"errorMessage": "must be all, a list of GPU numbers, or a list of GPU UUIDs"}),
+    ] = "all"
     gateway: bool | None = None  # None: it carries endpoints when it has a replica
-    hub_url: str | None = None
-    index_url: str | None = None
-    proxy: str | None = None
-    ca: str | None = None
+    hub_url: Url | None = None
+    index_url: Url | None = None
+    proxy: Proxy | None = None
+    ca: FilePath | None = None
     state: Literal["active", "cordoned", "retired"] = "active"
+    price: Later = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.address is None and self.connection == "ssh":
+            raise PydanticCustomError("needs", "needs address (or connection: local)")
+        return self
 
 
 class GatewayTls(Model):
-    certificate: str
+    """The certificate that clients see."""
+
+    certificate: FilePath
     key: SecretRef
 
 
 class GatewaySpec(Model):
-    port: int = 8443
-    tls: GatewayTls | None = None
+    """The stable address of endpoints."""
+
+    port: Port = 8443
+    tls: Annotated[GatewayTls | None, NotYet()] = None
     insecure: bool = False  # plain HTTP off loopback, said aloud
     hosts: tuple[Name, ...] = ()
 
 
 class Packages(Model):
-    index_url: str | None = None
-    extra_index_urls: tuple[str, ...] = ()
-    find_links: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ("3.11/x86_64/glibc-2.36",)
+    """Where engine packages come from, and for which machines they are locked."""
+
+    index_url: Url | None = None
+    extra_index_urls: tuple[Url, ...] = ()
+    find_links: tuple[Line, ...] = ()  # addresses, or folders of the controller
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("3.11/x86_64/glibc-2.36",)
 
 
-class FleetSpec(Model):
-    """deployer.yaml, with the hosts and deployments of its folders."""
+class FleetFile(Model):
+    """`deployer.yaml`: what is true of the whole fleet."""
 
-    id: str
+    id: FleetId
     name: Name
-    environment: str | None = None
-    required_version: str | None = None
+    environment: Name | None = None
+    required_version: Line | None = None
     defaults: Mapping[str, Any] = Field(default_factory=dict)
     packages: Packages = Packages()
     gateway: GatewaySpec = GatewaySpec()
+    keep: Later = None
+    notify: Later = None
+    policies: Later = None
+
+
+class FleetSpec(FleetFile):
+    """deployer.yaml, with the hosts and deployments of its folders."""
+
     hosts: Mapping[str, HostSpec] = Field(default_factory=dict)
     deployments: Mapping[str, DeploymentSpec] = Field(default_factory=dict)

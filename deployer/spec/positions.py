@@ -4,20 +4,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deployer.spec.source import Source
+from deployer.spec.tree import Node, Path, Place, walk
 
-Path = tuple[str | int, ...]
+__all__ = ["Path", "Positions"]
 
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """`places` maps (document, path) to a source; a document is "deployer", "host:NAME" or "deployment:NAME"."""
+    """A document is "deployer", "host:NAME" or "deployment:NAME"; a path leads to a value as it is written in YAML.
+
+    `trees` is what loading makes; `places` states single places by hand. `texts` holds the files, for showing a line.
+    """
 
     places: Mapping[tuple[str, Path], Source] = field(default_factory=dict)
+    trees: Mapping[str, Node] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, document: str, *path: str | int) -> Source | None:
-        """The place of the value, or of the nearest parent that was written."""
+        """The place of the value (of its key, in a mapping), or of the nearest parent that was written."""
+        tree = self.trees.get(document)
+        if tree is not None:
+            place = walk(tree, path).key
+            return Source(place.file, place.line, place.column)
         for length in range(len(path), -1, -1):
             found = self.places.get((document, path[:length]))
             if found is not None:
                 return found
         return None
+
+    def value_of(self, document: str, *path: str | int) -> Place | None:
+        """Where the value itself stands; its key when it starts on a line of its own, the parent's when it is not there."""
+        tree = self.trees.get(document)
+        if tree is None:
+            source = self.of(document, *path)
+            return None if source is None else Place(source.file, source.line, source.column)
+        found = walk(tree, path)
+        return found.node.place if len(found.path) == len(path) and not found.node.block else found.key
