@@ -65,7 +65,7 @@ def resolve(ref: SecretRef, root: Path) -> Secret | None:
     if ref.env is not None:
         return _secret(os.environ.get(ref.env), ref)
     if ref.file is not None:
-        return _from_file(ref, (root / ref.file).expanduser() if not ref.file.startswith("~") else Path(ref.file).expanduser())
+        return _from_file(ref, root / Path(ref.file).expanduser())
     return _from_command(ref, root)
 
 
@@ -104,11 +104,17 @@ def _from_file(ref: SecretRef, path: Path) -> Secret | None:
 
 
 def _from_command(ref: SecretRef, root: Path) -> Secret | None:
-    """Runs the command without a shell. What it says on stderr goes to the person; what it prints is seen by nobody."""
+    """Runs the command without a shell. What it prints is seen by nobody, on either stream."""
     argv = list(ref.command or ())
     try:
         done = subprocess.run(
-            argv, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=COMMAND_DEADLINE_S, check=False
+            argv,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=COMMAND_DEADLINE_S,
+            check=False,
         )
         value = done.stdout.decode("utf-8")
     except FileNotFoundError:
