@@ -26,9 +26,11 @@ class Desired:
 def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Place], holds: Mapping[str, Hold]) -> Desired:
     out = Desired(hosts={n: {} for n, r in sorted(world.observed.items()) if isinstance(r, Reached) and n in world.fleet.hosts})
     by_host: dict[str, Artifacts] = {name: Artifacts() for name in out.hosts}
+    of: dict[str, list[Place]] = {}
+    for placed in places:
+        of.setdefault(placed.deployment, []).append(placed)
     for spec in planned:
-        mine = [p for p in places if p.deployment == spec.name]
-        _deployment(world, spec, mine, holds, by_host, out)
+        _deployment(world, spec, of.get(spec.name, []), holds, by_host, out)
     for name, found in by_host.items():
         out.hosts[name].update(found.resources)
         out.texts.update(found.texts)

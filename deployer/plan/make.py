@@ -102,7 +102,7 @@ def _assemble(
         changes=changes,
         drift=tuple(d for part in compared for d in part.drift),
         refusals=tuple(refusals),
-        notices=(*_notices(world, roster, holds, placed), *orphans.notices(world, compared)),
+        notices=(*_notices(world, roster, holds, placed), *orphans.notices(world, roster, compared)),
         roster=to_json(after),
         revisions=_revisions(world, changes),
         texts=_texts(wanted, changes),

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from deployer.plan.diffs import Compared
 from deployer.plan.model import Notice
-from deployer.plan.roster import latest
+from deployer.plan.roster import Roster
 from deployer.plan.world import World
 
 
-def notices(world: World, compared: Sequence[Compared]) -> list[Notice]:
+def notices(world: World, roster: Roster, compared: Sequence[Compared]) -> list[Notice]:
     """Orphan deployments, by name with their hosts, and orphan hosts: in the roster, in no file."""
     where: dict[str, list[str]] = {}
     for part in compared:
@@ -20,7 +20,7 @@ def notices(world: World, compared: Sequence[Compared]) -> list[Notice]:
         )
         for name, hosts in sorted(where.items())
     ]
-    for name in sorted(set(latest(world.observed).members) - set(world.fleet.hosts) - set(world.options.replace_lost)):
+    for name in sorted(set(roster.members) - set(world.fleet.hosts) - set(world.options.replace_lost)):
         what = f"host {name} belongs to the fleet but has no file; nobody looks after it"
         found.append(
             Notice("orphan-host", what, f"bring hosts/{name}.yaml back with state: retired, or --replace-lost {name}", name)

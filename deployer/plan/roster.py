@@ -49,12 +49,11 @@ class Roster:
     places: tuple[Place, ...] = ()
     holds: Mapping[str, Hold] = field(default_factory=dict)
 
-    def of(self, deployment: str) -> tuple[Place, ...]:
-        return tuple(p for p in self.places if p.deployment == deployment)
-
-    @property
-    def deployments(self) -> tuple[str, ...]:
-        return tuple(sorted({p.deployment for p in self.places}))
+    def by_deployment(self) -> dict[str, tuple[Place, ...]]:
+        found: dict[str, list[Place]] = {}
+        for place in self.places:
+            found.setdefault(place.deployment, []).append(place)
+        return {name: tuple(places) for name, places in found.items()}
 
 
 def to_json(roster: Roster) -> dict[str, Any]:
@@ -85,8 +84,8 @@ def from_json(data: Mapping[str, Any]) -> Roster:
 def latest(observed: Observed) -> Roster:
     """The roster of the highest generation. Where none was written yet, slots are read from the hosts' records."""
     found = [r.probe["roster"] for r in observed.values() if isinstance(r, Reached) and r.probe.get("roster")]
-    rosters = sorted((from_json(data) for data in found if data), key=lambda r: r.generation)
-    best = rosters[-1] if rosters else Roster()
+    newest = max((data for data in found if data), key=lambda data: int(data.get("generation", 0)), default=None)
+    best = from_json(newest) if newest else Roster()
     known = {(p.deployment, p.number) for p in best.places}
     extra = [p for p in recorded_places(observed) if (p.deployment, p.number) not in known]
     return replace(best, places=tuple(sorted((*best.places, *extra), key=lambda p: (p.deployment, p.number))))

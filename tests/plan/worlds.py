@@ -111,7 +111,7 @@ def locked() -> Locked:
     def environment(name: str) -> LockedEnvironment:
         text = f"{name.rsplit('-', 1)[0]}==1.0 --hash=sha256:00\n"
         target = LockedTarget(TARGET, f"locks/{name}.txt", f"{sum(name.encode()):064x}", 1, text)
-        return LockedEnvironment(name, (f"{name}==1.0",), {TARGET: target})
+        return LockedEnvironment(name, (f"{name}==1.0",), targets={TARGET: target})
 
     files = (
         LockedFile("config.json", 10, "sha256:" + "a" * 64),
