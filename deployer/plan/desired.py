@@ -72,8 +72,10 @@ def _deployment(
         replicas.setdefault(place.host, []).append(made)
         _put(out, made)
     for name in sorted({*replicas, *(g for g in gateways if g in out.hosts)}):
-        for resource in endpoint.resources(world, spec, name, places, replicas.get(name, []), gateways, runs):
-            _put(out, resource)
+        if f"{Kind.GATEWAY}:gateway" not in out.hosts[name]:
+            for shared in endpoint.host_resources(world, name):
+                _put(out, shared)
+        _put(out, endpoint.resource(world, spec, name, places, replicas.get(name, []), gateways, runs))
         _put(out, _noted(world, spec, name))
 
 

@@ -32,18 +32,9 @@ def carriers(world: World, hosts: Sequence[str]) -> tuple[str, ...]:
     return tuple(distinct) if len(distinct) == 1 else ()
 
 
-def resources(
-    world: World,
-    spec: DeploymentSpec,
-    host: str,
-    places: Sequence[Place],
-    replicas: Sequence[Resource],
-    gateways: Sequence[str],
-    runs: bool,
-) -> list[Resource]:
-    """What one host needs to answer for one deployment."""
-    package = Resource(host, Kind.PACKAGE, "haproxy", payload={"name": "haproxy"})
-    return [package, _gateway(world, host), _endpoint(world, spec, host, places, replicas, gateways, runs)]
+def host_resources(world: World, host: str) -> list[Resource]:
+    """What every host with an endpoint has once: the package and the fleet's gateway."""
+    return [Resource(host, Kind.PACKAGE, "haproxy", payload={"name": "haproxy"}), _gateway(world, host)]
 
 
 def _gateway(world: World, host: str) -> Resource:
@@ -70,7 +61,7 @@ def _reach(world: World) -> str:
     return "plain HTTP, every address" if world.fleet.gateway.insecure else "loopback only"
 
 
-def _endpoint(
+def resource(
     world: World,
     spec: DeploymentSpec,
     host: str,
@@ -79,6 +70,7 @@ def _endpoint(
     gateways: Sequence[str],
     runs: bool,
 ) -> Resource:
+    """What one host needs to answer for one deployment."""
     fleet, carries = world.fleet, host in gateways
     elsewhere = {p.host for p in places} - {host}
     others_come = bool(replicas) and any(g != host for g in gateways)
