@@ -55,6 +55,7 @@ class ProbeRequest(TypedDict, total=False):
     host_paths: List[str]  # model directories that are said to be there already
     verify: bool  # read artifact digests again
     gpus: bool
+    history: List[str]  # deployments whose revisions are wanted whole, with their resources
 
 
 class Gpu(TypedDict, total=False):
@@ -137,7 +138,7 @@ class Probe(TypedDict, total=False):
     files: Dict[str, str]  # path → sha256, of this fleet's files in /etc, its units and their drop-ins
     unreadable: List[str]  # paths that are there but could not be read: unknown is not absent
     records: Dict[str, Record]  # deployment → current
-    history: Dict[str, List[Dict[str, Any]]]  # deployment → revisions, newest last
+    history: Dict[str, List[Dict[str, Any]]]  # deployment → revisions, newest last; without resources unless asked for
     failures: Dict[str, Dict[str, Any]]  # deployment → first failure kept {"at", "cause", "hint", "log", "revision"}
     roster: Optional[Dict[str, Any]]
     name_conflict: Optional[str]  # id of another fleet that has our name here

@@ -1,0 +1,1 @@
+"""Scripts that another environment's Python runs. They import nothing of ours."""

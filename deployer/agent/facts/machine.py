@@ -1,0 +1,145 @@
+"""The machine itself: system, processors, memory, disks, Pythons, packages. Only files are read; no program is started."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Any, Dict, List, Optional
+
+from deployer.agent import files, paths, wire
+from deployer.agent.system import System
+
+#: Packages that a plan may ask about.
+PACKAGES = ("haproxy", "gcc")
+
+PYTHON_PLACES = ("/usr/bin", "/usr/local/bin")
+
+
+def machine(system: System, path_overrides: Any) -> Dict[str, Any]:
+    hostname, kernel, arch, glibc = system.uname()
+    memory = _memory(system)
+    return {
+        "hostname": hostname,
+        "machine_id": _text(system, "/etc/machine-id"),
+        "boot_id": _text(system, "/proc/sys/kernel/random/boot_id"),
+        "os": _os_name(system),
+        "arch": arch,
+        "glibc": glibc,
+        "kernel": kernel,
+        "systemd": systemd_version(system),
+        "python": pythons(system),
+        "user": system.user(),
+        "cpus": _cpus(system),
+        "memory_total": memory.get("MemTotal", 0),
+        "memory_available": memory.get("MemAvailable", 0),
+        "disks": _disks(system, path_overrides),
+        "packages": {name: package_version(system, name) for name in PACKAGES},
+    }
+
+
+def _text(system: System, path: str) -> str:
+    try:
+        return (files.read(system, path) or b"").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _os_name(system: System) -> str:
+    for line in _text(system, "/etc/os-release").splitlines():
+        key, _, value = line.partition("=")
+        if key == "PRETTY_NAME":
+            return value.strip("\"'")
+    return "unknown"
+
+
+def _cpus(system: System) -> int:
+    found = len(re.findall(r"^processor\s*:", _text(system, "/proc/cpuinfo"), re.M))
+    return found or os.cpu_count() or 1
+
+
+def _memory(system: System) -> Dict[str, int]:
+    found = {}
+    for line in _text(system, "/proc/meminfo").splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[1].isdigit():
+            found[words[0].rstrip(":")] = int(words[1]) * 1024
+    return found
+
+
+def _disks(system: System, path_overrides: Any) -> Dict[str, Dict[str, int]]:
+    found = {}
+    for path in (paths.engines(path_overrides), paths.models(path_overrides), wire.ROOT_STATE):
+        try:
+            total, free = system.disk(path)
+        except OSError:
+            continue
+        found[path] = {"total": total, "free": free}
+    return found
+
+
+def systemd_version(system: System) -> int:
+    """From the name of systemd's own library, so that no program is started; 0 when it is not found."""
+    places = ["/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd"]
+    places += ["/usr/lib/%s/systemd" % triple for triple in ("x86_64-linux-gnu", "aarch64-linux-gnu")]
+    for place in places:
+        try:
+            names = os.listdir(system.path(place))
+        except OSError:
+            continue
+        for name in names:
+            found = re.match(r"libsystemd-(?:shared|core)-(\d+)", name)
+            if found:
+                return int(found.group(1))
+    return 0
+
+
+def pythons(system: System) -> List[str]:
+    """Versions that are there; the first is /usr/bin/python3. Others are known by their file name: "3.12"."""
+    found = []
+    first = _version_of("/usr/bin/python3", os.path.realpath(system.path("/usr/bin/python3")))
+    if first:
+        found.append(first)
+    for place in PYTHON_PLACES:
+        try:
+            names = sorted(os.listdir(system.path(place)))
+        except OSError:
+            continue
+        for name in names:
+            matched = re.match(r"python(3\.\d+)\Z", name)
+            if matched and not any(v == matched.group(1) or v.startswith(matched.group(1) + ".") for v in found):
+                found.append(matched.group(1))
+    return found
+
+
+def _version_of(path: str, real: str) -> Optional[str]:
+    if os.path.realpath(sys.executable) == real and sys.prefix == sys.base_prefix:
+        return "%d.%d.%d" % sys.version_info[:3]
+    matched = re.search(r"python(3\.\d+)\Z", real)
+    return matched.group(1) if matched and os.path.exists(real) else None
+
+
+def find_python(system: System, wanted: str) -> Optional[str]:
+    """The real path of an interpreter: an absolute path of the host, or a version like "3.11"."""
+    if wanted.startswith("/"):
+        return system.path(wanted) if os.access(system.path(wanted), os.X_OK) else None
+    minor = ".".join(wanted.split(".")[:2])
+    for place in PYTHON_PLACES:
+        real = system.path("%s/python%s" % (place, minor))
+        if os.access(real, os.X_OK):
+            return real
+    return None
+
+
+def package_version(system: System, name: str) -> Optional[str]:
+    """The installed version of a Debian package; "unknown" when its program is there but no package of that name is."""
+    listed = any(os.path.exists(system.path("/var/lib/dpkg/info/%s.list" % name)) for name in (name, name + ":amd64"))
+    if listed:
+        status = files.read(system, "/var/lib/dpkg/status") or b""
+        found = re.search(rb"^Package: %s\n(?:.+\n)*?Version: (.+)$" % re.escape(name.encode()), status, re.M)
+        entry = re.search(rb"^Package: %s\nStatus: (.+)$" % re.escape(name.encode()), status, re.M)
+        if found and entry and entry.group(1).endswith(b" installed"):
+            return found.group(1).decode("utf-8", "replace")
+    if any(os.access(system.path("%s/%s" % (place, name)), os.X_OK) for place in ("/usr/sbin", "/usr/bin", "/usr/local/sbin")):
+        return "unknown"
+    return None

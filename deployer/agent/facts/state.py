@@ -1,0 +1,126 @@
+"""What fleets wrote down on this host: records, revisions, failures, the roster, and what other fleets claim."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+from deployer.agent import files, paths, wire
+from deployer.agent.system import System
+
+#: Fields of a revision that history shows; the resources travel only for deployments whose whole history is asked for.
+SHORT = ("deployment", "revision", "at", "who", "why", "git_commit", "protected")
+
+
+class FleetState:
+    """One fleet's directory below ROOT_STATE."""
+
+    def __init__(self, system: System, fleet: wire.Fleet, whole: List[str]) -> None:
+        self.records: Dict[str, Any] = {}
+        self.history: Dict[str, List[Any]] = {}
+        self.failures: Dict[str, Any] = {}
+        self.unreadable: List[str] = []
+        self._system = system
+        base = paths.state(fleet)
+        self.roster = self._json(base + "/roster.json")
+        for name in listing(system, base):
+            if not paths.DEPLOYMENT.match(name) or not os.path.isdir(system.path("%s/%s" % (base, name))):
+                continue
+            folder = "%s/%s" % (base, name)
+            record = self._json(folder + "/current.json")
+            if record is not None:
+                self.records[name] = record
+            failure = self._json(folder + "/failure.json")
+            if failure is not None:
+                self.failures[name] = failure
+            revisions = self._revisions(folder, name in whole)
+            if revisions:
+                self.history[name] = revisions
+
+    def _json(self, path: str) -> Any:
+        try:
+            return files.read_json(self._system, path)
+        except OSError:
+            self.unreadable.append(path)
+            return None
+
+    def _revisions(self, folder: str, whole: bool) -> List[Any]:
+        numbers = [int(n[:-5]) for n in listing(self._system, folder + "/revisions") if n.endswith(".json") and n[:-5].isdigit()]
+        found = [self._json("%s/revisions/%d.json" % (folder, number)) for number in sorted(numbers)]
+        revisions = [one for one in found if isinstance(one, dict)]
+        return revisions if whole else [{key: one.get(key) for key in SHORT} for one in revisions]
+
+
+def listing(system: System, path: str) -> List[str]:
+    try:
+        return sorted(os.listdir(system.path(path)))
+    except OSError:
+        return []
+
+
+def name_conflict(system: System, fleet: wire.Fleet) -> Any:
+    """The id of another fleet that has our name here, or None."""
+    header = files.read_json(system, "%s/%s" % (paths.state(fleet), wire.FLEET_FILE))
+    found = header.get("id") if isinstance(header, dict) else None
+    return found if found and found != fleet["id"] else None
+
+
+def fleets(system: System) -> Iterator[Tuple[str, str]]:
+    """(id, name) of every fleet that left its header here."""
+    for name in listing(system, wire.ROOT_STATE):
+        if name in paths.NOT_FLEETS or not paths.NAME.match(name):
+            continue
+        try:
+            header = files.read_json(system, "%s/%s/%s" % (wire.ROOT_STATE, name, wire.FLEET_FILE))
+        except OSError:
+            continue
+        if isinstance(header, dict) and header.get("id"):
+            yield str(header["id"]), name
+
+
+def resources(system: System, fleet_name: str) -> Iterator[Dict[str, Any]]:
+    """Every resource that a fleet's records speak of."""
+    base = "%s/%s" % (wire.ROOT_STATE, fleet_name)
+    for name in listing(system, base):
+        if not paths.DEPLOYMENT.match(name):
+            continue
+        try:
+            record = files.read_json(system, "%s/%s/current.json" % (base, name))
+        except OSError:
+            continue
+        for resource in (record or {}).get("resources", []) if isinstance(record, dict) else []:
+            if isinstance(resource, dict):
+                yield resource
+
+
+def other_fleets(system: System, fleet: wire.Fleet) -> List[Dict[str, Any]]:
+    """[{"id", "name", "ports", "gpus"}]: what others claim here."""
+    found = []
+    for fleet_id, name in fleets(system):
+        if fleet_id == fleet["id"]:
+            continue
+        ports: Set[int] = set()
+        gpus: Set[str] = set()
+        for resource in resources(system, name):
+            payload = resource.get("payload") or {}
+            if isinstance(payload.get("port"), int):
+                ports.add(payload["port"])
+            gpus.update(g for g in payload.get("gpus") or () if isinstance(g, str))
+        found.append({"id": fleet_id, "name": name, "ports": sorted(ports), "gpus": sorted(gpus)})
+    return found
+
+
+def etc_digests(system: System, fleet: wire.Fleet) -> Tuple[Dict[str, str], List[str]]:
+    """Digests of this fleet's files below /etc/deployer, and those that could not be read."""
+    base = paths.etc(fleet)
+    digests: Dict[str, str] = {}
+    unreadable: List[str] = []
+    if os.path.isdir(system.path(base)) and not os.access(system.path(base), os.R_OK | os.X_OK):
+        return digests, [base]
+    for name in files.walk(system, base):
+        path = "%s/%s" % (base, name)
+        try:
+            digests[path] = files.digest(system, path)
+        except OSError:
+            unreadable.append(path)
+    return digests, unreadable

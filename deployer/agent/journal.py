@@ -1,0 +1,56 @@
+"""What a run says: one JSON line per event, on disk before it counts. Written by the worker, followed by `attach`."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List, Tuple
+
+from deployer.agent import files, paths
+from deployer.agent.system import System
+from deployer.agent.times import iso
+
+
+def path_of(run_id: str) -> str:
+    return paths.run(run_id) + "/journal.jsonl"
+
+
+class Journal:
+    """Appends events. A whole line is written at once, so that a reader never sees the half of one for long."""
+
+    def __init__(self, system: System, run_id: str) -> None:
+        self._system = system
+        real = system.path(path_of(run_id))
+        self._descriptor = os.open(real, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def say(self, event_type: str, **fields: Any) -> None:
+        """Progress is not worth a sync of the disk; everything else is there before the next thing is done."""
+        event = {"type": event_type, "at": iso(self._system.now())}
+        event.update({key: value for key, value in fields.items() if value is not None})
+        os.write(self._descriptor, json.dumps(event, ensure_ascii=False).encode() + b"\n")
+        if fields.get("state") != "progress":
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def lines(data: bytes, offset: int = 0) -> Tuple[List[Dict[str, Any]], int]:
+    """The whole events in `data`, each with "offset", the byte after it when `data` begins at `offset`; and that byte of
+    the last one. A line that is no JSON (the disk was full in its middle) is passed over.
+    """
+    events = []
+    for line in data.split(b"\n")[:-1]:
+        offset += len(line) + 1
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            event["offset"] = offset
+            events.append(event)
+    return events, offset
+
+
+def read(system: System, run_id: str) -> List[Dict[str, Any]]:
+    return lines(files.read(system, path_of(run_id)) or b"")[0]

@@ -1,0 +1,78 @@
+"""The host's lock, one for all fleets. An open-file-description lock: it dies with the process that holds it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import struct
+from typing import Any, Dict, Optional
+
+from deployer.agent import files, wire
+from deployer.agent.system import System
+
+_FLOCK = "hhqqi4x"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
+
+
+class HostLock:
+    """Held from `take` to `release`, or to the end of the process. The file says who, since when, doing what."""
+
+    def __init__(self, descriptor: int, says: Dict[str, Any]) -> None:
+        self._descriptor = descriptor
+        self._says = says
+        self._write()
+
+    def doing(self, what: str) -> None:
+        self._says["doing"] = what
+        self._write()
+
+    def _write(self) -> None:
+        data = json.dumps(self._says, ensure_ascii=False).encode()
+        os.pwrite(self._descriptor, data, 0)
+        os.ftruncate(self._descriptor, len(data))
+
+    def release(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+
+def take(system: System, says: Dict[str, Any]) -> Optional[HostLock]:
+    """The lock, or None when somebody else has it. Never waits."""
+    files.make_directories(system, wire.ROOT_RUN)
+    path = system.path(wire.LOCK)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return None
+            raise
+        try:
+            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+                return HostLock(descriptor, dict(says))
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # the file was removed between open and lock: that lock protects nothing
+
+
+def holder(system: System) -> Optional[Dict[str, Any]]:
+    """What the holder says of itself; None when nobody holds it. Asks, never takes."""
+    try:
+        descriptor = os.open(system.path(wire.LOCK), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked)
+        if struct.unpack(_FLOCK, answer)[0] == fcntl.F_UNLCK:
+            return None
+        try:
+            said = json.loads(os.pread(descriptor, 65536, 0))
+            return said if isinstance(said, dict) else {}
+        except ValueError:
+            return {}  # it holds the lock and has not yet said who it is
+    finally:
+        os.close(descriptor)

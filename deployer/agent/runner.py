@@ -1,0 +1,178 @@
+"""The transactions of a run, stage by stage: every stage waits for its barrier, every failure is undone. Called by work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Optional
+
+from deployer.agent import files, paths, undo, wire
+from deployer.agent.context import Context, Shared, StepFailed, Stopped
+from deployer.agent.journal import Journal
+from deployer.agent.lock import HostLock
+from deployer.agent.steps.base import Step
+from deployer.agent.transactions import Transaction
+
+POLL_S = 0.03
+
+
+class Runner:
+    """One run. `run` gives the result word and leaves every transaction with its state."""
+
+    def __init__(self, shared: Shared, journal: Journal, steps: Dict[str, Step], lock: Optional[HostLock] = None) -> None:
+        self._shared = shared
+        self._journal = journal
+        self._steps = steps
+        self._lock = lock
+        self.transactions = [Transaction(number, data) for number, data in enumerate(shared.request.get("transactions") or [])]
+        self._by_id = {tx.id: tx for tx in self.transactions}
+
+    def run(self) -> str:
+        """A report's result."""
+        try:
+            for stage in wire.STAGES:
+                silence = self._barrier(stage)
+                if silence is not None:
+                    return self._silent(stage, silence)
+                for tx in self.transactions:
+                    self._stage_of(tx, stage)
+        except Stopped:
+            self._undo_unfinished("the run was stopped")
+            return "stopped"
+        for tx in self.transactions:
+            tx.finish()
+        states = {tx.state for tx in self.transactions}
+        if "undo-failed" in states:
+            return "failed"
+        return "rolled-back" if "undone" in states else "done"
+
+    def _barrier(self, stage: str) -> Optional[str]:
+        """None when the stage may begin, else what silence means. Raises Stopped."""
+        said = (self._shared.request.get("barriers") or {}).get(stage)
+        if said is None:
+            return None
+        path = "%s/open-%s" % (paths.run(self._shared.run), stage)
+        end = self._shared.system.clock() + float(said.get("deadline_s") or 600.0)
+        self._doing("waiting for the barrier " + stage)
+        self._journal.say("barrier", stage=stage, state="waiting")
+        while True:
+            opened = files.read(self._shared.system, path)
+            if opened is not None:
+                self._shared.barrier.update(json.loads(opened or b"{}"))
+                self._journal.say("barrier", stage=stage, state="open")
+                return None
+            if self._shared.stopping():
+                raise Stopped
+            if self._shared.system.clock() > end:
+                self._journal.say("barrier", stage=stage, state="timeout")
+                return str(said.get("silence") or "keep")
+            self._shared.system.pause(POLL_S)
+
+    def _silent(self, stage: str, silence: str) -> str:
+        """Nobody opened the barrier: the controller is gone."""
+        message = "nobody opened the barrier %s in time" % stage
+        if silence == "undo":
+            self._undo_unfinished(message)
+            return "stopped"
+        for tx in self.transactions:
+            tx.finish()
+            if tx.state == "begun":
+                tx.settle("kept", message=message)
+        return "stopped"
+
+    def _undo_unfinished(self, message: str) -> None:
+        """Last first. What is finished (an artifact, a deployment with all its steps) stays."""
+        for tx in reversed(self.transactions):
+            tx.finish()
+            if tx.state == "begun":
+                self._undo(tx, StepFailed(message))
+        for tx in self.transactions:
+            if tx.state == "pending":
+                tx.settle("skipped", message=message)
+
+    def _stage_of(self, tx: Transaction, stage: str) -> None:
+        for index, step in enumerate(tx.steps):
+            if step["stage"] != stage or tx.state not in ("pending", "begun"):
+                continue
+            lacking = self._lacking(tx)
+            if lacking is not None:
+                self._fail(tx, step, StepFailed("it needs %s, which failed" % lacking))
+                return
+            if self._shared.stopping():
+                raise Stopped
+            tx.state = "begun"
+            problem = self._step(tx, index, step)
+            if problem is not None:
+                self._fail(tx, step, problem)
+
+    def _lacking(self, tx: Transaction) -> Optional[str]:
+        """A transaction that this one needs and that failed."""
+        for needed in tx.needs:
+            other = self._by_id.get(needed)
+            if other is not None and other.state not in ("pending", "begun", "done"):
+                return other.name
+        return None
+
+    def _step(self, tx: Transaction, index: int, step: Dict[str, Any]) -> Optional[StepFailed]:
+        """Does one step; None when it is done. Raises Stopped when it let itself be interrupted."""
+        ctx = Context(self._shared, tx.data, step, lambda data: self._tell(tx.data, step, "progress", data=data))
+        self._doing(str(step.get("label") or step["kind"]))
+        self._tell(tx.data, step, "start")
+        try:
+            kind = self._steps.get(step["kind"])
+            if kind is None:
+                raise StepFailed("this agent knows no step %s" % step["kind"])
+            before = kind.check(ctx)
+            undo.keep(self._shared.system, self._shared.run, tx.number, index, before)
+            message = "already there" if before.get("already") else kind.do(ctx, before)
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever a step meets, the transaction is undone and the report says it)
+            return undo.failure(self._shared.system, error)
+        tx.done.add(index)
+        self._tell(tx.data, step, "done", message=message)
+        return None
+
+    def _fail(self, tx: Transaction, step: Dict[str, Any], problem: StepFailed) -> None:
+        """Undoes it, and before it whatever had built on it."""
+        data = {"cause": problem.cause, "hint": problem.hint, "log": problem.log}
+        if tx.state == "begun":
+            self._tell(tx.data, step, "failed", message=problem.message, data={k: v for k, v in data.items() if v})
+        else:
+            self._tell(tx.data, step, "skipped", message=problem.message)
+        tx.failed_step = str(step["id"])
+        self._undo(tx, problem)
+
+    def _undo(self, tx: Transaction, problem: StepFailed) -> None:
+        if tx.state == "pending":
+            tx.settle("skipped", problem)
+            return
+        tx.state = "undoing"
+        for other in reversed(self.transactions):
+            if tx.id in other.needs and other.state in ("pending", "begun", "done"):
+                self._undo(other, StepFailed("it needs %s, which failed" % tx.name))
+        self._doing("undoing " + tx.name)
+        problems = undo.undo_transaction(self._shared, self._steps, self._shared.run, tx.number, tx.data, self._tell)
+        tx.settle("undo-failed" if problems else "undone", problem, problems)
+
+    def _tell(self, transaction: Dict[str, Any], step: Dict[str, Any], state: str, **fields: Any) -> None:
+        self._journal.say(
+            "step",
+            tx=transaction["id"],
+            step=step["id"],
+            change=step.get("change"),
+            label=step.get("label"),
+            kind=step["kind"],
+            state=state,
+            **fields,
+        )
+
+    def _doing(self, what: str) -> None:
+        if self._lock is not None:
+            self._lock.doing(what)
+
+    def report(self) -> Dict[str, Dict[str, Any]]:
+        return {tx.id: tx.report() for tx in self.transactions}
+
+    @property
+    def leaves_something(self) -> bool:
+        return any(tx.state in ("kept", "undo-failed") for tx in self.transactions)

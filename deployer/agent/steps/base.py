@@ -1,0 +1,24 @@
+"""The shape of a step."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+from deployer.agent.context import Context
+
+Before = Dict[str, Any]
+
+ALREADY: Before = {"already": True}
+
+
+class Step:
+    """Without state: everything is in the context and in what `check` gave."""
+
+    def check(self, ctx: Context) -> Before:
+        return {}
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        raise TypeError("a step that does nothing: %s" % type(self).__name__)
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        """Most steps that only look or wait leave nothing to undo."""

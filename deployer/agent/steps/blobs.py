@@ -1,0 +1,38 @@
+"""`blob.receive`: waits until `put` has brought what the next steps need."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from deployer.agent import put
+from deployer.agent.context import Context, StepFailed
+from deployer.agent.meter import Meter
+from deployer.agent.steps.base import ALREADY, Before, Step
+
+STALL_S = 120.0
+
+
+class Receive(Step):
+    def check(self, ctx: Context) -> Before:
+        return dict(ALREADY) if not self._missing(ctx) else {}
+
+    def _missing(self, ctx: Context) -> List[Dict[str, Any]]:
+        return [b for b in ctx.args.get("blobs", []) if not put.is_there(ctx.system, str(b["sha256"]), int(b["size"]))]
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        blobs = ctx.args.get("blobs", [])
+        meter = Meter(ctx, sum(int(b["size"]) for b in blobs), "receiving")
+        seen, since, waited = -1, ctx.system.clock(), float(ctx.args.get("stall_s") or STALL_S)
+        while self._missing(ctx):
+            ctx.check()
+            done = sum(min(int(b["size"]), put.received(ctx.system, str(b["sha256"]))) for b in blobs)
+            if done != seen:
+                seen, since = done, ctx.system.clock()
+                meter.show(done)
+            elif ctx.system.clock() - since > waited:
+                raise StepFailed(
+                    "no bytes came from the controller for %.0f s" % waited, hint="apply again: it goes on from where it stopped"
+                )
+            ctx.system.pause(0.05)
+        meter.show(meter.total)
+        return None

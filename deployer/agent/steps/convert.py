@@ -1,0 +1,69 @@
+"""`model.convert`: a model made from another one by a program of an environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any, Dict, List
+
+from deployer.agent import files, wire
+from deployer.agent.context import Context, StepFailed
+from deployer.agent.facts import artifacts as facts
+from deployer.agent.meter import Meter
+from deployer.agent.steps.artifacts import Artifact, Files
+from deployer.agent.steps.model import open_to_readers
+
+
+class Convert(Artifact):
+    kind = "model"
+    renamed = True
+
+    def build(self, ctx: Context, directory: str) -> Files:
+        source, env_path = ctx.path("source"), ctx.path("env")
+        if files.describe(ctx.system, source)["is"] != "directory":
+            raise StepFailed("the model to convert is not at %s" % source)
+        target = os.path.dirname(directory) + "/made"  # converters want to make it themselves
+        argv = self._argv(ctx, env_path, ctx.system.path(source), ctx.system.path(target))
+        expected = files.size_of(ctx.system, source)
+        meter = Meter(ctx, expected, "converting")
+
+        def tick() -> None:
+            meter.show(min(expected, files.size_of(ctx.system, target)))
+
+        ctx.run(argv, "the conversion", env=self._environment(ctx, env_path), tick=tick)
+        self._take(ctx, target, directory)
+        return self._digests(ctx, directory)
+
+    def _argv(self, ctx: Context, env: str, source: str, target: str) -> List[str]:
+        argv = [str(word).replace("{source}", source).replace("{target}", target) for word in ctx.args["argv"]]
+        argv = [word.replace("{env}", ctx.system.path(env)) for word in argv]
+        if "/" not in argv[0]:
+            argv[0] = "%s/bin/%s" % (ctx.system.path(env), argv[0])
+        return argv
+
+    def _environment(self, ctx: Context, env_path: str) -> Dict[str, str]:
+        """Offline: whatever a converter would fetch is not what was locked."""
+        env = dict(ctx.environment(), HF_HUB_OFFLINE="1", HF_HOME=ctx.system.path(wire.ROOT_CACHE + "/hub"))
+        env["PATH"] = "%s/bin:%s" % (ctx.system.path(env_path), env["PATH"])
+        return env
+
+    def _take(self, ctx: Context, target: str, directory: str) -> None:
+        real = ctx.system.path(target)
+        names: List[str] = os.listdir(real) if os.path.isdir(real) else []
+        if not any(os.path.getsize(os.path.join(real, name)) for name in names):
+            raise StepFailed("the conversion ended without an error and made nothing")
+        for name in names:
+            shutil.move(os.path.join(real, name), os.path.join(ctx.system.path(directory), name))
+        os.rmdir(real)
+        open_to_readers(ctx, directory)
+
+    def _digests(self, ctx: Context, directory: str) -> Dict[str, Dict[str, Any]]:
+        found = {}
+        for name in files.walk(ctx.system, directory):
+            if name in (wire.MARKER, facts.UNDER_WAY):
+                continue
+            path = "%s/%s" % (directory, name)
+            ctx.check()
+            size = os.path.getsize(ctx.system.path(path))
+            found[name] = {"size": size, "digest": "sha256:" + files.digest(ctx.system, path)}
+        return found

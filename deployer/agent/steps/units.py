@@ -1,0 +1,128 @@
+"""`systemd.reload`, and `unit.start`, `unit.stop`, `unit.enable`, `unit.disable` on this fleet's own units."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional
+
+from deployer.agent import paths, systemctl
+from deployer.agent.context import Context, StepFailed, last_words
+from deployer.agent.steps.base import ALREADY, Before, Step
+from deployer.agent.steps.ready import until_answers
+from deployer.agent.system import TooLong
+
+STOP_S = 120.0
+
+
+def own(ctx: Context) -> str:
+    try:
+        return paths.own_unit(ctx.fleet, str(ctx.args["unit"]))
+    except paths.Refusal as error:
+        raise StepFailed(str(error)) from None
+
+
+def tell_systemd(ctx: Context) -> None:
+    """After unit files were put back: systemd still has the ones that are gone."""
+    if ctx.shared.units_changed:
+        ctx.shared.units_changed = False
+        systemctl.call(ctx.system, "daemon-reload")
+
+
+def state(ctx: Context, unit: str) -> Dict[str, str]:
+    found = systemctl.show_one(ctx.system, unit)
+    if not found:
+        raise StepFailed("systemd does not answer")
+    return found
+
+
+def start(ctx: Context, unit: str) -> None:
+    """Begins to start it; whether it comes up is another question."""
+    systemctl.call(ctx.system, "reset-failed", unit)
+    done = systemctl.call(ctx.system, "start", "--no-block", unit)
+    if done.rc != 0:
+        raise StepFailed("systemctl start %s: %s" % (unit, last_words(done)), log=done.lines)
+
+
+def stop(ctx: Context, unit: str, timeout_s: float) -> Optional[str]:
+    """Ends it, by force when its time is over. Gives a word when force was needed."""
+    word = None
+    try:
+        done = systemctl.call(ctx.system, "stop", unit, timeout=timeout_s)
+        if done.rc != 0 and systemctl.is_up(systemctl.show_one(ctx.system, unit)):
+            raise StepFailed("systemctl stop %s: %s" % (unit, last_words(done)), log=done.lines)
+    except TooLong:
+        word = "killed: it did not end within %.0f s" % timeout_s
+        systemctl.call(ctx.system, "kill", "--signal=SIGKILL", unit)
+        try:
+            systemctl.call(ctx.system, "stop", unit, timeout=30)
+        except TooLong:
+            raise StepFailed("%s does not end, not even by SIGKILL" % unit) from None
+    systemctl.call(ctx.system, "reset-failed", unit)
+    return word
+
+
+class Reload(Step):
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        done = systemctl.call(ctx.system, "daemon-reload")
+        if done.rc != 0:
+            raise StepFailed("systemctl daemon-reload: %s" % last_words(done), log=done.lines)
+        return None
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        """The files come back after this: systemd is told then."""
+        ctx.shared.units_changed = True
+
+
+class Start(Step):
+    def check(self, ctx: Context) -> Before:
+        return dict(ALREADY) if systemctl.is_up(state(ctx, own(ctx))) else {}
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        start(ctx, own(ctx))
+        return None
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        tell_systemd(ctx)
+        stop(ctx, own(ctx), STOP_S)
+
+
+class Stop(Step):
+    """`ready` {"port", "ready_path", "inference"}, when given, is what must answer again after an undo."""
+
+    def check(self, ctx: Context) -> Before:
+        found = state(ctx, own(ctx))
+        return {"up": True} if systemctl.is_up(found) else dict(ALREADY)
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        return stop(ctx, own(ctx), float(ctx.args.get("timeout_s") or STOP_S))
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        tell_systemd(ctx)
+        unit = own(ctx)
+        if not systemctl.is_up(state(ctx, unit)):
+            start(ctx, unit)
+        until_answers(ctx, unit, ctx.args.get("ready") or {})
+
+
+class Enable(Step):
+    wanted = True
+
+    def _call(self, ctx: Context, on: bool) -> None:
+        verb = "enable" if on else "disable"
+        done = systemctl.call(ctx.system, verb, own(ctx))
+        if done.rc != 0:
+            raise StepFailed("systemctl %s %s: %s" % (verb, own(ctx), last_words(done)), log=done.lines)
+
+    def check(self, ctx: Context) -> Before:
+        return dict(ALREADY) if (state(ctx, own(ctx)).get("UnitFileState") == "enabled") == self.wanted else {}
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        self._call(ctx, self.wanted)
+        return None
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        tell_systemd(ctx)
+        self._call(ctx, not self.wanted)
+
+
+class Disable(Enable):
+    wanted = False

@@ -1,0 +1,62 @@
+"""systemd's answers as values. Called by the probe, the steps on units, and by whoever asks if a run is alive."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Sequence
+
+from deployer.agent.system import Done, System
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "ExecMainStatus",
+    "NRestarts",
+    "StateChangeTimestampMonotonic",
+    "MainPID",
+    "UnitFileState",
+    "DropInPaths",
+    "ControlGroup",
+    "InvocationID",
+)
+
+UP = frozenset({"active", "activating", "reloading", "refreshing"})
+
+
+def show(system: System, units: Sequence[str]) -> Optional[Dict[str, Dict[str, str]]]:
+    """Properties of units by name, in one call. None when systemd could not be asked."""
+    if not units:
+        return {}
+    try:
+        done = system.run(["systemctl", "show", "--no-pager", "-p", ",".join(PROPERTIES), "--", *units], timeout=15)
+    except OSError:
+        return None
+    found: Dict[str, Dict[str, str]] = {}
+    for block in done.out.decode("utf-8", "replace").split("\n\n"):
+        pairs = (line.partition("=") for line in block.splitlines())
+        properties = {key: value for key, _, value in pairs}
+        if "Id" in properties:
+            found[properties["Id"]] = properties
+    return found if done.rc == 0 or found else None
+
+
+def show_one(system: System, unit: str) -> Dict[str, str]:
+    """Empty when systemd could not be asked."""
+    found = show(system, [unit]) or {}
+    return found.get(unit) or (next(iter(found.values())) if found else {})
+
+
+def is_up(properties: Dict[str, str]) -> bool:
+    return properties.get("ActiveState") in UP
+
+
+def alive(system: System, units: List[str]) -> List[str]:
+    """Which of these units are up."""
+    found = show(system, units) or {}
+    return [unit for unit in units if is_up(found.get(unit, {}))]
+
+
+def call(system: System, *words: str, timeout: float = 60) -> Done:
+    return system.run(["systemctl", *words], timeout=timeout)
