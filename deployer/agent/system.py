@@ -93,6 +93,12 @@ class System:
         if self.uid() == 0:
             shutil.chown(self.path(path), user, group or None)
 
+    def intact(self, path: str, digest: str, progress: Optional[Callable[[int], None]] = None) -> bool:
+        """Whether a file's content is what its digest says (see files.matches)."""
+        from deployer.agent import files
+
+        return files.matches(self, path, digest, progress)
+
     def sync(self) -> None:
         """Everything written so far is on the disk."""
         os.sync()

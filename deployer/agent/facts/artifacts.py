@@ -72,7 +72,7 @@ def is_whole(system: System, path: str, found: Dict[str, Any]) -> Optional[bool]
     for name, facts in listed.items():
         file = "%s/%s" % (path, name)
         try:
-            if os.path.getsize(system.path(file)) != facts["size"] or not files.matches(system, file, facts["digest"]):
+            if os.path.getsize(system.path(file)) != facts["size"] or not system.intact(file, facts["digest"]):
                 return False
         except OSError:
             return False

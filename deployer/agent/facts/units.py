@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Dict, List, Tuple
 
 from deployer.agent import files, paths, wire
@@ -13,8 +14,8 @@ from deployer.agent.times import iso
 def is_marked(text: bytes, fleet_id: str) -> bool:
     """One of the first lines is a comment with the fleet's id in it."""
     head = text.split(b"\n", wire.HEADER_LINES)[: wire.HEADER_LINES]
-    wanted = fleet_id.encode()
-    return any(line.startswith(b"#") and wanted in line.replace(b",", b" ").replace(b"=", b" ").split() for line in head)
+    wanted = re.compile(rb"(?<![\w-])" + re.escape(fleet_id.encode()) + rb"(?![\w-])")
+    return any(line.startswith(b"#") and wanted.search(line) for line in head)
 
 
 class UnitFiles:

@@ -59,7 +59,7 @@ def verify(ctx: Context, directory: str, wanted: List[Dict[str, Any]]) -> Dict[s
         real = ctx.system.path(path)
         if not os.path.isfile(real) or os.path.islink(real):
             raise StepFailed("%s is missing" % one["path"])
-        if os.path.getsize(real) != int(one["size"]) or not files.matches(ctx.system, path, str(one["digest"]), more):
+        if os.path.getsize(real) != int(one["size"]) or not ctx.system.intact(path, str(one["digest"]), more):
             files.remove(ctx.system, path)
             raise StepFailed("%s is not what was locked: its digest differs" % one["path"], cause="damaged or changed file")
     open_to_readers(ctx, directory)

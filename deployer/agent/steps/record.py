@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Set
 
 from deployer.agent import files, paths, wire
 from deployer.agent.context import Context, StepFailed
@@ -15,6 +15,18 @@ def _folder(ctx: Context) -> str:
         return paths.deployment(ctx.fleet, str(ctx.args["deployment"]))
     except paths.Refusal as error:
         raise StepFailed(str(error)) from None
+
+
+def _references(value: Any) -> Iterator[str]:
+    """The secrets that a record's resources name."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("secret", "token") and isinstance(item, str):
+                yield item
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
 
 
 class Record(Step):
@@ -52,16 +64,16 @@ class Record(Step):
         if not record.get("at"):
             record["at"] = iso(ctx.system.now())
         record["run"] = ctx.shared.run
-        record["secrets"] = self._fingerprints(ctx, folder, record.get("secrets") or {})
+        record["secrets"] = self._fingerprints(ctx, folder, set(record.get("secrets") or ()) | set(_references(record)))
         return record
 
-    def _fingerprints(self, ctx: Context, folder: str, references: Any) -> Dict[str, str]:
+    def _fingerprints(self, ctx: Context, folder: str, references: Set[str]) -> Dict[str, str]:
         """Of the values that were used; where one was not at hand, of the one that is still there."""
         key = (files.read(ctx.system, paths.secret_key(ctx.fleet)) or b"").decode("ascii").strip()
         there = files.read_json(ctx.system, folder + "/current.json") or {}
         before = there.get("secrets") or {}
         found = {}
-        for reference in references:
+        for reference in sorted(references):
             value = ctx.secret(reference)
             if value is not None and key:
                 found[reference] = wire.secret_fingerprint(key, value)
