@@ -22,7 +22,7 @@ from deployer.state.needs import EnvironmentNeed
 from deployer.state.resources import Scalar
 
 TESTED = {"cuda": "0.32.0", "cpu": "0.32.0"}
-TORCH_CPU = "torch==2.13.0+cpu"
+TORCH_CPU = "torch==2.13.0"  # the +cpu build where an index or a folder of wheels has it
 #: They come in CUDA builds, which break the import of a vLLM for CPUs.
 NO_CUDA = ("torchvision", "torchaudio", "torchcodec")
 
