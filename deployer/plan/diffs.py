@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from deployer.agent import wire
 from deployer.plan import diff, drift
 from deployer.plan.aftermath import OF_DEPLOYMENT, OF_HOST
 from deployer.plan.artifacts import complete
@@ -163,7 +164,8 @@ def _pruned(
             if resource.kind in OF_HOST:
                 out.changes.append(diff.delete(resource, "nothing of the fleet is left on this host"))
         last = diff.change_id(reached.name, "agent", ("delete",))
-        leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True})
+        trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_STATE, wire.ROOT_ETC)]
+        leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True, "trees": trees})
         gone = Change(
             last, reached.name, Kind.TOOL, "agent", None, ("delete",), "the last traces go", before=leftovers, impact=Impact()
         )

@@ -90,7 +90,11 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
     for change in replicas:
         steps += _settle(change)
     last = changes[-1]
-    steps.append(step("finish", "record", last, "note the revision", deployment=name, record=record(plan, host, name)))
+    noted = record(plan, host, name)
+    steps.append(step("finish", "record", last, "note the revision", deployment=name, record=noted))
+    if noted is None:
+        tree = f"{wire.ROOT_STATE}/{plan.fleet_name}/{name}"
+        steps.append(step("finish", "tree.remove", last, "remove its history", path=tree))
     wanted = {n for c in changes if c.after for n in c.after.needs} | {f"{Kind.GATEWAY}:gateway"}
     return {"id": name, "deployment": name, "needs": sorted(wanted & made), "steps": steps}
 
@@ -199,7 +203,8 @@ def removal(change: Change, before: Resource) -> wire.Transaction:
     elif before.kind is Kind.PACKAGE:
         steps = [step("finish", "package.remove", change, f"remove {before.name}", 900.0, name=before.name)]
     elif p.get("agent"):
-        steps = [step("finish", "agent.remove", change, "remove our own traces")]
+        steps = [step("finish", "tree.remove", change, f"remove {tree}", path=tree) for tree in p["trees"]]
+        steps.append(step("finish", "agent.remove", change, "remove our own traces"))
     else:
         steps = [step("finish", "artifact.remove", change, f"remove {before.name}", 600.0, path=p["path"])]
     return {"id": f"remove {change.address}", "deployment": None, "needs": [], "steps": steps}
