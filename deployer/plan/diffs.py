@@ -9,6 +9,7 @@ from deployer.plan.aftermath import OF_DEPLOYMENT, OF_HOST
 from deployer.plan.artifacts import complete
 from deployer.plan.model import Change, Drift, Impact
 from deployer.plan.record import HOST_RECORD
+from deployer.plan.words import count
 from deployer.plan.world import World
 from deployer.state.observed import Reached
 from deployer.state.resources import ARTIFACTS, Attribute, Kind, Resource
@@ -134,7 +135,7 @@ def _why_removed(world: World, name: str, destroyed: bool) -> str:
     spec = world.fleet.deployments.get(name)
     if spec is None:
         return "not in the files any more"
-    return f"not wanted here: {spec.replicas} replicas, placed elsewhere"
+    return f"not wanted here: {count(spec.replicas, 'replica')} in all now"
 
 
 def _pruned(

@@ -103,7 +103,7 @@ def resource(
     }
     needs = (f"{Kind.GATEWAY}:gateway", *(r.address for r in replicas))
     source = world.positions.of(f"deployment:{spec.name}", "endpoint")
-    attributes = _attributes(world, spec, host, runs, files[0]["sha256"], source)
+    attributes = _attributes(world, spec, host, runs, len(route.fronts or route.engines), files[0]["sha256"], source)
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
 
 
@@ -140,12 +140,13 @@ def _check(world: World, spec: DeploymentSpec, inference: Mapping[str, Any]) -> 
 
 
 def _attributes(
-    world: World, spec: DeploymentSpec, host: str, runs: bool, text: str, source: Source | None
+    world: World, spec: DeploymentSpec, host: str, runs: bool, servers: int, text: str, source: Source | None
 ) -> tuple[Attribute, ...]:
     document, endpoint = f"deployment:{spec.name}", spec.endpoint
     found = [
         Attribute("path", f"/{spec.name}/v1", source=source),
         Attribute("answers", "requests" if runs else "503, stopped", source=world.positions.of(document, "state")),
+        Attribute("servers", servers, source=world.positions.of(document, "replicas")),
         Attribute("open", endpoint.open, source=world.positions.of(document, "endpoint", "open")),
         Attribute("timeout", endpoint.timeout, source=world.positions.of(document, "endpoint", "timeout")),
     ]

@@ -167,5 +167,6 @@ def unreachable_notices(world: World, roster: Roster) -> Iterable[Notice]:
         if isinstance(reached, Reached):
             continue
         slots = sum(1 for p in roster.places if p.host == name)
-        what = f"its {slots} replica{'s' * (slots != 1)} stay as they are; apply skips it" if slots else "apply skips it"
+        stay = "its replica stays as it is" if slots == 1 else f"its {slots} replicas stay as they are"
+        what = f"{stay}; apply skips it" if slots else "apply skips it"
         yield Notice("unreachable", what, host=name)
