@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         say(f"error: cannot listen on {config.host} port {config.port}: {error.strerror or error}")
         return 1
-    process = _Process(config)
+    process = _Process(config, listener.getsockname()[1])
     asyncio.run(process.serve(listener))
     sys.stdout.flush()
     os._exit(process.code)
@@ -66,8 +66,9 @@ class _Server(uvicorn.Server):
 
 
 class _Process:
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, port: int) -> None:
         self.config = config
+        self.port = port  # the real one, where the configuration says 0
         self.code = 0
         self.service = Service(config)
         app = build_app(self.service, Journal(config.log_requests))
@@ -126,7 +127,7 @@ class _Process:
         else:
             self.service.start(model, generator, self._broken)
             actual = getattr(generator, "compute_type", config.compute_type)
-            where = f"http://{config.host}:{config.port}"
+            where = f"http://{config.host}:{self.port}"
             say(f"ready after {time.monotonic() - began:.1f} s: {actual}, context {model.context}, listening on {where}")
 
     def _broken(self, error: BaseException) -> None:

@@ -1,0 +1,143 @@
+"""The process: how it starts, what it says when it cannot, how it drains and ends."""
+
+import http.client
+import json
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.serve.conftest import Process, Start
+
+_LONG = {"prompt": "Once upon a time", "temperature": 0, "max_tokens": 900, "ignore_eos": True, "stream": True}
+
+
+def _post(url: str, body: dict[str, Any]) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection.request("POST", "/v1/completions", json.dumps(body), {"Connection": "close"})  # the response then owns the socket
+    return connection.getresponse()
+
+
+def _health(url: str) -> int:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection.request("GET", "/health")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def _finished(response: http.client.HTTPResponse) -> str:
+    with response:
+        return response.read().decode()
+
+
+def test_a_signal_lets_the_running_answer_end_and_refuses_new_ones(start: Start) -> None:
+    server = start()
+    url = server.url
+    running = _post(url, _LONG)
+    assert running.readline().startswith(b"data: ")
+    server.child.send_signal(signal.SIGTERM)
+    server.line("serve: draining: 1 requests")
+    assert _health(url) == 503
+    with _post(url, _LONG) as refused:
+        assert (refused.status, refused.getheader("Retry-After")) == (503, "1")
+    text = _finished(running)
+    assert text.endswith("data: [DONE]\n\n")
+    assert '"finish_reason":"length"' in text
+    assert server.wait() == 0
+    assert "serve: stopped" in server.lines
+
+
+def test_an_answer_that_takes_longer_than_the_time_to_drain_is_cut_and_told_so(start: Start) -> None:
+    server = start(shutdown_timeout_s=0)
+    running = _post(server.url, _LONG)
+    assert running.readline().startswith(b"data: ")
+    server.child.send_signal(signal.SIGINT)
+    assert "shutting down" in _finished(running)
+    assert server.wait() == 0
+    server.line("serve: cutting 1 requests")
+
+
+def test_an_idle_server_ends_at_once(start: Start) -> None:
+    server = start()
+    assert _health(server.url) == 200
+    server.child.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_a_second_signal_does_not_wait(start: Start) -> None:
+    server = start()
+    running = _post(server.url, _LONG)
+    assert running.readline().startswith(b"data: ")
+    server.child.send_signal(signal.SIGTERM)
+    server.line("serve: draining")
+    server.child.send_signal(signal.SIGTERM)
+    server.line("serve: stopping now")
+    assert server.wait() == 0
+    running.close()
+
+
+def test_a_port_that_is_taken_is_named(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = start(port=port)
+        assert server.wait() == 1
+    server.line(f"serve: error: cannot listen on 127.0.0.1 port {port}: Address already in use")
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "says"),
+    [
+        ({"model_dir": "/nowhere"}, 2, "no tokenizer.json in the model directory"),
+        ({"compute_type": "int4"}, 2, "compute_type int4 is not possible on this cpu; possible are"),
+        ({"sampling": {"min_p": 0.5}}, 2, "sampling.min_p: not supported"),
+        ({"max_model_length": 5}, 2, "unknown key 'max_model_length'"),
+    ],
+)
+def test_what_cannot_be_served_ends_the_start_with_a_reason(start: Start, settings: dict[str, Any], code: int, says: str) -> None:
+    server = start(**settings)
+    assert server.wait() == code
+    assert says in server.line("serve: error:")
+
+
+def test_weights_that_are_broken_end_the_start_with_the_engines_words(start: Start, model_dir: Path, tmp_path: Path) -> None:
+    for file in model_dir.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[: 1000 if file.name == "model.bin" else None])
+    server = start(model_dir=str(tmp_path))
+    assert server.wait() == 1
+    assert "the model cannot be loaded" in server.line("serve: error:")
+
+
+def test_the_defaults_of_the_configuration_are_what_a_silent_request_gets(start: Start, references: list[dict[str, Any]]) -> None:
+    reference = next(r for r in references if "prompt" in r and r["finish_reason"] == "length")
+    server = start(sampling={"temperature": 0, "max_tokens": reference["max_tokens"], "stop": [reference["text"][20:25]]})
+    answer = json.loads(_finished(_post(server.url, {"prompt": reference["prompt"]})))
+    assert answer["choices"][0]["text"] == reference["text"][: reference["text"].index(reference["text"][20:25])]
+
+
+def test_many_at_once_all_get_their_answer(start: Start, references: list[dict[str, Any]]) -> None:
+    server = start(max_batch_size=4, inter_threads=2, log_requests=False)
+    wanted = [r for r in references if "prompt" in r]
+    answers: dict[int, str] = {}
+
+    def ask(number: int) -> None:
+        reference = wanted[number % len(wanted)]
+        body = {"prompt": reference["prompt"], "temperature": 0, "max_tokens": reference["max_tokens"]}
+        answers[number] = json.loads(_finished(_post(server.url, body)))["choices"][0]["text"]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert answers == {n: wanted[n % len(wanted)]["text"].rstrip("\ufffd") for n in range(24)}
+    assert not any('"event"' in line for line in server.lines)
+
+
+def test_it_says_how_far_it_is(server: Process) -> None:
+    assert "compute type float32" in server.line("serve: loading model")
+    assert server.line("serve: ready").startswith("serve: ready after ")
