@@ -64,9 +64,10 @@ def _unknown(version: str, name: str, wanted: str, known: Mapping[str, Flag]) ->
     if wanted.startswith("no-") and wanted[3:] in known:
         return f"write {_field(wanted[3:])}: false instead of {name}", None
     longer = [k for k in known if k.startswith(wanted)]
-    close = longer if len(longer) == 1 else difflib.get_close_matches(wanted, [*known, *RESERVED], 1)
-    if not close and minor(version) not in KNOWN:
-        return None  # a newer vLLM may have it, and says so aloud when it has not
+    newer = minor(version) not in KNOWN
+    close = longer if len(longer) == 1 else difflib.get_close_matches(wanted, [*known, *RESERVED], 1, 0.85 if newer else 0.6)
+    if not close and newer:
+        return None  # that vLLM may have it, and says so aloud when it has not
     hint = f"did you mean {_field(close[0])}?" if close else "see `vllm serve --help=all`"
     return f"vLLM {version} has no option {_field(wanted)}", hint
 

@@ -9,8 +9,9 @@ Nothing from the YAML but names, paths and numbers comes in here; keys lie in a 
 import json
 from dataclasses import dataclass
 
-from deployer.render import names
-from deployer.render.quote import haproxy_word
+from deployer.render import names, programs
+from deployer.render.quote import haproxy_word, unit_command
+from deployer.render.unit import PYTHON
 
 HAPROXY = "/usr/sbin/haproxy"
 PEER = "/_replica"  # first segment of the front for other gateways; no deployment can have this name
@@ -27,6 +28,10 @@ class GatewayConfig:
     @property
     def runtime(self) -> str:
         return f"/run/{names.gateway_unit_name(self.fleet).removesuffix('.service')}"
+
+    @property
+    def master(self) -> str:
+        return f"{self.runtime}/master.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ global
     log stdout format raw local0 info
     user haproxy
     group haproxy
-    maxconn 20000
+    maxconn 8000
     hard-stop-after 30m
     stats socket {config.runtime}/admin.sock mode 600 level admin expose-fd listeners
 
@@ -140,9 +145,9 @@ SyslogIdentifier={names.gateway_unit_name(config.fleet).removesuffix(".service")
 RuntimeDirectory={config.runtime.removeprefix("/run/")}
 RuntimeDirectoryMode=0700
 ExecStartPre={check}
-ExecStart={HAPROXY} -Ws -f {directory} -p {config.runtime}/haproxy.pid
+ExecStart={HAPROXY} -Ws -f {directory} -S {config.master},mode,600,level,admin
 ExecReload={check}
-ExecReload=/bin/kill -USR2 $MAINPID
+ExecReload={unit_command((PYTHON, "-I", "-c", programs.RELOAD, config.master))}
 KillMode=mixed
 Restart=always
 RestartSec=1

@@ -1,4 +1,4 @@
-"""Two small programs that units run around their main process, as text for `python3 -I -c`. Standard library, Python 3.6+.
+"""Small programs that units run around their main process, as text for `python3 -I -c`. Standard library, Python 3.6+.
 
 They are in the unit itself, so that a boot and `Restart=always` go the same way as an apply, with nothing of ours running.
 """
@@ -58,4 +58,40 @@ while True:
         print("waiting: another replica is starting on the same GPU", flush=True)
         said = True
     time.sleep(1)
+"""
+
+#: argv: HAProxy's master socket. Reloads and waits until other workers serve. A signal would be lost while the master of 2.6
+#: is busy with the reload before (tried), and `systemctl reload` would say that all is well.
+RELOAD = """\
+import socket, sys, time
+
+def ask(line):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect(sys.argv[1])
+        client.sendall(line + b"\\n")
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(4096), b""))
+
+def workers():
+    lines = ask(b"show proc").decode().partition("# workers")[2].partition("#")[0].splitlines()
+    return {line.split()[0] for line in lines if line.strip()}
+
+def settled(call, wanted, deadline=time.monotonic() + 20):
+    while time.monotonic() < deadline:
+        try:
+            found = call()
+            if wanted(found):
+                return found
+        except OSError:
+            pass
+        time.sleep(0.02)
+    sys.exit("HAProxy did not take the new configuration within 20 s; the old one still serves")
+
+before = settled(workers, bool)
+try:
+    ask(b"reload")
+except OSError:
+    pass
+settled(workers, lambda now: now and not now & before)
 """

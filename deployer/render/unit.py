@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deployer.render import names, programs
-from deployer.render.quote import unit_command, unit_environment, unit_line, unit_word
+from deployer.render.quote import unit_command, unit_environment, unit_line
 
 PYTHON = "/usr/bin/python3"
 CLAIMS = "/run/deployer/gpus"
@@ -131,7 +131,7 @@ def _service(spec: UnitSpec) -> str:
 
 
 def _inline(program: str, *arguments: str) -> str:
-    return " ".join((PYTHON, "-I", "-c", *(unit_word(word) for word in (program, *arguments))))
+    return unit_command((PYTHON, "-I", "-c", program, *arguments))
 
 
 def _claims(spec: UnitSpec) -> list[str]:

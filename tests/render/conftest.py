@@ -1,0 +1,200 @@
+"""A real HAProxy on loopback before stub engines, for the gateway's tests."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.render.gateway import HAPROXY, GatewayConfig, Route, Server, base_config, deployment_config
+from deployer.render.programs import RELOAD
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Engine(BaseHTTPRequestHandler):
+    """Answers with what it was asked. A body {"chunks": n} streams; {"hold": true} waits for `release`."""
+
+    protocol_version = "HTTP/1.1"
+    release = threading.Event()
+
+    def do_GET(self) -> None:
+        self.answer({"path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if "chunks" in body:
+            self.stream(body["chunks"])
+            return
+        if body.get("hold"):
+            self.release.wait(20)
+        self.answer({"path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}, "body": body})
+
+    def answer(self, value: Any) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def stream(self, chunks: int) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for number in range(chunks):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(f"data: {number}\n\n"), f"data: {number}\n\n".encode()))
+            self.wfile.flush()
+            if number == 0:
+                self.release.wait(20)  # the first chunk must get through while the second does not exist yet
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """HAProxy's checks hang up once they have the status."""
+
+
+@pytest.fixture
+def engine() -> Iterator[Server]:
+    server = QuietServer(("127.0.0.1", 0), Engine)
+    Engine.release = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield Server("s0", "127.0.0.1", server.server_port)
+    Engine.release.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@dataclass
+class Gateway:
+    folder: Path
+    port: int
+    process: subprocess.Popen[str] | None = None
+    lines: list[str] = field(default_factory=list)
+
+    def write(self, *routes: Route) -> None:
+        for old in self.folder.glob("10-*.cfg"):
+            old.unlink()
+        for route in routes:
+            (self.folder / f"10-{route.deployment}.cfg").write_text(deployment_config(route))
+
+    def check(self) -> None:
+        done = subprocess.run([HAPROXY, "-c", "-f", str(self.folder)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "WARNING" not in done.stderr, done.stderr
+
+    def start(self, *routes: Route) -> None:
+        self.write(*routes)
+        self.check()
+        read, write = os.pipe()
+        self.process = subprocess.Popen(
+            [HAPROXY, "-W", "-f", str(self.folder), "-S", str(self.master)],
+            stdout=write,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        os.close(write)
+        threading.Thread(target=self._read, args=(read,), daemon=True).start()
+        self.until(lambda: self.get("/").status == 404)
+
+    def _read(self, descriptor: int) -> None:
+        with open(descriptor) as file:
+            self.lines += iter(file.readline, "")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        pause = threading.Event()
+        for _ in range(200):
+            try:
+                if condition():
+                    return
+            except OSError:
+                pass
+            pause.wait(0.05)
+        raise AssertionError("\n".join(self.lines) or "it did not happen within ten seconds")
+
+    @property
+    def master(self) -> Path:
+        return self.folder.parent / "master.sock"
+
+    def reload(self) -> subprocess.CompletedProcess[str]:
+        """As the unit's ExecReload does it."""
+        command = [sys.executable, "-I", "-c", RELOAD, str(self.master)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> "Answer":
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, path, data, {k.replace("_", "-"): v for k, v in headers.items()})
+            response = connection.getresponse()
+            return Answer(response.status, response.read(), {k.lower(): v for k, v in response.getheaders()})
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> "Answer":
+        return self.request("GET", path, **headers)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The log's lines about requests, read as JSON."""
+        return [json.loads(line) for line in self.lines if line.startswith("{")]
+
+    def logged(self, path: str) -> dict[str, Any]:
+        """The last line about `path`, as soon as there is one."""
+        self.until(lambda: any(line["path"] == path for line in self.requests()))
+        return [line for line in self.requests() if line["path"] == path][-1]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    data: bytes
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+    @property
+    def code(self) -> Any:
+        return self.json["error"]["code"]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    assert shutil.which(HAPROXY), "HAProxy is what these tests are about: apt-get install haproxy"
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    port = free_port()
+    config = GatewayConfig("acme", "7f3a9c21", (f"127.0.0.1:{port}",))
+    text = base_config(config)
+    # the unit's RuntimeDirectory is not there, and the user is only known where Debian's package is and we are root
+    text = text.replace(config.runtime, str(tmp_path))
+    if os.geteuid() != 0:
+        text = text.replace("    user haproxy\n    group haproxy\n", "")
+    (folder / "00-base.cfg").write_text(text)
+    made = Gateway(folder, port)
+    yield made
+    if made.process:
+        os.killpg(made.process.pid, signal.SIGKILL)
+        made.process.wait()
