@@ -51,6 +51,8 @@ def _compile(need: EnvironmentNeed, target: Target, indexes: Indexes, *, local: 
         if need.exclude:
             _write_lines(work / "excludes", need.exclude, need.name)
             argv += ["--excludes", str(work / "excludes")]
+        if indexes.no_index:
+            argv.append("--no-index")
         environ = indexes.environment(os.environ, first=need.index_url, local=local)
         try:
             done = subprocess.run(

@@ -86,12 +86,12 @@ def _check_name(relative: str, name: str) -> None:
 
 
 def _check_link(top: Path, link: Path, relative: str, name: str) -> None:
-    target, inside = link.resolve(), top.resolve()
+    target, inside = Path(os.path.realpath(link)), Path(os.path.realpath(top))  # Path.resolve raises on loops
     if inside not in target.parents:
         hint = "put the file itself there: cp -rL OLD NEW copies a folder with its links followed"
         raise LockfileError(f"the link leads out of the model folder, to {target}", where=f"{name}/{relative}", hint=hint)
-    if target.is_dir():
-        raise LockfileError("links to folders cannot be part of a model", where=f"{name}/{relative}")
+    if not os.path.isfile(link):
+        raise LockfileError("links to folders or to nothing cannot be part of a model", where=f"{name}/{relative}")
 
 
 def _locked(top: Path, relative: str, name: str, cache: DigestCache) -> LockedFile:

@@ -24,7 +24,8 @@ class Indexes:
     extra: tuple[str, ...]
     find_links: tuple[str, ...]
     local: tuple[str, ...]
-    settings: Mapping[str, str]  # more UV_* variables
+    settings: Mapping[str, str]  # more of uv's variables
+    no_index: bool = False  # only find_links
 
     def environment(self, base: Mapping[str, str], *, first: str | None = None, local: bool = False) -> dict[str, str]:
         """The environment to run uv in. `first` is an index asked before all others; `local`: with the local ones."""
@@ -66,6 +67,7 @@ def indexes(root: Path, packages: Packages, environ: Mapping[str, str] | None = 
         find_links=tuple(dict.fromkeys(links)),
         local=local,
         settings=_settings(environ, pip, merged=bool(pip.extra_index_urls)),
+        no_index=pip.no_index and not packages.index_url,
     )
 
 
@@ -87,7 +89,6 @@ def _settings(environ: Mapping[str, str], pip: PipSettings, *, merged: bool) -> 
     wanted = {
         "SSL_CERT_FILE": pip.cert,
         "UV_INSECURE_HOST": " ".join(pip.trusted_hosts) or None,
-        "UV_NO_INDEX": "1" if pip.no_index else None,
         "ALL_PROXY": pip.proxy,
         # pip takes the best version of all indexes, and who configured pip's extra ones counts on that
         "UV_INDEX_STRATEGY": "unsafe-best-match" if merged else None,
