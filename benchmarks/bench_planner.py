@@ -1,4 +1,4 @@
-"""The planner alone: 1000 hosts with 8 GPUs each and 5000 deployments, from nothing and with nothing to do, against a tenth of it."""
+"""The planner alone: 1000 hosts with 8 GPUs each and 5000 deployments, all new and with nothing to do, against a tenth of it."""
 
 import sys
 import time
