@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from deployer.agent import files, paths, undo, wire
 from deployer.agent.context import Context, Shared, StepFailed, Stopped
@@ -29,7 +29,9 @@ class Runner:
     def run(self) -> str:
         """A report's result."""
         try:
-            for stage in wire.STAGES:
+            for number, stage in enumerate(wire.STAGES):
+                if number and not self._has_work(wire.STAGES[number:]):
+                    break
                 silence = self._barrier(stage)
                 if silence is not None:
                     return self._silent(stage, silence)
@@ -66,6 +68,11 @@ class Runner:
                 self._journal.say("barrier", stage=stage, state="timeout")
                 return str(said.get("silence") or "keep")
             self._shared.system.pause(POLL_S)
+
+    def _has_work(self, stages: Sequence[str]) -> bool:
+        """Whether anything is left to do in these stages; a host that is through need not wait for the others."""
+        live = [tx for tx in self.transactions if tx.state in ("pending", "begun")]
+        return any(step["stage"] in stages for tx in live for step in tx.steps)
 
     def _silent(self, stage: str, silence: str) -> str:
         """Nobody opened the barrier: the controller is gone."""

@@ -1,0 +1,210 @@
+"""Hosts that exist only in a temporary directory. The agent on them is the real one; systemd, uv, HAProxy, the engines and
+the hub are simulated. Tests, docs and the terminal UI use them: everything above the transport cannot tell the difference.
+"""
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deployer.agent.main import serve
+from deployer.agent.talk import Talk
+from deployer.errors import DeployerError, HostKeyError, Unreachable
+from deployer.spec.models import HostSpec
+from deployer.transport.simulation import furniture
+from deployer.transport.simulation.faults import Faults
+from deployer.transport.simulation.machine import Machine
+from deployer.transport.simulation.pipes import Pipe
+from deployer.transport.simulation.units import Engine
+
+GIB = 1 << 30
+
+
+class FakeHost:
+    """A host. `gpus` is a number of imaginary H100s or a list of {"uuid", "name", "memory_total"}; sizes are bytes.
+
+    `faults` makes steps fail, hold, die, and connections break; `break_engine` makes engines fail; `machine` is the
+    simulated system itself (`machine.hub_error`, `machine.offline`, `machine.ran`).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: Path | None = None,
+        *,
+        gpus: int | list[dict[str, Any]] = 0,
+        gpu_memory: int = 80 * GIB,
+        memory: int = 256 * GIB,
+        cpus: int = 16,
+        disk: tuple[int, int] = (2000 * GIB, 1500 * GIB),
+        pythons: tuple[str, ...] = ("3.11",),
+        arch: str = "x86_64",
+        glibc: str = "2.36",
+        systemd: int = 252,
+    ) -> None:
+        self.name = name
+        self._keep = None if root is not None else tempfile.TemporaryDirectory(prefix=f"fake-{name}-")
+        self.root = (root if root is not None else Path(str(self._keep and self._keep.name))) / name
+        self.root.mkdir(parents=True, exist_ok=True)
+        listed = gpus if isinstance(gpus, list) else [_gpu(name, n, gpu_memory) for n in range(gpus)]
+        furniture.furnish(self.root, name, memory=memory, cpus=cpus, pythons=pythons, systemd=systemd)
+        self.machine = Machine(self.root, name, gpus=listed, disk=disk, arch=arch, glibc=glibc)
+        self.unreachable: str | None = None  # why: "timeout", "refused", "auth", "sudo", "key"
+        self.latency_s = 0.0
+        self._open: list[FakeConnection] = []
+
+    @property
+    def faults(self) -> Faults:
+        return self.machine.faults
+
+    def break_engine(self, match: str, *log: str, status: int = 1, hangs: bool = False) -> None:
+        """Engines whose unit, arguments or name hold `match` say `log` and end, or hang; for ever, until `mend_engines`."""
+        self.machine.units.engines.insert(0, Engine(match, log, exits=not hangs, hangs=hangs, status=status))
+
+    def slow_engine(self, match: str, *log: str) -> None:
+        """Engines that say these lines, one at each look, before they are up."""
+        self.machine.units.engines.insert(0, Engine(match, log))
+
+    def mend_engines(self) -> None:
+        self.machine.units.engines.clear()
+
+    def path(self, path: str) -> Path:
+        """Where a path of the host really lies."""
+        return Path(self.machine.path(path))
+
+    def running(self) -> list[str]:
+        """Names of the units that are up, sorted."""
+        return sorted(u.name for u in self.machine.units.known.values() if u.active == "active")
+
+    def reboot(self) -> None:
+        self.drop()
+        self.machine.reboot()
+
+    def drop(self) -> None:
+        """All open connections break; what runs on the host goes on."""
+        for connection in list(self._open):
+            connection.cut()
+
+    def settle(self, timeout_s: float = 30.0) -> None:
+        """Waits until no run is under way."""
+        for thread in list(self.machine.threads.values()):
+            thread.join(timeout_s)
+
+
+def _gpu(host: str, index: int, memory: int) -> dict[str, Any]:
+    facts = {"name": "NVIDIA H100 80GB HBM3", "memory_total": memory, "capability": "9.0", "temperature": 35}
+    return {"index": index, "uuid": f"GPU-{host}-{index:04d}", **facts}
+
+
+class FakeTransport:
+    """`hosts` by the names of the fleet's hosts. See transport.base for the contract."""
+
+    def __init__(self, hosts: Mapping[str, FakeHost] | Iterable[FakeHost]) -> None:
+        self.hosts = dict(hosts) if isinstance(hosts, Mapping) else {host.name: host for host in hosts}
+
+    def connect(self, host: HostSpec, *, timeout_s: float) -> "FakeConnection":
+        found = self.hosts.get(host.name)
+        if found is None or found.unreachable is not None:
+            raise _unreachable(host.name, found.unreachable if found else "refused", timeout_s)
+        time.sleep(found.latency_s)
+        return FakeConnection(found)
+
+
+def _unreachable(name: str, kind: str | None, timeout_s: float) -> Unreachable:
+    words = {
+        "timeout": f"timed out after {timeout_s:g} s",
+        "refused": "connection refused",
+        "auth": "the login was refused",
+        "sudo": "sudo wants a password",
+        "key": "its host key is not the pinned one",
+    }
+    error: Unreachable = (HostKeyError if kind == "key" else Unreachable)(words.get(kind or "", str(kind)), where=name)
+    error.kind = kind  # type: ignore[attr-defined]
+    return error
+
+
+class FakeConnection:
+    """An open way to a fake host."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self.name = host.name
+        self._host = host
+        self._channels: list[FakeChannel] = []
+        self._lost = False
+        host._open.append(self)
+
+    def open(self, verb: str, request: Mapping[str, Any]) -> "FakeChannel":
+        if self._lost or self._host.unreachable is not None:
+            raise Unreachable("the connection is lost", where=self.name)
+        time.sleep(self._host.latency_s)
+        cut_after, self._host.faults.cut_after = self._host.faults.cut_after, None
+        channel = FakeChannel(self._host, verb, request, cut_after)
+        self._channels.append(channel)
+        return channel
+
+    def cut(self) -> None:
+        self._lost = True
+        for channel in self._channels:
+            channel.cut()
+
+    def close(self) -> None:
+        for channel in self._channels:
+            channel.close()
+        if self in self._host._open:
+            self._host._open.remove(self)
+
+
+class FakeChannel:
+    """One verb of the real agent, in a thread."""
+
+    def __init__(self, host: FakeHost, verb: str, request: Mapping[str, Any], cut_after: int | None) -> None:
+        self._host = host
+        self._in, self._out = Pipe(), Pipe()
+        self._left = cut_after
+        self._in.write(json.dumps(request).encode() + b"\n")
+        threading.Thread(target=self._serve, args=(verb,), name=f"{host.name}-{verb}", daemon=True).start()
+
+    def _serve(self, verb: str) -> None:
+        try:
+            serve(self._host.machine, verb, Talk(self._in, self._out))  # type: ignore[arg-type]
+        finally:
+            self._out.end()
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The verb's lines up to "end"; "error" is raised as DeployerError, a broken connection as Unreachable."""
+        while True:
+            if self._left == 0:
+                self.cut()
+            line = self._out.readline()
+            if not line:
+                raise Unreachable("the connection broke", where=self._host.name)
+            if self._left is not None:
+                self._left -= 1
+            found: dict[str, Any] = json.loads(line)
+            if found["type"] == "end":
+                return
+            if found["type"] == "error":
+                raise DeployerError(found["message"], where=self._host.name, hint=found.get("hint"))
+            yield found
+
+    def send(self, line: Mapping[str, Any]) -> None:
+        self.send_bytes(json.dumps(line).encode() + b"\n")
+
+    def send_bytes(self, data: bytes) -> None:
+        try:
+            self._in.write(data)
+        except BrokenPipeError:
+            raise Unreachable("the connection broke", where=self._host.name) from None
+
+    def done_sending(self) -> None:
+        self._in.end()
+
+    def cut(self) -> None:
+        self._in.cut()
+        self._out.cut()
+
+    def close(self) -> None:
+        self.cut()

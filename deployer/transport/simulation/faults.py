@@ -1,0 +1,124 @@
+"""What can go wrong on a simulated host, on purpose: steps that fail, runs that die, connections that break."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.agent.context import Context, StepFailed
+from deployer.agent.steps import STEPS
+from deployer.agent.steps.base import Before, Step
+
+
+class Killed(BaseException):
+    """The run's process is gone: nothing is undone, nothing is reported, the lock is free."""
+
+
+@dataclass
+class Hold:
+    """A step that waits until somebody lets it go. `reached` is set when the run stands before it."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        self.released.set()
+
+
+@dataclass
+class _Rule:
+    kind: str
+    label: str | None
+    act: Callable[[], None]
+    when: str  # "before" | "after" | "undo"
+    times: int | None
+
+    def fits(self, ctx: Context, when: str) -> bool:
+        if self.times == 0 or when != self.when or ctx.step["kind"] != self.kind:
+            return False
+        return self.label is None or self.label in str(ctx.step.get("label", ""))
+
+
+@dataclass
+class Faults:
+    """Rules are matched by a step's kind and, when given, a part of its label."""
+
+    cut_after: int | None = None  # lines of the next channel, then its connection breaks
+    step_delay_s: float = 0.0  # real seconds before each step
+    _rules: list[_Rule] = field(default_factory=list)
+
+    def fail(
+        self,
+        kind: str,
+        label: str | None = None,
+        *,
+        error: Exception | None = None,
+        when: str = "before",
+        times: int | None = None,
+    ) -> None:
+        """The step fails, before it did anything or (`when` "after") once it has; "undo" makes its undo fail."""
+
+        def act() -> None:
+            raise error if error is not None else StepFailed("a simulated failure")
+
+        self._rules.append(_Rule(kind, label, act, when, times))
+
+    def kill(self, kind: str, label: str | None = None, *, when: str = "before") -> None:
+        """The run dies at this step, once."""
+
+        def act() -> None:
+            raise Killed
+
+        self._rules.append(_Rule(kind, label, act, when, 1))
+
+    def hold(self, kind: str, label: str | None = None) -> Hold:
+        hold = Hold()
+
+        def act() -> None:
+            hold.reached.set()
+            if not hold.released.wait(60):
+                raise StepFailed("held for a minute and never released")
+
+        self._rules.append(_Rule(kind, label, act, "before", 1))
+        return hold
+
+    def clear(self) -> None:
+        self._rules.clear()
+        self.cut_after = None
+
+    def meet(self, ctx: Context, when: str) -> None:
+        for rule in self._rules:
+            if rule.fits(ctx, when):
+                if rule.times is not None:
+                    rule.times -= 1
+                rule.act()
+
+
+class _Faulty(Step):
+    """A real step, with the faults of its host around it."""
+
+    def __init__(self, step: Step, faults: Faults, expect: Callable[[Context], None]) -> None:
+        self._step = step
+        self._faults = faults
+        self._expect = expect
+
+    def check(self, ctx: Context) -> Before:
+        return self._step.check(ctx)
+
+    def do(self, ctx: Context, before: Before) -> str | None:
+        if self._faults.step_delay_s:
+            threading.Event().wait(self._faults.step_delay_s)
+        self._faults.meet(ctx, "before")
+        self._expect(ctx)
+        said = self._step.do(ctx, before)
+        self._faults.meet(ctx, "after")
+        return said
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        self._faults.meet(ctx, "undo")
+        self._step.undo(ctx, before)
+
+
+def faulty_steps(faults: Faults, expect: Callable[[Context], None]) -> Mapping[str, Any]:
+    """The agent's own steps, each with the faults around it."""
+    return {kind: _Faulty(step, faults, expect) for kind, step in STEPS.items()}
