@@ -263,8 +263,6 @@ def _complaints(deployment: DeploymentSpec, s: CTranslate2Settings, gpus: int) -
     for name in ("presence_penalty", "frequency_penalty"):
         if getattr(deployment.sampling, name):
             yield Complaint(("sampling", name), f"CTranslate2 has no {name}", "repetition_penalty is what it has")
-    if deployment.logging.requests == "full":
-        yield Complaint(("logging", "requests"), "logging of whole requests is not supported yet", "metadata is")
     yield from environment_complaints("ctranslate2", s.env, _FORBIDDEN)
     yield from placeholder_complaints((*here, "env"), s.env)
     yield from placeholder_complaints(("endpoint", "model_names"), deployment.endpoint.model_names)

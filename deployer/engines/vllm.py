@@ -16,6 +16,7 @@ from deployer.engines.settings import Requirement, Version, environment, environ
 from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text, minor
 from deployer.engines.vllm_flags import flags
 from deployer.engines.vllm_logs import FAILURES, PHASES
+from deployer.spec.fields import Later
 from deployer.spec.models import DeploymentSpec, Model
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
@@ -86,7 +87,7 @@ class VllmSettings(Model):
     env: Mapping[str, str] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     exclude: tuple[Requirement, ...] = ()
-    wheel: str | None = None
+    wheel: Later = None
     index_url: str | None = None
 
     @property
@@ -221,8 +222,6 @@ def _runtime(deployment: DeploymentSpec, s: VllmSettings) -> tuple[dict[str, Sca
 
 def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:
     here = ("engine", "vllm")
-    if s.wheel is not None:
-        yield Complaint((*here, "wheel"), "wheel is not supported yet", "a requirement may name a version of a package")
     if _older_than_known(s.pinned):
         yield Complaint((*here, "version"), f"vLLM {s.pinned} is older than 0.32, the oldest deployer knows")
         return
@@ -257,8 +256,6 @@ def _spec_complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Co
         )
     if deployment.batch.max_wait is not None:
         yield Complaint(("batch", "max_wait"), "vLLM batches continuously and never waits", "leave it out")
-    if deployment.logging.requests == "full":
-        yield Complaint(("logging", "requests"), "logging of whole requests is not supported yet", "metadata is")
     wanted, given = Vllm().gpus(deployment), deployment.placement.gpus
     if given is not None and given != wanted:
         hint = "tensor_parallel times pipeline_parallel is the number of GPUs" if wanted else "variant: cpu uses no GPU"

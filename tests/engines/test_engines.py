@@ -158,8 +158,8 @@ def test_every_pattern_compiles_and_its_texts_use_groups_that_always_match(engin
     [
         (
             "(EngineCore pid=7) ERROR 11-20 10:00:00 [core.py:9] ValueError: To serve at least one request with the model's max "
-            "seq len (16384), (2.00 GiB KV cache is needed, which is larger than the available KV cache memory (1.31 GiB). Based on "
-            "the available memory, the estimated maximum model length is 10720. Try increasing",
+            "seq len (16384), (2.00 GiB KV cache is needed, which is larger than the available KV cache memory (1.31 GiB). Based "
+            "on the available memory, the estimated maximum model length is 10720. Try increasing",
             "the cache is too small for max_model_len 16384: 2.00 GiB needed, 1.31 there",
             "engine.vllm.max_model_len: 10720 is what the engine says fits",
         ),

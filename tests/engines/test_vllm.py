@@ -8,7 +8,7 @@ import yaml
 
 from deployer.engines import ENGINES
 from deployer.engines.base import Slot
-from deployer.spec.models import Batch, EndpointSpec, Logging, Placement, Sampling
+from deployer.spec.models import Batch, EndpointSpec, Placement, Sampling
 from tests.engines.builders import CPU_SLOT, GPU, GPU_SLOT, deployment, messages, model
 
 VLLM = ENGINES["vllm"]
@@ -64,7 +64,6 @@ def test_sampling_becomes_what_a_request_without_its_own_gets() -> None:
         ({"sampling": Sampling(stop=("</s>",))}, "sampling.stop: vLLM holds no default stop sequences"),
         ({"sampling": Sampling(seed=1)}, "sampling.seed: vLLM holds no default seed"),
         ({"batch": Batch(max_wait=0.005)}, "batch.max_wait: vLLM batches continuously"),
-        ({"logging": Logging(requests="full")}, "logging.requests: logging of whole requests is not supported yet"),
         ({"placement": Placement(gpus=2)}, "placement.gpus: a replica of this engine uses 1 GPUs, not 2"),
         ({"endpoint": EndpointSpec(model_names=("{model}",))}, "endpoint.model_names.0: {model} is a word of deployer's own"),
     ],
@@ -76,7 +75,6 @@ def test_what_vllm_cannot_do_is_said_and_not_dropped(fields: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"wheel": "x.whl"}, "engine.vllm.wheel: wheel is not supported yet"),
         ({"version": "0.9.1"}, "older than 0.32"),
         ({"kv_cache_dtype": "fp9"}, "kv_cache_dtype cannot be 'fp9' [did you mean fp8?]"),
         ({"variant": "cpu", "gpu_memory_utilization": 0.5}, "VLLM_CPU_KVCACHE_SPACE"),
