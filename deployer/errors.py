@@ -75,11 +75,20 @@ class RolledBack(DeployerError):
 
 
 class Unreachable(DeployerError):
+    """`kind`: "timeout" | "refused" | "key" | "auth" | "sudo" | "agent", as in state.observed.Unreached."""
+
     exit_code = 6
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None, kind: str = "timeout") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.kind = kind
 
 
 class HostKeyError(Unreachable):
     exit_code = 6
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, where=where, hint=hint, kind="key")
 
 
 class HostLocked(DeployerError):
