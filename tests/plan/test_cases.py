@@ -3,7 +3,8 @@
 tests/cases/plan/<situation>/
     before/      the fleet that was applied earlier (may be missing)
     fleet/       the fleet now
-    world.yaml   hosts: {name: {gpus: 2, ...fields of the probe}}, unreachable: {name: why}, options: {prune: true}, dropin: [host]
+    world.yaml   hosts: {name: {gpus: 2, ...fields of the probe}}, unreachable: {name: why},
+                 options: {prune: true}, dropin: [host]
     plan.txt     what a person reads
 
 After a deliberate change: `python -m tests.plan.test_cases` writes plan.txt again; read the difference before you keep it.

@@ -1,0 +1,103 @@
+"""The command line as a person runs it, against lab hosts: one process per command, its exit code and output."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.conftest import LabFleet
+
+ROOT = Path(__file__).parent.parent.parent
+REFERENCES = json.loads((ROOT / "tests" / "serve" / "references.json").read_text())
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """`deployer … -C root`. `env` is added to the process's environment."""
+
+    lab: LabFleet
+    env: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def root(self) -> Path:
+        return self.lab.root
+
+    def argv(self, words: Sequence[str]) -> list[str]:
+        code = "import sys; from deployer.cli.main import main; sys.exit(main())"
+        return [sys.executable, "-c", code, *words, "-C", str(self.root)]
+
+    def environment(self) -> dict[str, str]:
+        import os
+
+        return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **dict(self.env)}
+
+    def __call__(self, *words: str, exit_code: int | None = 0, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.argv(words),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        said = f"deployer {' '.join(words)}: exit {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
+        assert exit_code is None or done.returncode == exit_code, said
+        return done
+
+    def json(self, *words: str, exit_code: int | None = 0) -> Any:
+        return json.loads(self(*words, "--json", exit_code=exit_code).stdout)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """In the background, its output to be read by the caller."""
+        return subprocess.Popen(
+            self.argv(words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def write_deployment(root: Path, name: str, text: str) -> Path:
+    path = root / "deployments" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"name: {name}\n{text}")
+    return path
+
+
+def add_model(root: Path, name: str = "tiny-chat") -> None:
+    target = root / "models" / name
+    if not target.exists():
+        shutil.copytree(ROOT / "models" / "tiny-chat", target)
+
+
+def post(url: str, body: dict[str, Any], key: str | None = None) -> tuple[int, dict[str, Any]]:
+    """(status, JSON answer); an error's body counts too."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"{}")
+
+
+def until(condition: Callable[[], Any], why: str, deadline_s: float = 120) -> Any:
+    """Asks until it is true; fails by name when it never is."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"never happened within {deadline_s} s: {why}")
