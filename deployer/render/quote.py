@@ -4,6 +4,7 @@ What a format cannot hold at all raises `Unquotable`: the spec refuses most of i
 """
 
 import re
+from functools import lru_cache
 
 from deployer.errors import Refused
 
@@ -15,7 +16,10 @@ class Unquotable(Refused):
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _PROGRAM = re.compile(r"/[A-Za-z0-9_@+=:,./-]+")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ESCAPES = str.maketrans(
+    {chr(n): f"\\x{n:02x}" for n in (*range(0x20), 0x7F)} | {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+)
 
 
 def _text(value: str, what: str) -> str:
@@ -29,9 +33,10 @@ def _text(value: str, what: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    return "".join(_ESCAPES.get(c) or (f"\\x{ord(c):02x}" if ord(c) < 0x20 or ord(c) == 0x7F else c) for c in value)
+    return value.translate(_ESCAPES)
 
 
+@lru_cache(maxsize=4096)  # thousands of units share most of their words
 def unit_word(value: str) -> str:
     """One argument of an ExecStart= line, so that the program receives exactly `value`.
 
@@ -73,9 +78,10 @@ def unit_line(value: str) -> str:
     return flat.replace("%", "%%").rstrip().rstrip("\\").strip()
 
 
+@lru_cache(maxsize=4096)
 def haproxy_word(value: str) -> str:
     """One word of an HAProxy line: everything between single quotes is literal, a single quote stands outside."""
-    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in _text(value, "a word of the gateway's configuration")):
+    if _CONTROL.search(_text(value, "a word of the gateway's configuration")):
         raise Unquotable("a word of the gateway's configuration holds a control character")
     if _PLAIN_WORD.fullmatch(value):
         return value
