@@ -121,9 +121,8 @@ def _unreachable(name: str, kind: str | None, timeout_s: float) -> Unreachable:
         "sudo": "sudo wants a password",
         "key": "its host key is not the pinned one",
     }
-    error: Unreachable = (HostKeyError if kind == "key" else Unreachable)(words.get(kind or "", str(kind)), where=name)
-    error.kind = kind  # type: ignore[attr-defined]
-    return error
+    what = words.get(kind or "", str(kind))
+    return HostKeyError(what, where=name) if kind == "key" else Unreachable(what, where=name, kind=kind or "refused")
 
 
 class FakeConnection:
