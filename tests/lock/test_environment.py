@@ -135,7 +135,8 @@ def test_credentials_of_an_index_are_in_no_argument_no_message_and_not_in_the_lo
 
     monkeypatch.setattr(environment.subprocess, "run", spy)
     with served(index, POISON) as address:
-        packages = Packages(index_url=f"http://user:{POISON}@{address}")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://user:{POISON}@{address}")  # the spec refuses them in a committed file
+        packages = Packages()
         assert POISON not in repr(lock_environment(need("engine"), TARGET, indexes(index, packages)))
         for wanted in (need("engine", "old-only"), need("no-such-thing")):
             with pytest.raises(LockfileError) as raised:

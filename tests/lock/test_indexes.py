@@ -63,7 +63,9 @@ def test_lists_add_up_in_order_and_relative_folders_start_at_the_fleet(tmp_path:
 
 
 def test_uv_is_told_by_its_environment_and_an_engines_own_index_comes_first(tmp_path: Path) -> None:
-    found = indexes(tmp_path, Packages(index_url="https://u:secret@main"), {}, PipSettings(extra_index_urls=("https://extra",)))
+    found = indexes(
+        tmp_path, Packages(), {"UV_DEFAULT_INDEX": "https://u:secret@main"}, PipSettings(extra_index_urls=("https://extra",))
+    )
     environ = found.environment({"PATH": "/bin", "UV_EXTRA_INDEX_URL": "https://old"}, first="https://nightly")
     assert environ["UV_DEFAULT_INDEX"] == "https://u:secret@main"
     assert environ["UV_INDEX"] == "https://nightly https://extra"
