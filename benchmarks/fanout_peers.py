@@ -1,0 +1,135 @@
+"""pyinfra and ansible-core set up to check what a no-op plan checks: each in an environment of its own, made once.
+
+Per host: the units' files have this content, the units are enabled and running, HAProxy's package is there, the artifacts'
+directories exist. Neither changes anything (`--dry`, `--check --diff`).
+"""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measure import ROOT
+
+PYINFRA, ANSIBLE = "pyinfra>=3.10,<4", "ansible-core>=2.19,<2.20"
+
+PYINFRA_DEPLOY = """\
+from pyinfra import host
+from pyinfra.operations import apt, files, systemd
+
+for unit in host.data.units:
+    files.put(name=f"file {unit}", src=f"{host.data.folder}/{unit}", dest=f"/etc/systemd/system/{unit}", mode="644")
+    systemd.service(name=f"service {unit}", service=unit, running=True, enabled=True)
+for path in host.data.artifacts:
+    files.directory(name=f"artifact {path}", path=path)
+apt.packages(name="haproxy", packages=["haproxy"], update=False)
+"""
+
+ANSIBLE_PLAY = """\
+- hosts: all
+  gather_facts: true
+  become: true
+  tasks:
+    - name: unit files
+      ansible.builtin.copy: {src: "{{ folder }}/{{ item }}", dest: "/etc/systemd/system/{{ item }}", mode: "0644"}
+      loop: "{{ units }}"
+    - name: services
+      ansible.builtin.systemd_service: {name: "{{ item }}", state: started, enabled: true}
+      loop: "{{ units }}"
+    - name: artifacts
+      ansible.builtin.stat: {path: "{{ item }}"}
+      loop: "{{ artifacts }}"
+    - name: packages
+      ansible.builtin.package_facts: {manager: apt}
+    - name: haproxy is there
+      ansible.builtin.assert: {that: "'haproxy' in ansible_facts.packages", quiet: true}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A lab host as the peers see it. `units`: file name → text; `artifacts`: directories."""
+
+    name: str
+    address: str
+    units: dict[str, str]
+    artifacts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    user: str
+    key: Path
+    known_hosts: Path
+
+
+def install(folder: Path, *requirements: str) -> Path:
+    """The bin/ of a throwaway environment with these; made once."""
+    if not (folder / "ready").exists():
+        uv = str(ROOT / ".venv/bin/uv")
+        subprocess.run([uv, "venv", "--quiet", "--clear", str(folder)], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python"), *requirements], check=True)
+        (folder / "ready").touch()
+    return folder / "bin"
+
+
+def write_units(work: Path, hosts: list[Host]) -> None:
+    for host in hosts:
+        folder = work / "units" / host.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in host.units.items():
+            (folder / name).write_text(text)
+
+
+def pyinfra(work: Path, hosts: list[Host], login: Login) -> list[str]:
+    """The command of a dry run over all hosts at once."""
+    bin_ = install(work / "pyinfra", PYINFRA)
+    common = {"ssh_user": login.user, "ssh_key": str(login.key), "ssh_known_hosts_file": str(login.known_hosts), "_sudo": True}
+    rows = [
+        (h.name, {**common, "ssh_hostname": h.address, "units": sorted(h.units), "artifacts": list(h.artifacts),
+                  "folder": str(work / "units" / h.name)})
+        for h in hosts
+    ]  # fmt: skip
+    (work / "inventory.py").write_text(f"hosts = {rows!r}\n")
+    (work / "checks.py").write_text(PYINFRA_DEPLOY)
+    command = [str(bin_ / "pyinfra"), "--dry", "-y", "--parallel", str(len(hosts))]
+    return [*command, str(work / "inventory.py"), str(work / "checks.py")]
+
+
+def ansible(work: Path, hosts: list[Host], login: Login) -> tuple[list[str], dict[str, str]]:
+    """The command of a check run over all hosts at once, and its environment: pipelining, kept connections."""
+    bin_ = install(work / "ansible", ANSIBLE)
+    rows = {
+        h.name: {
+            "ansible_host": h.address,
+            "units": sorted(h.units),
+            "artifacts": list(h.artifacts),
+            "folder": str(work / "units" / h.name),
+        }
+        for h in hosts
+    }
+    arguments = f"-o UserKnownHostsFile={login.known_hosts} -o ControlMaster=auto -o ControlPersist=60s"
+    shared = {
+        "ansible_user": login.user,
+        "ansible_ssh_private_key_file": str(login.key),
+        "ansible_ssh_common_args": arguments,
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    (work / "inventory.json").write_text(json.dumps({"all": {"hosts": rows, "vars": shared}}))
+    (work / "play.yaml").write_text(ANSIBLE_PLAY)
+    environment = {
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_FORKS": str(len(hosts)),
+        "ANSIBLE_HOME": str(work / "ansible-home"),
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "LC_ALL": os.environ.get("LC_ALL", "C.UTF-8"),
+    }
+    return [
+        str(bin_ / "ansible-playbook"),
+        "-i",
+        str(work / "inventory.json"),
+        "--check",
+        "--diff",
+        str(work / "play.yaml"),
+    ], environment
