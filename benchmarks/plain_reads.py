@@ -56,7 +56,7 @@ def listening():
             continue
         if target.startswith("socket:[") and target[8:-1] in inodes:
             pid = link.split("/")[2]
-            owners[inodes[target[8:-1]]] = text("/proc/%s/cgroup" % pid)
+            owners[inodes[target[8:-1]]] = text("/proc/" + pid + "/cgroup")
     return owners
 
 
