@@ -1,1 +1,1 @@
-"""Effects in order: probe hosts, run a plan, follow it."""
+"""Effects in order: probe, apply, attach, logs. Called by app; talks to hosts through transport only."""

@@ -1,0 +1,78 @@
+"""What is on the hosts: one connection and one exec per host, many hosts at once. Called by app before plan and status."""
+
+import time
+from collections.abc import Iterable
+from typing import cast
+
+from deployer.agent.wire import Probe, ProbeRequest
+from deployer.errors import DeployerError, HostKeyError, Unreachable
+from deployer.execute.fanout import fan_out
+from deployer.execute.pool import Pool
+from deployer.spec.models import FleetSpec, HostSpec
+from deployer.state.observed import Observed, Reached, Unreached
+
+
+def probe_request(host: HostSpec, fleet: FleetSpec, *, gpus: bool = True, verify: bool = False) -> ProbeRequest:
+    """What the agent is asked on this host. Apply sends the same again, to read the fingerprint in the same way."""
+    paths = sorted({d.model.host_path for d in fleet.deployments.values() if d.model.host_path})
+    return ProbeRequest(
+        fleet={"id": fleet.id, "name": fleet.name},
+        paths={str(kind): path for kind, path in host.paths.items()},
+        ports=list(host.ports),
+        host_paths=paths,
+        verify=verify,
+        gpus=gpus,
+    )
+
+
+def probe_hosts(
+    pool: Pool,
+    hosts: Iterable[str],
+    fleet: FleetSpec,
+    *,
+    limit: int = 32,
+    deadline_s: float = 20.0,
+    gpus: bool = True,
+    verify: bool = False,
+) -> Observed:
+    """Ask every host. One that does not answer within `deadline_s` seconds is Unreached: data, not an exception."""
+
+    def one(name: str) -> Reached | Unreached:
+        started = time.monotonic()
+        try:
+            probe = _probe(pool, name, probe_request(pool.hosts[name], fleet, gpus=gpus, verify=verify))
+        except DeployerError as error:
+            pool.drop(name)
+            return unreached(name, error)
+        return Reached(name=name, probe=probe, seconds=time.monotonic() - started)
+
+    def late(name: str) -> Reached | Unreached:
+        pool.drop(name)
+        return Unreached(name=name, kind="timeout", message=f"no answer after {deadline_s:g} s")
+
+    return fan_out(hosts, one, limit=limit, deadline_s=deadline_s, late=late)
+
+
+def unreached(name: str, error: DeployerError) -> Unreached:
+    """An error of a connection as data. The transport may say which kind it was; a wrong key is always said."""
+    if isinstance(error, HostKeyError):
+        kind = "key"
+    elif isinstance(error, Unreachable):
+        kind = str(getattr(error, "kind", None) or "timeout")
+    else:
+        kind = "agent"
+    return Unreached(name=name, kind=kind, message=error.what)
+
+
+def _probe(pool: Pool, name: str, request: ProbeRequest) -> Probe:
+    channel = pool.connection(name).open("probe", cast("dict[str, object]", request))
+    try:
+        found: Probe | None = None
+        for line in channel.lines():
+            if line.get("type") == "probe":
+                found = cast(Probe, {key: value for key, value in line.items() if key != "type"})
+    finally:
+        channel.close()
+    if found is None:
+        raise Unreachable("the agent ended without an answer", where=name)
+    return found
