@@ -1,1 +1,1 @@
-"""The command line: the first of two front ends over deployer.app."""
+"""Front end 1: the command line. `main` is the entry; each command is a module that is imported when it is used."""

@@ -139,6 +139,8 @@ class HostRun:
                 self._inbox.put(Broken(self.host, "", back=True))
             for line in channel.lines():
                 self._take(line)
+                if self._reported:
+                    return
             if not self._reported and not self._left:
                 raise Unreachable("the connection ended before the run did", where=self.host)
         except Unreachable:

@@ -1,0 +1,26 @@
+"""What can be said about the files without asking anybody: spec, engines' settings, the lock. Called by Fleet.load."""
+
+from pathlib import Path
+
+from deployer.engines import ENGINES, settings_models
+from deployer.errors import Problem, SpecError
+from deployer.spec.load import Loaded, load_fleet
+from deployer.spec.problems import ordered, problem_at
+
+
+def load(root: Path) -> Loaded:
+    """Raises SpecError with every problem of every file: those of the YAML, then those that only an engine can see."""
+    loaded = load_fleet(root, settings_models())
+    found = complaints(loaded)
+    if found:
+        raise SpecError(ordered(found))
+    return loaded
+
+
+def complaints(loaded: Loaded) -> list[Problem]:
+    """Settings that an engine would swallow, refuse or misread."""
+    found = []
+    for name, spec in loaded.fleet.deployments.items():
+        for said in ENGINES[spec.engine.name].complaints(spec):
+            found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
+    return found

@@ -1,0 +1,111 @@
+"""One deployment of a fleet, as Python programs and the commands that name one see it."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from deployer.errors import DeployerError, UsageError
+from deployer.state.observed import Observed, Unreached
+
+if TYPE_CHECKING:
+    from deployer.app.fleet import Fleet, Planned
+    from deployer.execute.endpoint import Endpoint
+    from deployer.execute.logs import LogLine
+    from deployer.execute.standing import DeploymentState
+
+
+class Deployment:
+    """`name` may be one that is in no file any more, as long as hosts remember it."""
+
+    def __init__(self, fleet: "Fleet", name: str) -> None:
+        self.fleet = fleet
+        self.name = name
+
+    def status(self) -> "DeploymentState":
+        found = self.fleet.status((self.name,)).deployments
+        if not found:
+            raise self._unknown()
+        return found[0]
+
+    def history(self, observed: Observed | None = None) -> list[dict[str, Any]]:
+        """Revisions, newest first."""
+        from deployer.execute.history import history
+
+        observed = self.fleet.probe() if observed is None else observed
+        found = history(observed, self.name)
+        if not found and self.name not in self.fleet.spec.deployments:
+            raise self._unknown()
+        return found
+
+    def logs(self, *, lines: int = 100, follow: bool = False, since: str | None = None) -> "Iterator[LogLine]":
+        """The journals of its units, of all hosts in one stream."""
+        from deployer.execute.logs import read_logs, units_of
+
+        observed = self.fleet.probe()
+        units = units_of(observed, self.name)
+        if not units:
+            silent = [name for name, found in observed.items() if isinstance(found, Unreached)]
+            hint = f"no answer from {', '.join(silent)}" if silent else "deployer status; nothing of it may have been applied yet"
+            raise DeployerError(f"no host has a unit of {self.name}", where=self.name, hint=hint)
+        fleet = {"id": self.fleet.spec.id, "name": self.fleet.spec.name}
+        return read_logs(self.fleet.pool, fleet, units, lines=lines, follow=follow, since=since)
+
+    def failure(self) -> dict[str, Any] | None:
+        """The first failure that was kept: {"at", "cause", "hint", "log", "revision", "host"}."""
+        from deployer.state.observed import Reached
+
+        found = []
+        for host, reached in self.fleet.probe().items():
+            if isinstance(reached, Reached) and self.name in reached.probe.get("failures", {}):
+                found.append({**reached.probe["failures"][self.name], "host": host})
+        return max(found, key=lambda f: str(f.get("at", "")), default=None)
+
+    def endpoint(self, observed: Observed | None = None) -> "Endpoint":
+        from deployer.execute.endpoint import endpoint
+        from deployer.plan.roster import Roster, latest
+
+        if self.name not in self.fleet.spec.deployments:
+            raise self._unknown()
+        found = endpoint(self.fleet.spec, Roster(), self.name) if observed is None else None
+        if found is None:
+            found = endpoint(self.fleet.spec, latest(self.fleet.probe() if observed is None else observed), self.name)
+        if found is None:
+            hint = "deployer apply places it; or name a gateway host in deployer.yaml"
+            raise DeployerError(f"{self.name} has no address yet: it was never applied", where=self.name, hint=hint)
+        return found
+
+    def predict(self, prompt: str, *, key: str | None = None, timeout_s: float = 120.0, **parameters: Any) -> str:
+        """One chat answer from the endpoint. `key` is the client's key; parameters as max_tokens, temperature."""
+        found = self.endpoint()
+        body = {"model": found.model, "messages": [{"role": "user", "content": prompt}], **parameters}
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        request = Request(f"{found.url}/chat/completions", json.dumps(body).encode(), headers)
+        try:
+            with urlopen(request, timeout=timeout_s) as answer:
+                data = json.load(answer)
+        except HTTPError as error:
+            raise DeployerError(f"the endpoint answered {error.code}", where=found.url, hint=_why(error.code)) from None
+        except (URLError, OSError, ValueError) as error:
+            raise DeployerError(f"the endpoint did not answer: {error}", where=found.url, hint="deployer status") from None
+        return str(data["choices"][0]["message"]["content"])
+
+    def stop(self, *, why: str | None = None) -> "Planned":
+        return self.fleet.hold([self.name], "stopped", why=why)
+
+    def start(self) -> "Planned":
+        return self.fleet.hold([self.name], None)
+
+    def destroy(self, *, why: str | None = None) -> "Planned":
+        return self.fleet.hold([self.name], "destroyed", why=why)
+
+    def _unknown(self) -> UsageError:
+        known = ", ".join(sorted(self.fleet.spec.deployments)) or "nothing yet"
+        return UsageError(f"there is no deployment {self.name}", hint=f"deployments/ has: {known}")
+
+
+def _why(code: int) -> str:
+    if code in (401, 403):
+        return "the key is missing or not one of endpoint.keys"
+    return "deployer status says why" if code >= 500 else "deployer logs NAME"

@@ -1,0 +1,278 @@
+"""`Fleet`: everything that can be done with a fleet, for the command line, the terminal UI and Python programs.
+
+with Fleet.load(".") as fleet:
+    planned = fleet.plan()
+    report = planned.apply()
+"""
+
+import getpass
+import secrets as randomness
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from deployer.app import checking, saved
+from deployer.app.gitfacts import email
+from deployer.app.passwords import Passwords
+from deployer.app.secretvalues import SecretValues
+from deployer.errors import UsageError
+from deployer.plan.model import Change, Plan
+from deployer.plan.world import HoldRequest, Options
+from deployer.spec.load import Loaded
+from deployer.spec.models import FleetSpec
+from deployer.state.locked import Locked
+from deployer.state.observed import Observed
+
+if TYPE_CHECKING:
+    from deployer.app.deployment import Deployment
+    from deployer.execute.attach import Running
+    from deployer.execute.endpoint import Endpoint
+    from deployer.execute.events import Event, Report
+    from deployer.execute.follow import Control
+    from deployer.execute.pool import Pool
+    from deployer.execute.standing import Status
+    from deployer.lock.request import Progress
+    from deployer.transport.base import Transport
+
+
+def _ignore(event: Any) -> None:
+    """A listener that does not listen."""
+
+
+def _known(kind: str, names: Iterable[str], everything: Sequence[str]) -> None:
+    for name in names:
+        if name not in everything:
+            import difflib
+
+            close = difflib.get_close_matches(name, everything, 1)
+            hint = f"did you mean {close[0]}?" if close else f"{kind}s/ has: {', '.join(everything) or 'nothing yet'}"
+            raise UsageError(f"there is no {kind} {name} in this fleet", hint=hint)
+
+
+def open_transport(root: Path, spec: FleetSpec, passwords: Passwords) -> "Transport":
+    """The way to the fleet's hosts. Loaded late: it brings the SSH library."""
+    import importlib
+
+    made: Transport = importlib.import_module("deployer.transport").open_transport(root, spec, passwords)
+    return made
+
+
+class Fleet:
+    """One repository of YAML and its hosts. Connections open when first needed and stay until `close`."""
+
+    def __init__(self, loaded: Loaded, passwords: Passwords | None = None) -> None:
+        self.loaded = loaded
+        self.spec = loaded.fleet
+        self.root = loaded.root
+        self.secrets = SecretValues(loaded.root, loaded.fleet)
+        self._passwords = passwords or Passwords()
+        self._pool: Pool | None = None
+        self._who: str | None = None
+
+    @classmethod
+    def load(cls, path: str | Path = ".", *, passwords: Passwords | None = None) -> "Fleet":
+        """Raises SpecError with every problem of every file."""
+        return cls(checking.load(Path(path).resolve()), passwords)
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def who(self) -> str:
+        """Who applies: git's e-mail address, else user@machine."""
+        if self._who is None:
+            self._who = email(self.root) or f"{getpass.getuser()}@{socket.gethostname()}"
+        return self._who
+
+    @property
+    def pool(self) -> "Pool":
+        if self._pool is None:
+            from deployer.execute.pool import Pool
+
+            self._pool = Pool(open_transport(self.root, self.spec, self._passwords), self.spec.hosts)
+        return self._pool
+
+    # what is wanted
+
+    def lock(self, upgrade: Iterable[str] | Literal["all"] = (), on_progress: "Callable[[Progress], None]" = _ignore) -> Locked:
+        """Pins what is not pinned yet, or all that `upgrade` names, and writes deployer.lock."""
+        from deployer.app import locking
+
+        return locking.update(self.loaded, self.secrets, upgrade, on_progress)
+
+    def locked(self) -> Locked:
+        """Raises LockfileError when deployer.lock is missing or behind the files."""
+        from deployer.app import locking
+
+        return locking.current_lock(self.loaded)
+
+    # what is there
+
+    def probe(self, hosts: Sequence[str] = (), *, verify: bool = False, gpus: bool = True) -> Observed:
+        """Asks all hosts, or these. One that does not answer is in the result as Unreached."""
+        from deployer.execute.probe import probe_hosts
+
+        self.known(hosts=hosts)
+        return probe_hosts(self.pool, hosts or sorted(self.spec.hosts), self.spec, verify=verify, gpus=gpus)
+
+    def status(self, names: Sequence[str] = (), *, tags: Sequence[str] = (), observed: Observed | None = None) -> "Status":
+        from deployer.app.worlds import now
+        from deployer.execute.status import make_status
+
+        observed = self.probe() if observed is None else observed
+        if tags:
+            names = (*names, *(n for n, d in self.spec.deployments.items() if set(tags) & set(d.tags)))
+            names = names or ("",)
+        return make_status(self.spec, observed, now(), names=names)
+
+    def deployment(self, name: str) -> "Deployment":
+        from deployer.app.deployment import Deployment
+
+        return Deployment(self, name)
+
+    def endpoint(self, name: str, observed: Observed | None = None) -> "Endpoint":
+        return self.deployment(name).endpoint(observed)
+
+    # from the one to the other
+
+    def plan(self, options: Options | None = None, *, observed: Observed | None = None) -> "Planned":
+        """Asks the hosts and says what would change. Touches nothing."""
+        from deployer.app.gitfacts import read_git
+        from deployer.app.worlds import commits, make_world
+        from deployer.plan.make import make_plan
+        from deployer.plan.subset import by_hosts
+
+        options = options or Options()
+        held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
+        self.known(deployments=(name for name in options.names if name not in held), hosts=options.hosts)
+        locked = self.locked()
+        began = time.monotonic()
+        observed = self.probe() if observed is None else observed
+        seconds = time.monotonic() - began
+        git = read_git(self.root, commits(observed))
+        plan = make_plan(make_world(self.loaded, locked, observed, self.secrets, options, who=self.who, git=git))
+        if options.hosts:
+            plan = by_hosts(plan, options.hosts)
+        return Planned(self, plan, seconds, git.branch)
+
+    def saved_plan(self, path: str | Path) -> "Planned":
+        """A plan from a file. Applying it does exactly that: nothing is planned again."""
+        file = Path(path)
+        plan = saved.read(file)
+        saved.check_fleet(plan, self.spec.id, file)
+        return Planned(self, plan, None, None)
+
+    def apply(self, plan: Plan | None = None, **more: Any) -> "Report":
+        """Do a plan, or plan now and do that. See Planned.apply."""
+        planned = Planned(self, plan, None, None) if plan is not None else self.plan()
+        return planned.apply(**more)
+
+    def hold(self, names: Sequence[str], kind: str | None, *, why: str | None = None, until: str | None = None) -> "Planned":
+        """Plan a person's exception ("stopped", "destroyed"), or with kind None the end of one."""
+        observed = self.probe()
+        self._remembered(names, observed)
+        held = tuple(HoldRequest(name, kind, self.who, why, until) for name in names if name in self.spec.deployments)
+        gone = tuple(name for name in names if name not in self.spec.deployments) if kind == "destroyed" else ()
+        return self.plan(Options(names=tuple(names), holds=held, prune_approved=gone), observed=observed)
+
+    def running(self, observed: Observed | None = None) -> "list[Running]":
+        """Applies that go on on the hosts, oldest first."""
+        from deployer.execute.attach import running
+
+        return running(self.probe() if observed is None else observed)
+
+    def attach(self, one: "Running", on_event: "Callable[[Event], None]" = _ignore, control: "Control | None" = None) -> "Report":
+        from deployer.execute.attach import attach
+        from deployer.execute.follow import Control
+
+        return attach(one, self.pool, self.spec, on_event, control or Control())
+
+    def known(self, *, deployments: Iterable[str] = (), hosts: Iterable[str] = ()) -> None:
+        """Raises UsageError, with the nearest name there is, for one that no file has."""
+        _known("deployment", deployments, sorted(self.spec.deployments))
+        _known("host", hosts, sorted(self.spec.hosts))
+
+    def _remembered(self, names: Iterable[str], observed: Observed) -> None:
+        """The same, but a deployment that only the hosts remember is known too."""
+        from deployer.plan.roster import latest
+
+        everything = {*self.spec.deployments, *(place.deployment for place in latest(observed).places)}
+        _known("deployment", names, sorted(everything))
+
+
+class Planned:
+    """A plan with the fleet it belongs to. `seconds`: how long the hosts were asked; None for a saved plan."""
+
+    def __init__(self, fleet: Fleet, plan: Plan, seconds: float | None, branch: str | None) -> None:
+        self.fleet = fleet
+        self.plan = plan
+        self.seconds = seconds
+        self.branch = branch
+
+    def save(self, path: Path | None = None) -> Path:
+        """To a file of mode 0600; without `path` beside the fleet's other plans."""
+        if path is None:
+            return saved.save(self.fleet.root, self.plan)
+        saved.write(path, self.plan)
+        return path
+
+    def only(self, wanted: Callable[[Change], bool]) -> "Planned":
+        """A part of it, which is a plan of its own."""
+        from deployer.plan.subset import by_changes
+
+        part = by_changes(self.plan, {change.id for change in self.plan.changes if wanted(change)})
+        return Planned(self.fleet, part, self.seconds, self.branch)
+
+    def text(self, *, color: bool = False, unicode: bool = True) -> str:
+        from deployer.plan.text import render
+
+        return render(self.plan, color=color, unicode=unicode, seconds=self.seconds, branch=self.branch)
+
+    def apply(
+        self,
+        *,
+        why: str | None = None,
+        on_event: "Callable[[Event], None]" = _ignore,
+        control: "Control | None" = None,
+    ) -> "Report":
+        """Do it. Raises Refused before anything is touched; what happens later is in the report."""
+        from deployer.app.files import Files
+        from deployer.execute.apply import Order, apply
+        from deployer.execute.follow import Control
+        from deployer.lock.indexes import indexes
+
+        fleet = self.fleet
+        places = indexes(fleet.root, fleet.spec.packages).places()
+        order = Order(
+            plan=self.plan,
+            fleet=fleet.spec,
+            run=run_id(),
+            who=fleet.who,
+            why=why,
+            secrets=fleet.secrets,
+            blobs=Files(fleet.root, places),
+            on_event=on_event,
+            control=control or Control(),
+        )
+        return apply(order, fleet.pool)
+
+
+def run_id() -> str:
+    """Sorts by time, and two of the same second differ."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{randomness.token_hex(3)}"

@@ -1,0 +1,92 @@
+"""Brings `deployer.lock` up to date, and says whether it is. Called by Fleet.lock, .plan and .validate."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from deployer.app.secretvalues import SecretValues
+from deployer.engines import ENGINES
+from deployer.errors import LockfileError, Problem
+from deployer.lock import check
+from deployer.lock.check import behind
+from deployer.lock.file import read_lock
+from deployer.lock.folder import digest_folders
+from deployer.lock.request import LockRequest, Progress, WantedModel
+from deployer.plan.needs import Needed, needed
+from deployer.spec.load import Loaded
+from deployer.state.locked import Locked
+
+
+def need(loaded: Loaded) -> Needed:
+    return needed(loaded.fleet, ENGINES)
+
+
+def request(loaded: Loaded, secrets: SecretValues, existing: Locked, upgrade: frozenset[str] | Literal["all"]) -> LockRequest:
+    wanted = need(loaded)
+    models = []
+    for found in wanted.models:
+        spec = loaded.fleet.deployments[found.deployment]
+        where = loaded.positions.of(f"deployment:{found.deployment}", "model")
+        models.append(
+            WantedModel(
+                need=found.need,
+                token=secrets.get(found.token.id) if found.token is not None else None,
+                accept_license=spec.model.accept_license,
+                where=str(where) if where else None,
+            )
+        )
+    return LockRequest(loaded.root, tuple(models), wanted.environments, loaded.fleet.packages, existing, upgrade)
+
+
+def update(
+    loaded: Loaded, secrets: SecretValues, upgrade: Iterable[str] | Literal["all"], on_progress: Callable[[Progress], None]
+) -> Locked:
+    """Resolves what is missing or behind (or all that `upgrade` names), writes the lock, and returns it."""
+    from deployer.lock import file, resolve  # late: they bring huggingface_hub
+
+    existing = existing_lock(loaded.root)
+    anew: frozenset[str] | Literal["all"] = "all" if upgrade == "all" else frozenset(upgrade)
+    locked = resolve.update(request(loaded, secrets, existing, anew), on_progress)
+    file.write_lock(loaded.root, locked)
+    return locked
+
+
+def existing_lock(root: Path) -> Locked:
+    """What is locked; nothing when there is no file yet."""
+    return read_lock(root) if (root / "deployer.lock").exists() else Locked()
+
+
+class LockBehind(LockfileError):
+    """The lock does not say all that the files want. Holds one problem per thing."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("deployer.lock is behind the files", where="deployer.lock", hint="run `deployer lock`")
+
+
+def current_lock(loaded: Loaded) -> Locked:
+    """Raises LockfileError when the lock is missing, LockBehind when it is behind the files."""
+    if not loaded.fleet.deployments and not (loaded.root / "deployer.lock").exists():
+        return Locked()
+    locked = read_lock(loaded.root)
+    problems = behind(locked, _asked(loaded))
+    if problems:
+        raise LockBehind(problems)
+    return locked
+
+
+def _asked(loaded: Loaded) -> check.Needed:
+    wanted = need(loaded)
+    models = tuple(found.need for found in wanted.models)
+    places = {}
+    for found in wanted.models:
+        place = loaded.positions.of(f"deployment:{found.deployment}", "model")
+        if place is not None:
+            places[found.need.key] = place
+    for name, spec in loaded.fleet.deployments.items():
+        place = loaded.positions.of(f"deployment:{name}", "engine")
+        for environment in ENGINES[spec.engine.name].environments(spec):
+            if place is not None:
+                places.setdefault(environment.name, place)
+    folders = {key: model.digest for key, model in digest_folders(loaded.root, models).items()}
+    return check.Needed(models, wanted.environments, loaded.fleet.packages.targets, folders, places)

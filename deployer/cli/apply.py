@@ -1,0 +1,52 @@
+"""`deployer apply`: does a plan: a saved one exactly as it is, or one that is made, shown and approved now."""
+
+import argparse
+from pathlib import Path
+
+from deployer.app.fleet import Fleet, Planned
+from deployer.cli import arguments as shared
+from deployer.cli import console
+from deployer.cli.applying import carry_out
+from deployer.cli.fleet import open_fleet
+from deployer.cli.planning import make_plan, options, show
+from deployer.errors import UsageError
+
+EXAMPLES = (
+    "deployer apply                                  # plan, show, ask, do",
+    "deployer apply .deployer/plans/9e3b1f2.json     # exactly that plan",
+    "deployer apply chat --yes --why 'longer context'",
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", metavar="PLAN.json | NAME", nargs="*", help="a saved plan, or deployments (default: all)")
+    shared.filters(parser)
+    shared.planning(parser)
+    shared.approval(parser)
+    shared.as_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    saved = [name for name in args.names if name.endswith(".json") or "/" in name]
+    if saved and len(args.names) > 1:
+        raise UsageError("a saved plan is applied as it is, alone", hint="deployer apply PLAN.json, or deployer apply NAME…")
+    with open_fleet(args) as fleet:
+        planned = _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
+        if not args.json:
+            show(planned)
+        if not saved:
+            planned.save()
+        return carry_out(planned, args)
+
+
+def _saved(fleet: Fleet, args: argparse.Namespace, name: str) -> Planned:
+    given = [option for option in ("tag", "host", "release", "replace_lost", "prune", "allow_divergent") if getattr(args, option)]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{option} cannot change a saved plan", hint=f"deployer plan {option} … makes another one")
+    path = Path(name)
+    if not path.exists() and not path.is_absolute() and (fleet.root / path).exists():
+        path = fleet.root / path
+    if not args.json:
+        console.say(f"doing exactly {path.name}, made before; nothing is planned again")
+    return fleet.saved_plan(path)

@@ -1,0 +1,78 @@
+"""Runs an approved plan with a display of its progress, and says at the end what came of it. Used by apply, prune, the
+holds and attach.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from deployer.app.fleet import Fleet, Planned
+from deployer.cli import console
+from deployer.cli.confirm import confirmed
+from deployer.cli.outcome import render
+from deployer.cli.plainprogress import PlainProgress
+from deployer.execute.events import Event, Report
+from deployer.execute.follow import Control
+
+Listener = Callable[[Event], None]
+
+
+def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply") -> int:
+    """Ask, do, report; returns the exit code. What a plan refuses is raised by apply itself."""
+    plan = planned.plan
+    as_json = getattr(args, "json", False)
+    if plan.refusals:
+        planned.apply()  # raises Refused, which names the first of them
+    if plan.changes and not confirmed(planned, yes=args.yes, what=what):
+        console.say("nothing was changed")
+        return 0
+    report = follow(lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control), as_json=as_json)
+    finish(planned.fleet, report, as_json=as_json, nothing=not plan.changes)
+    return report.exit_code
+
+
+def follow(work: Callable[[Listener, Control], Report], *, as_json: bool) -> Report:
+    """`work` with a listener and a Ctrl-C that stops at a step boundary."""
+    control = Control()
+    with _interrupts(control), _listener(as_json) as listen:
+        return work(listen, control)
+
+
+def finish(fleet: Fleet, report: Report, *, as_json: bool, nothing: bool = False) -> None:
+    if as_json:
+        console.line(report.json())
+        return
+    if nothing and report.exit_code == 0:
+        return
+    console.out(render(report, fleet, color=console.color(), unicode=console.unicode()))
+
+
+@contextmanager
+def _interrupts(control: Control) -> Iterator[None]:
+    """The first Ctrl-C and a SIGTERM stop; a second one leaves the runs to the hosts."""
+
+    def press(number: int, frame: Any) -> None:
+        control.interrupt()
+
+    before = {number: signal.signal(number, press) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _listener(as_json: bool) -> Iterator[Listener]:
+    if as_json:
+        yield lambda event: console.line(event.json())
+    elif sys.stderr.isatty() and console.unicode(sys.stderr):
+        from deployer.cli.liveprogress import LiveProgress
+
+        with LiveProgress() as live:
+            yield live.take
+    else:
+        yield PlainProgress().take

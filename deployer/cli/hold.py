@@ -1,0 +1,41 @@
+"""`deployer stop`, `start`, `destroy`: exceptions that a person makes, planned, shown and applied like anything else."""
+
+import argparse
+
+from deployer.cli import arguments as shared
+from deployer.cli import console
+from deployer.cli.applying import carry_out
+from deployer.cli.fleet import open_fleet
+from deployer.cli.planning import show
+
+EXAMPLES = (
+    "deployer stop chat --why 'GPU maintenance'",
+    "deployer stop chat embed --until 2026-03-01T08:00:00Z",
+    "deployer start chat",
+    "deployer start chat embed --yes",
+    "deployer start chat --json --yes",
+    "deployer destroy chat",
+    "deployer destroy chat --yes --why 'replaced by chat-2'",
+    "deployer destroy chat --json --yes",
+)
+
+_KINDS = {"stop": "stopped", "start": None, "destroy": "destroyed"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    shared.names(parser, at_least_one=True)
+    parser.add_argument("--until", metavar="TIME", help="when it ends by itself (ISO 8601)")
+    shared.approval(parser)
+    shared.as_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with open_fleet(args) as fleet:
+        planned = fleet.hold(args.names, _KINDS[args.command], why=args.why, until=args.until)
+        if not args.json:
+            show(planned)
+        planned.save()
+        code = carry_out(planned, args, what=args.command)
+    if code == 0 and args.command != "start" and not args.json:
+        console.say(f"held until somebody lifts it: deployer apply --release {args.names[0]}")
+    return code

@@ -1,0 +1,56 @@
+"""Progress for a person: one moving line per host, gone when it is done; what came of it is printed afterwards."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+
+from deployer.cli import console
+from deployer.cli.board import Board, Row, amount
+from deployer.cli.words import clock
+from deployer.execute.events import Event
+
+#: Hosts that are shown at once; the rest is counted.
+SHOWN = 16
+
+
+class LiveProgress:
+    def __init__(self) -> None:
+        self._board = Board()
+        self._spinner = Spinner("dots")
+        terminal = Console(stderr=True, no_color=not console.color(), highlight=False)
+        self._live = Live(get_renderable=self._draw, console=terminal, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> "LiveProgress":
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def take(self, event: Event) -> None:
+        self._board.take(event)
+
+    def _draw(self) -> Table:
+        rows = [row for row in list(self._board.rows.values()) if not row.ended]
+        table = Table.grid(padding=(0, 2))
+        for row in rows[:SHOWN]:
+            table.add_row(self._spinner, row.host, row.label, _bar(row), row.message or amount(row.data), _since(row))
+        if len(rows) > SHOWN:
+            table.add_row("", f"and {len(rows) - SHOWN} more hosts")
+        if self._board.said:
+            table.add_row("", self._board.said)
+        return table
+
+
+def _bar(row: Row) -> ProgressBar | str:
+    done, total = row.data.get("done"), row.data.get("total")
+    return ProgressBar(total=total, completed=done or 0, width=16) if total else ""
+
+
+def _since(row: Row) -> str:
+    return clock(time.monotonic() - row.began)

@@ -1,0 +1,106 @@
+"""`deployer status`: how deployments and hosts are."""
+
+import argparse
+
+from deployer.cli import arguments as shared
+from deployer.cli import console
+from deployer.cli.fleet import open_fleet
+from deployer.cli.words import ago
+from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status
+
+EXAMPLES = ("deployer status", "deployer status chat", "deployer status --json | jq .deployments")
+
+_MARKS = {
+    "deployed": ("●", "32"), "degraded": ("◐", "33"), "starting": ("◐", "36"),
+    "downloading": ("◐", "36"), "optimizing": ("◐", "36"),
+    "pending": ("○", "2"), "stopped": ("○", "2"), "failed": ("✗", "31"), "unknown": ("?", "33"),
+}  # fmt: skip
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    shared.names(parser)
+    shared.filters(parser)
+    shared.as_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with open_fleet(args) as fleet:
+        fleet.known(hosts=args.host)
+        status = fleet.status(args.names, tags=args.tag, observed=fleet.probe(args.host))
+    if args.json:
+        console.emit(status.json())
+    else:
+        console.out(render(status))
+    return 6 if any(not host.reachable for host in status.hosts) else 0
+
+
+def render(status: Status) -> str:
+    blocks = [
+        _deployments(status) if status.deployments else "no deployments yet: write deployments/NAME.yaml, then deployer plan"
+    ]
+    blocks += [line for deployment in status.deployments for line in _notes(deployment)]
+    blocks += [line for host in status.hosts for line in _host_notes(host)]
+    if not status.hosts:
+        blocks.append("no hosts yet: write hosts/NAME.yaml, or try deployer lab up 1")
+    return "\n".join(blocks)
+
+
+def _deployments(status: Status) -> str:
+    rows: list[tuple[str, ...]] = [("NAME", "STATE", "REV", "REPLICAS", "ENDPOINT", "WHERE")]
+    for one in status.deployments:
+        running = sum(1 for replica in one.replicas if replica.state == "deployed")
+        where = " ".join(_where(replica) for replica in one.replicas if replica.units) or "–"
+        endpoint = one.endpoint if one.endpoint and one.state in ("deployed", "degraded", "starting") else "–"
+        revision = str(one.revision) if one.revision else "–"
+        rows.append((one.name, _state(one.state), revision, f"{running}/{len(one.replicas)}", endpoint, where))
+    text = console.table(rows)
+    if not console.color():
+        return text
+    for state, (_, code) in _MARKS.items():
+        text = text.replace(_state(state), f"\033[{code}m{_state(state)}\033[0m")
+    return text
+
+
+def _state(state: str) -> str:
+    return f"{_MARKS[state][0]} {state}" if console.unicode() else state
+
+
+def _where(replica: ReplicaState) -> str:
+    unit = replica.units[0]
+    return f"{unit.host}:{unit.port}"
+
+
+def _notes(one: DeploymentState) -> list[str]:
+    found = []
+    if one.orphan:
+        found.append(f"{one.name}: in no file any more; deployer prune removes it")
+    if one.hold:
+        why = f" ({one.hold['why']})" if one.hold.get("why") else ""
+        found.append(f"{one.name}: {one.hold['kind']} by {one.hold['who']}, {ago(one.hold['at'])}{why}")
+    if one.reason:
+        found.append(f"{one.name}: {one.reason}")
+    found += [
+        f"{one.name}/{r.slot}: {r.reason}" for r in one.replicas if r.reason and r.reason != one.reason and r.state != "pending"
+    ]
+    if one.failure:
+        cause = one.failure.get("cause") or "see the log"
+        found.append(
+            f"{one.name}: the last apply failed {ago(one.failure.get('at'))}: {cause}   deployer logs {one.name} --failure"
+        )
+    return found
+
+
+def _host_notes(host: HostState) -> list[str]:
+    if not host.reachable:
+        return [f"{host.name}: unreachable: {host.error}"]
+    found = []
+    if host.lock:
+        found.append(
+            f"{host.name}: locked by {host.lock.get('who')}, {ago(host.lock.get('since'))}: {host.lock.get('doing') or 'apply'}"
+        )
+    for run in host.unfinished:
+        if run.get("alive"):
+            found.append(f"{host.name}: an apply by {run.get('who')} is running: deployer attach")
+        else:
+            found.append(f"{host.name}: an apply by {run.get('who')} was not finished: deployer plan undoes or finishes it")
+    return found

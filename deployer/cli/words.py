@@ -1,0 +1,29 @@
+"""Times as a person reads them. Used by every command that shows one."""
+
+from datetime import UTC, datetime
+
+
+def clock(seconds: float) -> str:
+    """ "0:48", "1:04:10"."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def ago(at: str | None, now: datetime | None = None) -> str:
+    """ "3 min ago"; the text itself when it is no time, "–" when there is none."""
+    if not at:
+        return "–"
+    try:
+        then = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    for unit, size in (("day", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            number = int(seconds // size)
+            return f"{number} {unit}{'s' * (unit == 'day' and number != 1)} ago"
+    return f"{max(0, int(seconds))} s ago"

@@ -1,0 +1,217 @@
+"""Does a plan: one run per host, barriers between them, and a report. Called by app; everything it needs is in the plan.
+
+lock       every host takes its lock and reads its fingerprint again; one that is locked releases all (7), one that
+           moved is left out with what depends on it (8)
+conduct    barriers open when all hosts stand at them; bytes are pushed; broken connections find their way back
+roster     who is in the fleet and which slots are where, to every host that was reached
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast
+
+from deployer.errors import DeployerError, Refused
+from deployer.execute.events import Event, Report
+from deployer.execute.follow import Control, Follower
+from deployer.execute.hostrun import Patience
+from deployer.execute.pool import Pool
+from deployer.execute.probe import probe_request
+from deployer.execute.push import BlobSource, Push
+from deployer.execute.reporting import make_report
+from deployer.execute.rosters import leave_roster
+from deployer.plan import steps, subset
+from deployer.plan.model import Plan
+from deployer.spec.models import FleetSpec
+
+
+class Secrets(Protocol):
+    """Values of the secrets at hand."""
+
+    def reveal(self, secret_id: str) -> str | None:
+        """None when it is not at hand; DeployerError when it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who applies what, where the bytes and the secrets come from, and who listens."""
+
+    plan: Plan
+    fleet: FleetSpec
+    run: str
+    who: str
+    why: str | None
+    secrets: Secrets
+    blobs: BlobSource
+    on_event: Callable[[Event], None]
+    control: Control = field(default_factory=Control)
+    patience: Patience = Patience()
+
+
+def apply(order: Order, pool: Pool) -> Report:
+    """Raises Refused (a guard's no, a secret or a file that is not at hand) before any host is asked to change; what
+    happens later is in the report.
+    """
+    if order.plan.refusals:
+        first = order.plan.refusals[0]
+        more = f" (and {len(order.plan.refusals) - 1} more)" if len(order.plan.refusals) > 1 else ""
+        raise Refused(f"{first.what}{more}", where=first.deployment or first.host, hint=first.hint)
+    return _Apply(order, pool).run()
+
+
+class _Apply:
+    def __init__(self, order: Order, pool: Pool) -> None:
+        self.order = order
+        self.pool = pool
+        self.plan = order.plan
+        self.began = time.monotonic()
+        self.follower = Follower(pool, order.on_event, order.control, order.patience)
+        self.results: dict[str, tuple[str, str | None]] = {}  # host → result and message, where the run does not say it
+        self.pushed: set[str] = set()
+        self.requests: dict[str, dict[str, Any]] = {}
+
+    def run(self) -> Report:
+        for name in self.plan.unreachable:
+            self.results[name] = ("unreachable", self.plan.hosts[name].error)
+        self._ready_to_begin()
+        if self._take_locks():
+            self._conduct()
+            self._roster()
+        return make_report(self.order.run, self.order.plan, self.follower, self.requests, self.results, self.began)
+
+    # before anything is touched
+
+    def _ready_to_begin(self) -> None:
+        for host in self._hosts():
+            for blob in steps.blobs_needed(self.plan, host):
+                self.order.blobs.check(blob)
+            self._secrets(host)
+
+    def _secrets(self, host: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for secret_id in sorted(steps.secrets_needed(self.plan, host)):
+            value = self.order.secrets.reveal(secret_id)
+            if value is None:
+                raise Refused(
+                    f"the secret {secret_id} is not at hand, and this plan must write it on {host}",
+                    where=host,
+                    hint="set it where you run deployer, or leave out what needs it: deployer plan NAME…",
+                )
+            found[secret_id] = value
+        return found
+
+    def _hosts(self) -> list[str]:
+        return sorted({c.host for c in self.plan.changes if self.plan.hosts[c.host].reachable})
+
+    # locks
+
+    def _take_locks(self) -> bool:
+        """All locks, the first host's before the others', so that of two applies one wins. False: nothing may be done."""
+        hosts = self._hosts()
+        for group in (hosts[:1], hosts[1:]):
+            self._start(group, self.order.run)
+            self.follower.until(lambda: not self.follower.conductor.undecided)
+            if self._locked_out():
+                return False
+        for attempt in range(2, len(hosts) + 3):
+            if not self._leave_out_refused(attempt):
+                return not self._locked_out()
+        return False
+
+    def _start(self, hosts: Iterable[str], run: str) -> None:
+        fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
+        for host in hosts:
+            request = cast(
+                "dict[str, Any]",
+                steps.run_request(
+                    self.plan,
+                    host,
+                    run=run,
+                    who=self.order.who,
+                    why=self.order.why,
+                    probe=probe_request(self.pool.hosts[host], self.order.fleet),
+                    fleet={"id": fleet["id"], "name": fleet["name"]},
+                ),
+            )
+            self.requests[host] = {"transactions": request["transactions"]}
+            self.follower.begin(host, "start", {**request, "secrets": self._secrets(host)})
+
+    def _locked_out(self) -> bool:
+        """Somebody else holds a lock, or a person said stop: every host lets go of what it holds."""
+        refused = self.follower.conductor.refused
+        holders = [host for host, line in refused.items() if line.get("reason") == "lock"]
+        if not holders and not self.order.control.presses:
+            return False
+        active = self.follower.conductor.active
+        self.follower.stop(active)
+        self.follower.until(lambda: not self.follower.conductor.active)
+        for host in self._hosts():
+            if host not in holders and holders:
+                self.results[host] = ("released", f"not begun: {holders[0]} is locked")
+        return True
+
+    def _leave_out_refused(self, attempt: int) -> bool:
+        """Cuts the plan down to the hosts that may go on; hosts whose part changes by that begin again with the new
+        part. False when nothing is left to cut.
+        """
+        conductor = self.follower.conductor
+        fit = [host for host in self._hosts() if host in conductor.active]
+        if len(fit) == len(self._hosts()):
+            return False
+        part = subset.by_hosts(self.plan, fit)
+        changed = [host for host in fit if steps.transactions(part, host) != self.requests[host]["transactions"]]
+        self.plan = part
+        self.follower.stop(changed)
+        self.follower.until(lambda: not set(changed) & set(conductor.active))
+        still = {c.host for c in part.changes}
+        for host in changed:
+            if host not in still:
+                self.results[host] = ("dropped", "not begun: it depends on a host that was refused")
+        self._start([host for host in changed if host in still], f"{self.order.run}-{attempt}")
+        self.follower.until(lambda: not conductor.undecided)
+        return True
+
+    # the work
+
+    def _conduct(self) -> None:
+        self.follower.conduct(self._opened)
+
+    def _opened(self, host: str) -> None:
+        """The first barrier of this host has opened: bring what it waits for."""
+        if host in self.pushed:
+            return
+        self.pushed.add(host)
+        blobs = steps.blobs_needed(self.plan, host)
+        if blobs:
+            self.follower.feed(host, lambda: self._push(host, blobs))
+
+    def _push(self, host: str, blobs: list[dict[str, Any]]) -> None:
+        fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
+
+        def tell(data: Mapping[str, Any]) -> None:
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self.follower.post(Event("transfer", at, host, label="bringing files", state="progress", data=data))
+
+        Push(self.pool, host, fleet, blobs, self.order.blobs, tell, self.order.patience).run()
+
+    # the end
+
+    def _roster(self) -> None:
+        gone = {host for host, (result, _) in self.results.items() if result in ("unreachable", "released", "dropped")}
+        gone |= {host for host in self.requests if self._left_no_trace(host)}
+        gone |= set(self.follower.conductor.refused) | set(self.follower.errors) | self.follower.left
+        if self.order.control.presses > 1 or not self.plan.roster:
+            return
+        reached = [
+            name for name, host in self.plan.hosts.items() if host.reachable and name not in gone and name in self.pool.hosts
+        ]
+        fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
+        for host, error in leave_roster(self.pool, reached, fleet, self.plan.roster).items():
+            if isinstance(error, DeployerError):
+                self.results[host] = ("unreachable", f"the roster could not be left there: {error.what}")
+
+    def _left_no_trace(self, host: str) -> bool:
+        """Its run took away all that is ours: a roster would be something of ours again."""
+        kinds = {step["kind"] for transaction in self.requests[host]["transactions"] for step in transaction["steps"]}
+        return "agent.remove" in kinds and self.follower.conductor.results.get(host, {}).get("result") == "done"

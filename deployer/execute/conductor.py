@@ -1,0 +1,97 @@
+"""Decides when the barriers of many runs open. Pure: takes what the hosts said, gives orders. Called by apply and attach.
+
+A stage opens when every host that is still running waits at it. A host that failed or was lost does not hold the others.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from deployer.agent.wire import STAGES
+
+Order = tuple[str, dict[str, Any]]
+
+
+class Conductor:
+    def __init__(self) -> None:
+        self._phase: dict[str, str] = {}  # "starting" | "running" | "ended"
+        self._waiting: dict[str, str] = {}  # the barrier a host stands at
+        self._sent: dict[str, str] = {}  # the last barrier we opened for it
+        self._keys: dict[str, str] = {}  # sha256 of each host's probe key
+        self._stopping: set[str] = set()
+        self.results: dict[str, Mapping[str, Any]] = {}  # the report of each host that gave one
+        self.refused: dict[str, Mapping[str, Any]] = {}  # the "refused" line of each host that said it
+
+    def add(self, hosts: Iterable[str]) -> None:
+        """These hosts' runs begin (again)."""
+        for host in hosts:
+            self._phase[host] = "starting"
+            for known in (self._waiting, self._sent, self._keys, self.results, self.refused):
+                known.pop(host, None)
+            self._stopping.discard(host)
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        return tuple(host for host, phase in self._phase.items() if phase != "ended")
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Hosts that have neither their lock nor been refused."""
+        return tuple(host for host, phase in self._phase.items() if phase == "starting")
+
+    def take(self, host: str, line: Mapping[str, Any]) -> None:
+        """One line of a host's run."""
+        kind = line.get("type")
+        if kind == "locked":
+            self._phase[host] = "running"
+            if line.get("probe_key_sha256"):
+                self._keys[host] = str(line["probe_key_sha256"])
+        elif kind == "refused":
+            self.refused[host] = line
+        elif kind == "barrier":
+            self._phase[host] = "running"
+            if line.get("state") == "waiting":
+                self._waiting[host] = str(line.get("stage"))
+            else:
+                self._waiting.pop(host, None)
+        elif kind == "report":
+            self.results[host] = line
+            self._waiting.pop(host, None)
+
+    def gone(self, host: str) -> None:
+        self._phase[host] = "ended"
+        self._waiting.pop(host, None)
+
+    def open(self) -> list[Order]:
+        """The barriers that may open now."""
+        active = self.active
+        if not active or any(host not in self._waiting for host in active):
+            return []
+        stage = min((self._waiting[host] for host in active), key=_rank)
+        ready = [host for host in active if self._waiting[host] == stage and self._sent.get(host) != stage]
+        for host in ready:
+            self._sent[host] = stage
+        return [(host, self._opening(host, stage)) for host in ready]
+
+    def stop(self, hosts: Iterable[str]) -> list[Order]:
+        """Finish the running step, then end."""
+        asked = [host for host in hosts if host in self.active and host not in self._stopping]
+        self._stopping.update(asked)
+        return [(host, {"stop": True}) for host in asked]
+
+    def again(self, host: str) -> list[Order]:
+        """What a host must be told once more, because the connection broke and may have swallowed it."""
+        if host in self._stopping:
+            return [(host, {"stop": True})]
+        stage = self._waiting.get(host)
+        return [(host, self._opening(host, stage))] if stage and self._sent.get(host) == stage else []
+
+    def opened(self, host: str, stage: str) -> bool:
+        return host in self._sent and _rank(self._sent[host]) >= _rank(stage)
+
+    def _opening(self, host: str, stage: str) -> dict[str, Any]:
+        peers = sorted(key for name, key in self._keys.items() if name != host)
+        return {"open": stage, "data": {"probe_keys": peers}}
+
+
+def _rank(stage: str) -> int:
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)

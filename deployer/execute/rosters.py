@@ -1,0 +1,33 @@
+"""Leaves the roster on hosts. Called at the end of an apply."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from deployer.errors import DeployerError, Unreachable
+from deployer.execute.fanout import fan_out
+from deployer.execute.pool import Pool
+
+DEADLINE_S = 20.0
+
+
+def leave_roster(
+    pool: Pool, hosts: Iterable[str], fleet: Mapping[str, str], roster: Mapping[str, Any]
+) -> dict[str, DeployerError | None]:
+    """Per host None, or why it could not be written. A host that has a newer one keeps it."""
+
+    def one(name: str) -> DeployerError | None:
+        try:
+            channel = pool.connection(name).open("roster", {"fleet": dict(fleet), "roster": dict(roster)})
+            try:
+                for _ in channel.lines():
+                    pass
+            finally:
+                channel.close()
+        except DeployerError as error:
+            return error
+        return None
+
+    def late(name: str) -> DeployerError | None:
+        return Unreachable(f"no answer after {DEADLINE_S:g} s", where=name)
+
+    return fan_out(hosts, one, limit=32, deadline_s=DEADLINE_S, late=late)

@@ -1,0 +1,109 @@
+"""What a status says, as values. Made by status.py; shown by the CLI, the terminal UI and `status --json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    host: str
+    unit: str
+    rank: int
+    port: int
+    gpus: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        return {"host": self.host, "unit": self.unit, "rank": self.rank, "port": self.port, "gpus": list(self.gpus)}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """`state`: pending, downloading, starting, deployed, failed, stopped; or unknown: its host did not answer."""
+
+    slot: int
+    state: str
+    since: str | None
+    reason: str | None
+    units: tuple[UnitState, ...]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "slot": self.slot,
+            "state": self.state,
+            "since": self.since,
+            "reason": self.reason,
+            "units": [unit.json() for unit in self.units],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """`orphan`: on the hosts, in no file. `failure`: the last apply of it failed, whatever serves now."""
+
+    name: str
+    state: str
+    revision: int | None
+    endpoint: str | None
+    replicas: tuple[ReplicaState, ...]
+    tags: tuple[str, ...] = ()
+    reason: str | None = None
+    orphan: bool = False
+    hold: Mapping[str, Any] | None = None
+    failure: Mapping[str, Any] | None = None
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "state": self.state,
+            "revision": self.revision,
+            "endpoint": self.endpoint,
+            "replicas": [replica.json() for replica in self.replicas],
+            "tags": list(self.tags),
+            "reason": self.reason,
+            "orphan": self.orphan,
+            "hold": dict(self.hold) if self.hold else None,
+            "failure": dict(self.failure) if self.failure else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """`gpus` as the contract says them; `disk`: path → {"total", "free"} in bytes; `agent`: the wire's version."""
+
+    name: str
+    reachable: bool
+    gpus: tuple[Mapping[str, Any], ...] = ()
+    disk: Mapping[str, Mapping[str, int]] | None = None
+    agent: int | None = None
+    error: str | None = None
+    lock: Mapping[str, Any] | None = None
+    unfinished: tuple[Mapping[str, Any], ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "reachable": self.reachable,
+            "gpus": [dict(gpu) for gpu in self.gpus],
+            "disk": {path: dict(sizes) for path, sizes in (self.disk or {}).items()},
+            "agent": self.agent,
+            "error": self.error,
+            "lock": dict(self.lock) if self.lock else None,
+            "unfinished": [dict(run) for run in self.unfinished],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    fleet: str
+    at: str
+    deployments: tuple[DeploymentState, ...]
+    hosts: tuple[HostState, ...]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "fleet": self.fleet,
+            "at": self.at,
+            "deployments": [deployment.json() for deployment in self.deployments],
+            "hosts": [host.json() for host in self.hosts],
+        }

@@ -1,0 +1,202 @@
+"""From what hosts said to the state of each deployment and host. Pure. Called by app after a probe.
+
+`deployed` means that every replica answered a real request on its host (its unit is active only then) and that the
+gateway which carries the endpoint runs. Unknown is not absent: a replica on a host that did not answer is "unknown".
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from deployer.agent import wire
+from deployer.execute.endpoint import endpoint, gateways
+from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
+from deployer.plan.record import HOST_RECORD
+from deployer.plan.roster import Place, Roster, latest
+from deployer.spec.models import FleetSpec
+from deployer.state.observed import Observed, Reached
+
+#: What a run that is alive does, by the stage it is in.
+_STAGES = {"artifacts": "downloading", "switch": "starting", "gateway": "starting", "finish": "starting"}
+#: The state of a deployment is the first of these that any of its replicas has.
+_MOVING = ("downloading", "optimizing", "starting")
+
+
+def make_status(fleet: FleetSpec, observed: Observed, at: str, *, names: Collection[str] = ()) -> Status:
+    """`names` empty: all deployments, those in no file (orphans) included."""
+    roster = latest(observed)
+    known = {*fleet.deployments, *roster.by_deployment(), *_recorded(observed)}
+    wanted = [name for name in sorted(known) if not names or name in names]
+    deployments = tuple(_deployment(fleet, observed, roster, name) for name in wanted)
+    hosts = tuple(_host(name, found, roster) for name, found in sorted(observed.items()))
+    return Status(fleet.name, at, deployments, hosts)
+
+
+def _recorded(observed: Observed) -> set[str]:
+    probes = [found.probe for found in observed.values() if isinstance(found, Reached)]
+    return {name for probe in probes for name in probe.get("records", {}) if name != HOST_RECORD}
+
+
+def _deployment(fleet: FleetSpec, observed: Observed, roster: Roster, name: str) -> DeploymentState:
+    spec = fleet.deployments.get(name)
+    places = {place.number: place for place in roster.by_deployment().get(name, ())}
+    slots = sorted({*places, *range(spec.replicas if spec else 0)})
+    hold = roster.holds.get(name)
+    stopped = (hold is not None and hold.kind == "stopped") or (spec is not None and spec.state == "stopped")
+    replicas = tuple(_replica(observed, name, slot, places.get(slot), stopped) for slot in slots)
+    found = endpoint(fleet, roster, name)
+    carriers = gateways(fleet, [place.host for place in places.values()])
+    closed = _closed(fleet, observed, carriers) if places else None
+    state, reason = _fold([r.state for r in replicas], stopped, closed)
+    failure = _failure(observed, name)
+    if state in ("failed", "degraded") and reason is None:
+        reason = next((r.reason for r in replicas if r.reason), None)
+    return DeploymentState(
+        name=name,
+        state=state,
+        revision=_revision(observed, name),
+        endpoint=found.url if found else None,
+        replicas=replicas,
+        tags=spec.tags if spec else (),
+        reason=reason,
+        orphan=spec is None,
+        hold={"kind": hold.kind, "who": hold.who, "at": hold.at, "why": hold.why, "until": hold.until} if hold else None,
+        failure=failure,
+    )
+
+
+def _fold(states: Iterable[str], stopped: bool, closed: str | None) -> tuple[str, str | None]:
+    """The state of a deployment from those of its replicas, and a reason that no single replica has."""
+    found = set(states)
+    if stopped and found <= {"stopped", "pending"}:
+        return "stopped", None
+    for state in _MOVING:
+        if state in found:
+            return state, None
+    if not found or found == {"pending"}:
+        return "pending", None
+    if found == {"deployed"}:
+        return ("degraded", closed) if closed else ("deployed", None)
+    if "deployed" in found or "unknown" in found:
+        return "degraded", None
+    return ("stopped", None) if found == {"stopped"} else ("failed", None)
+
+
+def _closed(fleet: FleetSpec, observed: Observed, carriers: Iterable[str]) -> str | None:
+    """Why the endpoint does not answer although its replicas do; None when a gateway that carries it runs."""
+    name = f"deployer-{fleet.name}-gateway.service"
+    said = "its gateway is not set up"
+    for host in carriers:
+        found = observed.get(host)
+        if not isinstance(found, Reached):
+            said = f"the gateway on {host} did not answer"
+            continue
+        unit = _unit(found.probe, name)
+        if unit is not None and unit.get("active") == "active":
+            return None
+        said = f"the gateway on {host} is {unit.get('active', 'unknown') if unit else 'not there'}"
+    return said
+
+
+def _replica(observed: Observed, name: str, slot: int, place: Place | None, stopped: bool) -> ReplicaState:
+    if place is None:
+        return ReplicaState(slot, "stopped" if stopped else "pending", None, "it has no place yet: deployer plan", ())
+    found = observed.get(place.host)
+    if not isinstance(found, Reached):
+        why = found.message if found is not None else "it was not asked"
+        units = (UnitState(place.host, "", 0, place.port, place.gpus),)
+        return ReplicaState(slot, "unknown", None, f"{place.host}: {why}", units)
+    resource = _resource(found.probe, name, slot)
+    if resource is None:
+        moving = _moving(found.probe, name)
+        units = (UnitState(place.host, "", 0, place.port, place.gpus),)
+        return ReplicaState(slot, moving or "pending", None, None if moving else "not applied yet", units)
+    unit_name = str(resource["payload"]["unit"])
+    units = (UnitState(place.host, unit_name, 0, int(resource["payload"]["port"]), tuple(resource["payload"].get("gpus", ()))),)
+    state, since, reason = _unit_state(found.probe, name, unit_name, resource)
+    return ReplicaState(slot, state, since, reason, units)
+
+
+def _unit_state(probe: wire.Probe, name: str, unit_name: str, resource: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+    unit = _unit(probe, unit_name)
+    wanted = next((a["value"] for a in resource.get("attributes", ()) if a["name"] == "state"), "running")
+    active = unit.get("active", "inactive") if unit else "inactive"
+    since = unit.get("since") if unit else None
+    if active == "active":
+        return "deployed", since, None
+    moving = _moving(probe, name)
+    if active in ("activating", "reloading"):
+        again = int(unit.get("restarts", 0)) if unit else 0
+        said = _cause(probe, name) if again else None
+        return "starting", since, f"start {again + 1}: {said or 'the one before it failed'}" if again else None
+    if moving:
+        return moving, since, None
+    if wanted == "stopped":
+        return "stopped", since, None
+    if unit is None:
+        return "failed", None, "its unit is not on the host any more: deployer plan"
+    return "failed", since, _cause(probe, name) or f"its unit is {active} ({unit.get('result') or 'no result'})"
+
+
+def _moving(probe: wire.Probe, name: str) -> str | None:
+    """What a run that is alive on this host does with the deployment."""
+    for run in probe.get("unfinished", ()):
+        if run.get("alive") and name in run.get("deployments", ()):
+            return _STAGES.get(str(run.get("stage")), "starting")
+    return None
+
+
+def _cause(probe: wire.Probe, name: str) -> str | None:
+    failure = probe.get("failures", {}).get(name)
+    return str(failure["cause"]) if failure and failure.get("cause") else None
+
+
+def _failure(observed: Observed, name: str) -> dict[str, Any] | None:
+    """The newest failure that is newer than what was last applied."""
+    found = []
+    for host, reached in observed.items():
+        if isinstance(reached, Reached):
+            failure = reached.probe.get("failures", {}).get(name)
+            record = reached.probe.get("records", {}).get(name, {})
+            if failure and str(failure.get("at", "")) > str(record.get("at", "")):
+                found.append({**failure, "host": host})
+    return max(found, key=lambda f: str(f.get("at", "")), default=None)
+
+
+def _revision(observed: Observed, name: str) -> int | None:
+    numbers = [
+        reached.probe["records"][name].get("revision", 0)
+        for reached in observed.values()
+        if isinstance(reached, Reached) and name in reached.probe.get("records", {})
+    ]
+    return max(numbers, default=None)
+
+
+def _resource(probe: wire.Probe, name: str, slot: int) -> Mapping[str, Any] | None:
+    for resource in probe.get("records", {}).get(name, {}).get("resources", ()):
+        if resource["kind"] == "replica" and resource["payload"].get("slot") == slot:
+            return resource
+    return None
+
+
+def _unit(probe: wire.Probe, name: str) -> wire.Unit | None:
+    return next((unit for unit in probe.get("units", ()) if unit.get("name") == name), None)
+
+
+def _host(name: str, found: Any, roster: Roster) -> HostState:
+    if not isinstance(found, Reached):
+        return HostState(name, False, error=found.message)
+    probe = found.probe
+    uses = {uuid: f"{p.deployment}/{p.number}" for p in roster.places if p.host == name for uuid in p.gpus}
+    gpus = tuple(
+        {
+            "uuid": gpu["uuid"],
+            "name": gpu.get("name"),
+            "memory_total": gpu.get("memory_total"),
+            "memory_used": gpu.get("memory_used"),
+            "utilization": gpu.get("utilization"),
+            "replica": uses.get(gpu["uuid"]),
+        }
+        for gpu in probe.get("gpus", ())
+    )
+    unfinished = tuple(probe.get("unfinished", ()))
+    return HostState(name, True, gpus, probe.get("disks", {}), wire.VERSION, None, probe.get("lock"), unfinished)
