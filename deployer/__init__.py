@@ -1,19 +1,15 @@
 """Declarative deployment of self-hosted models: YAML in git, plan and apply over SSH.
 
-    from deployer import Fleet
-    with Fleet.load(".") as fleet:
-        report = fleet.plan().apply()
-        print(fleet.deployment("chat").predict("Hello"))
+from deployer import Fleet
+with Fleet.load(".") as fleet:
+    report = fleet.plan().apply()
+    print(fleet.deployment("chat").predict("Hello"))
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from deployer.app.deployment import Deployment
-    from deployer.app.fleet import Fleet, Planned
+from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Deployment", "Fleet", "Planned", "__version__"]
+__all__ = ["Deployment", "Fleet", "Planned", "__version__"]  # noqa: F822  (made by __getattr__; types: __init__.pyi)
 
 _HOMES = {"Fleet": "deployer.app.fleet", "Planned": "deployer.app.fleet", "Deployment": "deployer.app.deployment"}
 
