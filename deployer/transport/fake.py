@@ -3,9 +3,11 @@ the hub are simulated. Tests, docs and the terminal UI use them: everything abov
 """
 
 import json
+import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,10 @@ class FakeHost:
         systemd: int = 252,
     ) -> None:
         self.name = name
-        self._keep = None if root is not None else tempfile.TemporaryDirectory(prefix=f"fake-{name}-")
-        self.root = (root if root is not None else Path(str(self._keep and self._keep.name))) / name
+        if root is None:
+            root = Path(tempfile.mkdtemp(prefix=f"fake-{name}-"))
+            weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+        self.root = root / name
         self.root.mkdir(parents=True, exist_ok=True)
         listed = gpus if isinstance(gpus, list) else [_gpu(name, n, gpu_memory) for n in range(gpus)]
         furniture.furnish(self.root, name, memory=memory, cpus=cpus, pythons=pythons, systemd=systemd)

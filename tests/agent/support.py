@@ -100,7 +100,8 @@ class Run:
 
 
 def unit_text(port: int, extra: str = "") -> str:
-    return f"{HEADER}[Unit]\nDescription=x\n[Service]\nExecStart=/bin/engine --port {port}\n{extra}[Install]\nWantedBy=multi-user.target\n"
+    service = f"[Service]\nExecStart=/bin/engine --port {port}\n{extra}"
+    return f"{HEADER}[Unit]\nDescription=x\n{service}[Install]\nWantedBy=multi-user.target\n"
 
 
 def unit_name(deployment: str = "chat", slot: int = 0, digest: str = "aaaa0001") -> str:
@@ -152,6 +153,7 @@ def deployment(
 
 #: What a run leaves although it was undone: its own memory, keys, and what a person needs to see why it failed.
 _OWN = ("/var/lib/deployer/runs", "/run/deployer", "/proc", "/sys")
+_OWN_DIRECTORIES = ("/run", "/var/lib/deployer", "/var/lib/deployer/acme")
 _OWN_NAMES = ("failure.json", "secret.key", "probe.key", "fleet.json")
 
 
@@ -160,7 +162,7 @@ def tree(root: Path) -> dict[str, tuple[str, int, str]]:
     found = {}
     for path in sorted(root.rglob("*")):
         name = "/" + path.relative_to(root).as_posix()
-        if name.startswith(_OWN) or path.name in _OWN_NAMES:
+        if name.startswith(_OWN) or name in _OWN_DIRECTORIES or path.name in _OWN_NAMES:
             continue
         mode = stat.S_IMODE(path.lstat().st_mode)
         if path.is_symlink():

@@ -20,6 +20,7 @@ def furnish(root: Path, name: str, *, memory: int, cpus: int, pythons: tuple[str
     write(root, "/var/lib/dpkg/status", "")
     (root / "var/lib/dpkg/info").mkdir(parents=True)
     (root / "etc/systemd/system").mkdir(parents=True)
+    (root / "usr/sbin").mkdir(parents=True)
     for version in pythons:
         write(root, f"/usr/bin/python{version}", "#!/bin/sh\n", 0o755)
     (root / "usr/bin/python3").symlink_to(f"python{pythons[0]}")

@@ -64,9 +64,7 @@ def _apt(machine: "Machine", argv: list[str]) -> Done:
 
 
 def _program(machine: "Machine", name: str) -> Path:
-    folder = Path(machine.path("/usr/sbin"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
+    return Path(machine.path(f"/usr/sbin/{name}"))
 
 
 def _uv(machine: "Machine", argv: list[str]) -> Done:
