@@ -28,7 +28,8 @@ def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
     add_model(lab_fleet.root)
     write_deployment(lab_fleet.root, "chat", CHAT)
-    run("validate", exit_code=3)  # there is no lock yet, and it says so
+    run("validate")
+    run("plan", exit_code=3)  # there is no lock yet, and it says so
     run("lock")
     run("validate")
     yield run
