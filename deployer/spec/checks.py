@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.errors import Problem
-from deployer.spec.explain import did_you_mean, shown
+from deployer.spec.explain import did_you_mean, nearest, shown
 from deployer.spec.files import Files
 from deployer.spec.problems import problem
 from deployer.spec.tree import Node, Place, get, strings
@@ -87,7 +87,9 @@ class Checks:
         if node.value == host.name:
             yield self._problem(node.place, "a host cannot be its own jump host")
         elif node.value not in self.host_names:
-            yield self._unknown_host(node, "write another host's name, or user@address")
+            others = {name for name in self.host_names if name != host.name}
+            hint = nearest(node.value, others) or "write another host's name, or user@address"
+            yield self._problem(node.place, f"there is no host {shown(node.value)}", hint)
 
     def _deployment(self, document: Document) -> Iterator[Problem]:
         tree = document.tree
@@ -102,13 +104,8 @@ class Checks:
     def _known_hosts(self, names: Iterable[Node]) -> Iterator[Problem]:
         for node in names:
             if node.value not in self.host_names:
-                yield self._unknown_host(node, "hosts/ holds one file per host")
-
-    def _unknown_host(self, node: Node, otherwise: str) -> Problem:
-        known = {name for name in self.host_names if name}
-        return self._problem(
-            node.place, f"there is no host {shown(node.value)}", did_you_mean(str(node.value), known) or otherwise
-        )
+                hint = did_you_mean(str(node.value), self.host_names) or "hosts/ holds one file per host"
+                yield self._problem(node.place, f"there is no host {shown(node.value)}", hint)
 
     def _model_path(self, node: Node | None) -> Iterator[Problem]:
         """`model.path` is relative to the fleet's root."""

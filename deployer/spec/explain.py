@@ -1,7 +1,7 @@
 """pydantic's errors → problems in plain sentences, one per place. Called by `spec.validate`."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ class Explainer:
         if "size" in wanted and node.raw[-1:] in tuple("KMGT"):
             return f"did you mean {node.raw}iB?"
         if schema.get("enum"):
-            return did_you_mean(node.value, [str(choice) for choice in schema["enum"]])
+            return nearest(node.value, [str(choice) for choice in schema["enum"]])
         number = node.value.lstrip("-").replace(".", "", 1).isdecimal()
         return "write it without quotes" if number and schema.get("type") in ("integer", "number") else None
 
@@ -118,13 +118,18 @@ def dotted(path: Path) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def did_you_mean(word: str, choices: Iterable[str], show: Callable[[str], str] = str) -> str | None:
-    """The nearest choice as a hint; all of them when they are few and none is near."""
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """ "did you mean …?", when one of the choices is near."""
     known = sorted(choices)
     near = get_close_matches(word, known, n=1, cutoff=0.6) or [k for k in known if k.lower() == word.lower()]
-    if near:
-        return f"did you mean {show(near[0])}?"
-    return f"there are {', '.join(map(show, known))}" if 0 < len(known) <= 8 else None
+    return f"did you mean {near[0]}?" if near else None
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str | None:
+    """The nearest choice as a hint; all of them when they are few and none is near."""
+    known = sorted(choices)
+    there = "there is only " if len(known) == 1 else "there are "
+    return nearest(word, known) or (there + ", ".join(known) if 0 < len(known) <= 8 else None)
 
 
 def described(node: Node) -> str:

@@ -35,9 +35,8 @@ def documents(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
     defs = _definitions(settings)
     deployment, part = defs["DeploymentSpec"], _part(defs["DeploymentSpec"])
     parts = {f"{name}Part": _part(schema) for name, schema in defs.items() if name not in ("HostSpec", "FleetFile")}
-    engine = _engine(defs.pop("EngineChoice"), settings)
     for choice, suffix in ((deployment, ""), (part, "Part")):
-        choice["properties"]["engine"] = _engine_of(engine, suffix)
+        choice["properties"]["engine"] = _engine(settings, suffix)
     extends = {"type": "string", "minLength": 1, "description": "Another file of the fleet, laid beneath this one."}
     for choice in (deployment, part):
         choice["properties"]["extends"] = _or_null(extends)
@@ -103,9 +102,9 @@ def _tidy(schema: Schema) -> None:
         default = child.get("default")
         if default is None or (child.get("type") == "string" and not isinstance(default, str)) or default in ({}, []):
             child.pop("default", None)
+        _tidy_values(child)
         if name not in required:
             schema["properties"][name] = _or_null(child)
-        _tidy_values(child)
 
 
 def _tidy_values(child: Schema) -> None:
@@ -145,30 +144,26 @@ def _part(schema: Any) -> Any:
     return made
 
 
-def _engine(choice: Schema, settings: Mapping[str, type[BaseModel]]) -> Schema:
-    return {
+def _engine(settings: Mapping[str, type[BaseModel]], suffix: str) -> Schema:
+    """The choice of one engine; null for another one is how a file takes away what `extends` brought."""
+    names = sorted(settings)
+    choice: Schema = {
         "type": "object",
         "description": "What serves the model: one engine and its settings.",
-        "properties": {name: {"$ref": f"#/$defs/engine:{name}"} for name in sorted(settings)},
+        "properties": {name: _or_null({"$ref": f"#/$defs/engine:{name}{suffix}"}) for name in names},
         "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
     }
-
-
-def _engine_of(engine: Schema, suffix: str) -> Schema:
-    options = {name: {"$ref": option["$ref"] + suffix} for name, option in engine["properties"].items()}
-    made = {**engine, "properties": options}
-    return _or_null(made) if suffix else made
+    if suffix:
+        return _or_null(choice)
+    nothing = {"type": "null"}
+    choices = [{"required": [one], "properties": {name: nothing for name in names if name != one}} for one in names]
+    return {**choice, "oneOf": choices}
 
 
 def _defaults(part: Schema) -> Schema:
     """`defaults:` of deployer.yaml: a part of a deployment, with the settings of any number of engines."""
     properties = {name: schema for name, schema in part["properties"].items() if name not in (*OWN, "extends")}
-    engine = {
-        key: value for key, value in properties["engine"]["anyOf"][0].items() if key not in ("minProperties", "maxProperties")
-    }
-    return {**part, "properties": {**properties, "engine": _or_null(engine)}, "description": "Laid beneath every deployment."}
+    return {**part, "properties": properties, "description": "Laid beneath every deployment."}
 
 
 def _reached(root: Schema, defs: dict[str, Schema]) -> dict[str, Schema]:

@@ -57,7 +57,7 @@ class Validator:
         settings = None
         node = get(root, "engine")
         if node is not None and node.value is not None:
-            if engine is None and not partial:
+            if engine is None and not (partial and isinstance(node.value, dict)):
                 self._wrong_engine(root)
             for name in node.entries if partial else [engine] if engine else []:
                 settings = self._settings(root, name, partial=partial)
@@ -84,7 +84,8 @@ class Validator:
             hint = f"`{names[0]}: null` leaves out the one that another file brings" if len(files) > 1 else None
             self.problems.append(problem(second, f"one engine is wanted, not {' and '.join(names)}"[:200], hint, self.texts))
         else:
-            hint = f"write `engine: {{{found.node.value}: {{}}}}`" if found.node.value in self.settings else None
+            word = found.node.value if isinstance(found.node.value, str) else ""
+            hint = f"write `engine: {{{word}: {{}}}}`" if word in self.settings else None
             place = found.key if found.node.block else found.node.place
             self.problems.append(problem(place, f"engine must be a mapping with one engine: {engines}", hint, self.texts))
 

@@ -19,7 +19,7 @@ class Grammar:
         """The schema of the field, without references and without "or null"; None when there is no such field."""
         schema: Schema | None = self.open(self.root)
         for part in path:
-            schema = self._step(schema, part) if schema else None
+            schema = self._step(schema, part) if schema else schema  # {} takes anything, and anything in it
         return schema
 
     def open(self, schema: Schema) -> Schema:
@@ -80,6 +80,8 @@ class Grammar:
         kind = schema.get("type")
         if kind in ("integer", "number"):
             return ("a whole number" if kind == "integer" else "a number") + _bounds(schema)
+        if "pattern" in schema:
+            return f"text that matches {schema['pattern']}"
         if kind == "array":
             return "a list" if schema.get("items") in (None, {}) else f"a list, each item {self._phrase(schema['items'])}"
         words = {"string": "text", "boolean": "true or false", "object": "a mapping", "null": "nothing"}

@@ -1,38 +1,21 @@
-"""A fleet written from text, and engines' settings that are small enough to read."""
+"""A fleet written from text."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from deployer.errors import Problem, SpecError
 from deployer.spec.load import Loaded, load_fleet
-from deployer.spec.models import Model
+from tests.spec.fleets import DEPLOYMENT, FLEET, HOST, SETTINGS
 
 Settings = Mapping[str, type[BaseModel]]
-FLEET = 'id: "7f3a9c21"\nname: acme\n'
-HOST = "name: gpu-01\naddress: 10.0.0.11\n"
-DEPLOYMENT = "name: chat\nmodel: {repo: org/tiny}\nengine: {vllm: {}}\n"
-
-
-class VllmSettings(Model):
-    version: str | None = None
-    max_model_len: Annotated[int, Field(ge=1)] | None = None
-    dtype: Literal["auto", "float16", "bfloat16"] = "auto"
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
-    args: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
-
-
-class CTranslate2Settings(Model):
-    version: str | None = None
-    quantization: str = "int8"
 
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return {"vllm": VllmSettings, "ctranslate2": CTranslate2Settings}
+    return SETTINGS
 
 
 @pytest.fixture
