@@ -36,8 +36,8 @@ class Files:
             path = self._path(blob)
             found = path.is_file() and path.stat().st_size == size
         if not found:
-            hint = "deployer lock, then a new plan" if origin.startswith("model:") else "make a new plan: deployer plan"
-            raise StalePlan(f"{origin.partition(':')[2]} is not here as it was when the plan was made", where=origin, hint=hint)
+            what = f"{origin.partition(':')[2]} is not here as it was when the plan was made"
+            raise StalePlan(what, where=origin, hint="deployer lock, then a new plan: deployer plan")
 
     def open(self, blob: Mapping[str, Any]) -> BinaryIO:
         if blob["origin"] == "tool:serve":

@@ -55,10 +55,9 @@ def _known(kind: str, names: Iterable[str], everything: Sequence[str]) -> None:
 
 def open_transport(root: Path, spec: FleetSpec, passwords: Passwords) -> "Transport":
     """The way to the fleet's hosts. Loaded late: it brings the SSH library."""
-    import importlib
+    from deployer import transport
 
-    made: Transport = importlib.import_module("deployer.transport").open_transport(root, spec, passwords)
-    return made
+    return transport.open_transport(root, spec, passwords.sudo)
 
 
 class Fleet:
@@ -189,7 +188,8 @@ class Fleet:
         self._remembered(names, observed)
         held = tuple(HoldRequest(name, kind, self.who, why, until) for name in names if name in self.spec.deployments)
         gone = tuple(name for name in names if name not in self.spec.deployments) if kind == "destroyed" else ()
-        return self.plan(Options(names=tuple(names), holds=held, prune_approved=gone), observed=observed)
+        options = Options(names=tuple(names), holds=held, prune_approved=gone, prune=kind == "destroyed")
+        return self.plan(options, observed=observed)
 
     def running(self, observed: Observed | None = None) -> "list[Running]":
         """Applies that go on on the hosts, oldest first."""

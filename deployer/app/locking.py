@@ -12,9 +12,10 @@ from deployer.lock.check import behind
 from deployer.lock.file import read_lock
 from deployer.lock.folder import digest_folders
 from deployer.lock.request import LockRequest, Progress, WantedModel
+from deployer.lock.tools import uv_path, uv_tool
 from deployer.plan.needs import Needed, needed
 from deployer.spec.load import Loaded
-from deployer.state.locked import Locked
+from deployer.state.locked import Locked, LockedTool
 
 
 def need(loaded: Loaded) -> Needed:
@@ -69,13 +70,13 @@ def current_lock(loaded: Loaded) -> Locked:
     if not loaded.fleet.deployments and not (loaded.root / "deployer.lock").exists():
         return Locked()
     locked = read_lock(loaded.root)
-    problems = behind(locked, _asked(loaded))
+    problems = behind(locked, _asked(loaded, locked))
     if problems:
         raise LockBehind(problems)
     return locked
 
 
-def _asked(loaded: Loaded) -> check.Needed:
+def _asked(loaded: Loaded, locked: Locked) -> check.Needed:
     wanted = need(loaded)
     models = tuple(found.need for found in wanted.models)
     places = {}
@@ -89,4 +90,12 @@ def _asked(loaded: Loaded) -> check.Needed:
             if place is not None:
                 places.setdefault(environment.name, place)
     folders = {key: model.digest for key, model in digest_folders(loaded.root, models).items()}
-    return check.Needed(models, wanted.environments, loaded.fleet.packages.targets, folders, places)
+    return check.Needed(models, wanted.environments, loaded.fleet.packages.targets, folders, places, _tools(locked))
+
+
+def _tools(locked: Locked) -> dict[str, LockedTool]:
+    """Our uv, when it is not the one that is locked. Its size tells: reading fifty megabytes before each plan would cost more
+    than the plan.
+    """
+    found = locked.tools.get("uv")
+    return {} if found is not None and uv_path().stat().st_size == found.size else {"uv": uv_tool()}

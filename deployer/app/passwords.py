@@ -4,6 +4,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from deployer.spec.secrets import Secret
+
 ENVIRONMENT = "DEPLOYER_SUDO_PASSWORD"
 
 
@@ -13,15 +15,16 @@ class Passwords:
     def __init__(self, ask: Callable[[str], str] | None = None) -> None:
         self._ask = ask
         self._lock = threading.Lock()
-        self._value: str | None = None
+        self._value: Secret | None = None
         self._asked = False
 
-    def sudo(self, host: str) -> str | None:
+    def sudo(self, host: str) -> Secret | None:
         """The password, or None when there is none to be had. Thread-safe: many hosts ask, a person answers once."""
         with self._lock:
             if not self._asked:
                 self._asked = True
-                self._value = os.environ.get(ENVIRONMENT)
-                if self._value is None and self._ask is not None:
-                    self._value = self._ask(f"sudo password (first asked by {host}): ")
+                value = os.environ.get(ENVIRONMENT)
+                if value is None and self._ask is not None:
+                    value = self._ask(f"sudo password (first asked by {host}): ")
+                self._value = Secret(value) if value else None
             return self._value

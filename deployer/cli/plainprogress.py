@@ -1,33 +1,47 @@
-"""Progress where nobody looks on: one line per thing that begins or fails, and a sign of life now and then."""
+"""Progress where nobody looks on: one line per thing that took its time or failed, and a sign of life now and then."""
 
 import time
 
 from deployer.cli import console
 from deployer.cli.board import amount
+from deployer.cli.words import clock
 from deployer.execute.events import Event
 
 #: How often a long step says how far it is, in seconds.
 EVERY_S = 15.0
 
 
+#: A step that took less is not worth a line, in seconds.
+WORTH_S = 0.5
+
+
 class PlainProgress:
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
+        self._began: dict[tuple[str | None, str | None], float] = {}
 
     def take(self, event: Event) -> None:
-        text = self._text(event)
+        text = self._step(event) if event.type == "step" else self._other(event)
         if text:
             console.say(text)
 
-    def _text(self, event: Event) -> str | None:
+    def _step(self, event: Event) -> str | None:
+        key, now = (event.host, event.step), time.monotonic()
+        head = f"{event.host}  {event.label or event.step or ''}"
+        if event.state == "start":
+            self._began[key] = self._told[event.host or ""] = now
+            return None
+        if event.state == "progress":
+            return self._progress(event, head)
+        took = now - self._began.pop(key, now)
+        if event.state == "done":
+            return f"{head}  {clock(took)}" if took >= WORTH_S else None
+        return f"{head}: {event.state}{f': {event.message}' if event.message else ''}"
+
+    def _other(self, event: Event) -> str | None:
         host = f"{event.host}  " if event.host else ""
-        label = event.label or event.step or ""
-        if event.type == "step" and event.state in ("start", "failed", "undone", "undo-failed", "skipped"):
-            word = "" if event.state == "start" else f": {event.state}"
-            message = f": {event.message}" if event.message else ""
-            return f"{host}{label}{word}{message}"
-        if event.type == "transfer" or event.state == "progress":
-            return self._progress(event, f"{host}{label}")
+        if event.type == "transfer":
+            return self._progress(event, f"{host}{event.label or ''}")
         if event.type in ("host", "stop", "refused") and event.message:
             return f"{host}{event.message}"
         return None

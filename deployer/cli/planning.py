@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
 from deployer.app.fleet import Fleet, Planned
@@ -42,8 +43,13 @@ def keep(planned: Planned) -> None:
 
 
 def _shown(path: Path, root: Path) -> str:
-    """Relative to where the person stands; with -C when that is not the fleet."""
+    """As it can be pasted where the person stands: with -C when that is not the fleet."""
     here = Path.cwd().resolve()
+    if here == root:
+        return shlex.quote(str(path.relative_to(root)))
+    return f"{shlex.quote(_near(path, here))} -C {shlex.quote(_near(root, here))}"
+
+
+def _near(path: Path, here: Path) -> str:
     relative = os.path.relpath(path, here)
-    shown = str(path) if relative.startswith("..") else relative
-    return shown if here == root else f"{shown} -C {os.path.relpath(root, here)}"
+    return str(path) if relative.startswith(f"..{os.sep}..") else relative

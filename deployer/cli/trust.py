@@ -1,9 +1,7 @@
 """Pins a host's key: fetched, shown, confirmed by a person, written into hosts/NAME.yaml. Called by `deployer hosts trust`."""
 
-import importlib
 import re
 from pathlib import Path
-from typing import Any
 
 from deployer.app.fleet import Fleet
 from deployer.cli import console
@@ -11,21 +9,23 @@ from deployer.errors import DeployerError, UsageError
 
 
 def trust(fleet: Fleet, names: list[str], *, yes: bool, as_json: bool) -> int:
-    fetch: Any = importlib.import_module("deployer.transport.hostkeys").fetch
+    from deployer.transport.hostkeys import fetch_for
+
     said = []
     for name in names:
         host = fleet.spec.hosts[name]
-        key = fetch(host)
+        key = fetch_for(fleet.root, fleet.spec, name)
+        line = f"{key.type} {key.base64}"
         path = fleet.root / fleet.loaded.origins[f"host:{name}"]
-        if host.host_key == key.line:
+        if host.host_key == line:
             console.say(f"{name}: {key.fingerprint} is pinned already")
         elif _approved(name, key.fingerprint, host.host_key is not None, yes=yes):
-            _write(fleet, path, key.line)
+            _write(fleet, path, line)
             console.say(f"{name}: pinned in {path.relative_to(fleet.root)}")
         else:
             console.say(f"{name}: not pinned")
             continue
-        said.append({"name": name, "fingerprint": key.fingerprint, "host_key": key.line})
+        said.append({"name": name, "fingerprint": key.fingerprint, "host_key": line})
     if as_json:
         console.emit({"hosts": said})
     return 0

@@ -138,9 +138,7 @@ class HostRun:
             if verb == "attach" and self._started and verb != self._verb:
                 self._inbox.put(Broken(self.host, "", back=True))
             for line in channel.lines():
-                self._take(line)
-                if self._reported:
-                    return
+                self._take(line)  # also after the report: the verb's own end tells the run that it was read
             if not self._reported and not self._left:
                 raise Unreachable("the connection ended before the run did", where=self.host)
         except Unreachable:

@@ -41,7 +41,7 @@ def _deployment(fleet: FleetSpec, observed: Observed, roster: Roster, name: str)
     places = {place.number: place for place in roster.by_deployment().get(name, ())}
     slots = sorted({*places, *range(spec.replicas if spec else 0)})
     hold = roster.holds.get(name)
-    stopped = (hold is not None and hold.kind == "stopped") or (spec is not None and spec.state == "stopped")
+    stopped = (hold is not None and hold.kind in ("stopped", "destroyed")) or (spec is not None and spec.state == "stopped")
     replicas = tuple(_replica(observed, name, slot, places.get(slot), stopped) for slot in slots)
     found = endpoint(fleet, roster, name)
     carriers = gateways(fleet, [place.host for place in places.values()])

@@ -44,7 +44,7 @@ def compare_host(
     _removed(world, others, destroyed, wanted, recorded, out)
     _made(wanted, reached, out)
     if world.options.prune:
-        _pruned(world, wanted, recorded, reached, out)
+        _pruned(world, wanted, recorded, reached, out, remembers=bool(set(destroyed) & set(world.fleet.deployments)))
     return out
 
 
@@ -144,8 +144,12 @@ def _pruned(
     recorded: Mapping[str, tuple[Resource, ...]],
     reached: Reached,
     out: Compared,
+    *,
+    remembers: bool,
 ) -> None:
-    """Artifacts that nothing uses any more; and, when nothing of the fleet is left here, the gateway and its package."""
+    """Artifacts that nothing uses any more; and, when nothing of the fleet is left here, the gateway and its package.
+    `remembers`: a hold lives in the roster alone, so the roster stays.
+    """
     removed = {(c.deployment, c.address) for c in out.changes if c.after is None}
     staying = [
         (name, r)
@@ -164,6 +168,8 @@ def _pruned(
         for resource in recorded.get(HOST_RECORD, ()):
             if resource.kind in OF_HOST:
                 out.changes.append(diff.delete(resource, "nothing of the fleet is left on this host"))
+        if remembers:
+            return
         last = diff.change_id(reached.name, "agent", ("delete",))
         trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_STATE, wire.ROOT_ETC)]
         leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True, "trees": trees})

@@ -12,8 +12,9 @@ from deployer.app.locking import need
 from deployer.cli.main import main
 from deployer.lock.file import write_lock
 from deployer.lock.folder import digest_folders
+from deployer.lock.tools import uv_tool
 from deployer.state.canonical import text_digest
-from deployer.state.locked import Locked, LockedEnvironment, LockedTarget, LockedTool
+from deployer.state.locked import Locked, LockedEnvironment, LockedTarget
 from tests.execute.stub import Host, StubTransport
 from tests.plan.worlds import probe
 
@@ -43,6 +44,11 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("h1", "h2"):
         (root / f"hosts/{name}.yaml").write_text(f"name: {name}\naddress: 192.0.2.{name[1]}\n")
     (root / "deployments/chat.yaml").write_text(DEPLOYMENT)
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\necho uv 0.13.8\n")
+    uv.chmod(0o755)
+    for place in ("deployer.lock.tools.uv_path", "deployer.app.locking.uv_path"):
+        monkeypatch.setattr(place, lambda: uv)
     config = '{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 8}'
     (root / "models/tiny/config.json").write_text(config)
     (root / "models/tiny/tokenizer.json").write_text("{}")
@@ -60,7 +66,7 @@ def relock(root: Path) -> None:
         target = LockedTarget(TARGET, f"locks/{one.name}.3.11-x86_64-glibc-2.36.txt", text_digest(text), 1, text)
         environments[one.name] = LockedEnvironment(one.name, one.requirements, one.exclude, one.asked, {TARGET: target})
     models = digest_folders(root, [found.need for found in wanted.models])
-    tools = {"uv": LockedTool("uv", "0.13.8", "a" * 64, 1000, "x86_64")}
+    tools = {"uv": uv_tool()}
     write_lock(root, Locked(models, environments, tools))
 
 
