@@ -1,6 +1,8 @@
 """The real uv: against a small index of our own, and once against the index this machine uses."""
 
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from deployer.errors import LockfileError
 from deployer.lock import environment
 from deployer.lock.environment import lock_environment
 from deployer.lock.indexes import indexes
+from deployer.lock.tools import uv_path
 from deployer.spec.models import Packages
 from deployer.state.canonical import text_digest
 from deployer.state.locked import LockedTarget
@@ -85,6 +88,31 @@ def test_a_wheel_of_a_folder_is_marked_to_be_pushed(index: Path, tmp_path: Path)
     locked = lock(index, need("engine"), find_links=(str(tmp_path / "wheels"),))
     assert "needed==2.0+cpu" in names(locked)
     assert [(w.name, w.size) for w in locked.wheels] == [(wheel.name, wheel.stat().st_size)]
+
+
+def test_what_was_locked_installs_with_hashes_required_and_a_changed_wheel_does_not(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path / "wheels", "needed", "2.0+cpu")
+    (tmp_path / "lock.txt").write_text(lock(index, need("engine"), find_links=(str(wheel.parent),)).text)
+
+    def install(name: str) -> "subprocess.CompletedProcess[str]":
+        uv = [str(uv_path()), "pip"]
+        argv = [*uv, "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python", sys.executable]
+        with served(index) as address:
+            argv += ["--default-index", f"http://{address}", "--find-links", str(wheel.parent), "--target", str(tmp_path / name)]
+            return subprocess.run([*argv, "-r", str(tmp_path / "lock.txt")], capture_output=True, text=True)
+
+    assert install("one").returncode == 0
+    assert sorted(p.name for p in (tmp_path / "one").glob("*.py")) == ["engine.py", "heavy.py", "needed.py"]
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("evil.py", "")
+    assert install("two").returncode == 0  # from uv's cache: the bytes it has checked before
+    assert not (tmp_path / "two" / "evil.py").exists()
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh-cache"))
+    refused = install("three")
+    assert "Hash mismatch" in refused.stderr
+    assert not (tmp_path / "three" / "evil.py").exists()
 
 
 def test_pips_settings_find_packages_too(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
