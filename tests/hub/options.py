@@ -10,6 +10,7 @@ class HubOptions:
     """
 
     gated: set[str] = field(default_factory=set)
+    gated_lists: bool = False  # a gated repository's list of files is open, only their content is not
     private: set[str] = field(default_factory=set)
     token: str = "hf_test"
     other_token: str = "hf_other"

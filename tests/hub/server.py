@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({})
         else:
             revision = self._revision(known, wanted)
-            if kind in ("tree", "paths-info"):  # the real hub lets anyone read a gated repository's info, not its files
+            if kind in ("tree", "paths-info") and not self.hub.options.gated_lists:  # a gated repository's info is open
                 self._check_gate(repo)
             self._json(self._describe(repo, kind, revision, query, body))
 

@@ -174,6 +174,15 @@ def test_credentials_of_an_index_are_in_no_argument_no_message_and_not_in_the_lo
     assert POISON not in str(ran)
 
 
+def test_a_uv_that_prints_credentials_and_much_else_is_shortened_and_cleaned() -> None:
+    said = environment._Unsolved("warning: old\n" + "".join(f"  × line {n} http://user:{POISON}@host/x\n" for n in range(40)))
+    what = environment._explained(said, need("engine"), TARGET).what
+    assert POISON not in what
+    assert "  line 13 http://***@host/x\n  …" in what
+    assert "line 14" not in what
+    assert "warning" not in what
+
+
 @pytest.mark.parametrize("line", ["--index-url http://evil", "-r /etc/passwd", "# x", "a\n--pre", "", "a\u2028b"])
 def test_a_requirement_cannot_smuggle_in_an_option(index: Path, line: str) -> None:
     with pytest.raises(LockfileError, match="is not a requirement"):

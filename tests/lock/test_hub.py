@@ -97,7 +97,7 @@ def test_a_gated_repository_tells_no_token_from_no_access(hub: LocalHub) -> None
 
 def test_a_gated_repository_without_config_is_checked_all_the_same(hub: LocalHub) -> None:
     hub.add("org/gguf", {"model.gguf": b"x"})
-    hub.options.gated = {"org/gguf"}
+    hub.options.gated, hub.options.gated_lists = {"org/gguf"}, True
     assert "is gated" in refusal(ModelNeed(repo="org/gguf")).what
 
 
