@@ -64,7 +64,7 @@ class VerbChannel:
             if line is None:
                 return
             if line.get("type") == "error":
-                raise DeployerError(str(line.get("message", "it failed")), where=self._host, hint=line.get("hint"))
+                raise self._said(line)
             yield line
             if line.get("type") == "end":
                 self._ended = True
@@ -112,12 +112,19 @@ class VerbChannel:
             try:
                 while (line := self._next()) is not None:
                     if line.get("type") == "error":
-                        return DeployerError(str(line.get("message")), where=self._host, hint=line.get("hint"))
+                        return self._said(line)
             except DeployerError as e:
                 return e
             finally:
                 self._reading.release()
         return self._broken()
+
+    def _said(self, line: Mapping[str, Any]) -> DeployerError:
+        """The agent's own error; one of the bootstrap means that there is no agent."""
+        what, hint = str(line.get("message", "it failed")), line.get("hint")
+        if line.get("stage") == "bootstrap":
+            return Unreachable(what, where=self._host, hint=hint, kind="agent")
+        return DeployerError(what, where=self._host, hint=hint)
 
     def _broken(self) -> DeployerError:
         if self._closed:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,21 @@ from deployer.transport.ssh import keys, sockets
 from deployer.transport.ssh.route import Hop
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what goes wrong is said by us, once
+
+
+class Relay(paramiko.ProxyCommand):  # type: ignore[misc]
+    """The user's ProxyCommand; unlike Paramiko's, its end leaves no process and no pipe behind."""
+
+    def close(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 class Logins:
@@ -90,7 +106,7 @@ def carrier(hop: Hop, made: fabric.Connection, through: fabric.Connection | None
     if through is None:
         command = made.ssh_config.get("proxycommand", "none")
         if command != "none":
-            return paramiko.ProxyCommand(command)
+            return Relay(command)
         return sockets.connect(made.host, made.port, timeout_s=left, where=hop.where)
     try:
         return through.transport.open_channel("direct-tcpip", (made.host, made.port), ("", 0), timeout=left)

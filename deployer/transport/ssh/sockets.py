@@ -6,8 +6,8 @@ import sys
 from deployer.errors import Unreachable
 
 #: A link that gives no sign for so long is dead, in seconds.
-DEAD_S = 15
-_IDLE_S, _EVERY_S, _TIMES = 5, 3, 3
+DEAD_S = 12
+_IDLE_S, _EVERY_S, _TIMES = 4, 3, 3
 
 
 def connect(address: str, port: int, *, timeout_s: float, where: str) -> socket.socket:

@@ -1,0 +1,88 @@
+"""A running verb: its lines, its errors, and how its end is told from a broken link."""
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployer.errors import DeployerError, Unreachable
+from deployer.transport.local import LocalRunning
+from deployer.transport.verb import VerbChannel
+from tests.transport.scripted import Scripted
+
+END = b'{"type":"end"}\n'
+
+
+def test_lines_end_with_the_end() -> None:
+    channel = VerbChannel("h", Scripted([(b'{"type":"a"}\n{"ty', b""), (b'pe":"b"}\n' + END + b'{"type":"late"}\n', b"")]))
+    assert [line["type"] for line in channel.lines()] == ["a", "b", "end"]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.dictionaries(st.text(), st.text()), max_size=6), st.integers(1, 9))
+def test_lines_do_not_depend_on_how_the_network_cuts_them(values: list[dict[str, str]], size: int) -> None:
+    lines = [{"type": "x", "value": value} for value in values] + [{"type": "end"}]
+    data = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+    pieces = [(data[i : i + size], b"") for i in range(0, len(data), size)]
+    assert list(VerbChannel("h", Scripted(pieces)).lines()) == lines
+
+
+def test_the_agents_error_is_raised_with_its_hint() -> None:
+    channel = VerbChannel("h", Scripted([(b'{"type":"error","message":"no room","hint":"make some"}\n', b"")]))
+    with pytest.raises(DeployerError, match="no room") as e:
+        list(channel.lines())
+    assert (e.value.where, e.value.hint) == ("h", "make some")
+    assert not isinstance(e.value, Unreachable)
+
+
+def test_a_crash_shows_the_last_line_of_its_traceback() -> None:
+    channel = VerbChannel("h", Scripted([(b"", b"Traceback ...\nValueError: bug\n")], status=1))
+    with pytest.raises(DeployerError, match=r"ended \(exit status 1\) without an answer: ValueError: bug"):
+        list(channel.lines())
+
+
+def test_a_killed_agent_is_said_to_be_killed() -> None:
+    with pytest.raises(DeployerError, match=r"was killed \(signal 9\)"):
+        list(VerbChannel("h", Scripted(status=137)).lines())
+
+
+def test_a_broken_link_is_unreachable() -> None:
+    with pytest.raises(Unreachable, match="connection was lost"):
+        list(VerbChannel("h", Scripted(lost=True)).lines())
+
+
+def test_after_close_lines_end_quietly() -> None:
+    channel = VerbChannel("h", Scripted([(b"", b"")]))
+    channel.close()
+    assert list(channel.lines()) == []
+
+
+def test_when_the_agent_ends_instead_of_reading_its_reason_is_raised() -> None:
+    def gone(running: Scripted, data: bytes) -> None:
+        raise BrokenPipeError
+
+    running = Scripted([(b'{"type":"error","message":"the disk is full"}\n', b"")], on_write=gone)
+    with pytest.raises(DeployerError, match="the disk is full"):
+        VerbChannel("h", running).send_bytes(b"x" * 100)
+
+
+def test_a_local_process_takes_and_gives_much_without_loss() -> None:
+    code = (
+        "import sys, hashlib, json; d = sys.stdin.buffer.read(8 << 20); sys.stderr.write('e' * 300000)\n"
+        "print(json.dumps({'type': 'sum', 'it': hashlib.sha256(d).hexdigest()})); print(json.dumps({'type': 'end'}))"
+    )
+    running = LocalRunning(["python3", "-c", code])
+    channel = VerbChannel("here", running)
+    data = bytes(range(256)) * (32 << 10)
+    channel.send_bytes(data)
+    assert [line.get("it") for line in channel.lines()] == [hashlib.sha256(data).hexdigest(), None]
+    channel.close()
+
+
+def test_a_local_process_that_dies_is_told_from_one_that_ends() -> None:
+    running = LocalRunning(["sh", "-c", "kill -9 $$"])
+    with pytest.raises(DeployerError, match=r"was killed \(signal 9\)"):
+        list(VerbChannel("here", running).lines())
+    running.close()
