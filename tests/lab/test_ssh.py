@@ -154,7 +154,10 @@ def test_a_user_whose_shell_is_csh(way: Way) -> None:
     way.fleet.run("lab-3", ["apt-get", "install", "-y", "-q", "tcsh"])
     way.fleet.run("lab-3", ["usermod", "--shell", "/bin/tcsh", "admin"])
     way.password = way.fleet.sudo_password
-    assert way.ask(way.host("lab-3", user="admin"))["uid"] == 0
+    try:
+        assert way.ask(way.host("lab-3", user="admin"))["uid"] == 0
+    finally:
+        way.fleet.run("lab-3", ["usermod", "--shell", "/bin/bash", "admin"])
 
 
 def test_a_user_the_host_does_not_know(way: Way) -> None:
