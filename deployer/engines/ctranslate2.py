@@ -57,8 +57,8 @@ _STOP_S = 30
 _START_S = 600.0
 
 PHASES = (
-    Phase(r"loading the model", "loading the model"),
-    Phase(r"Application startup complete|listening on", "answering"),
+    Phase(r"loading model ", "loading the model"),
+    Phase(r"ready after ", "answering"),
 )
 FAILURES = (
     FailurePattern(
@@ -90,6 +90,21 @@ FAILURES = (
         r"Unable to open file '(?P<what>model\.bin|.*?/model\.bin)' in model|File model\.bin is incomplete",
         "model.bin is missing or cut off",
         "model: `deployer hosts probe --verify` reads the digests again",
+    ),
+    FailurePattern(
+        r"max_model_len is missing",
+        "the model does not say how long its context is",
+        "engine.ctranslate2.max_model_len: a number of tokens",
+    ),
+    FailurePattern(
+        r"chat template is not valid: (?P<why>.+)",
+        "the model's chat template is not valid: {why}",
+        "model: correct chat_template.jinja",
+    ),
+    FailurePattern(
+        r"which token ends an answer",
+        "the model does not say which token ends an answer",
+        "model: name eos_token_id in generation_config.json",
     ),
     FailurePattern(
         r"tokenizer\.json",
@@ -217,6 +232,7 @@ def _config(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedMod
         "max_batch_size": deployment.batch.max_size or 16,
         "max_wait_ms": 5.0 if deployment.batch.max_wait is None else deployment.batch.max_wait * 1000,
         "max_queue": s.max_queue,
+        "log_requests": False,  # the gateway does, as `logging` says
         "sampling": _sampling(deployment),
         "shutdown_timeout_s": _STOP_S,
     }

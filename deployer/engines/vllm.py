@@ -14,6 +14,7 @@ from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Sl
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.settings import Requirement, Version, environment, environment_complaints
 from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text, minor
+from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_flags import flags
 from deployer.engines.vllm_logs import FAILURES, PHASES
 from deployer.spec.fields import Later
@@ -40,16 +41,15 @@ _OPTIONS = {
     "pipeline_parallel": "pipeline-parallel-size",
 }
 #: What vLLM reads from --override-generation-config; everything else there is dropped without a word.
-_SAMPLING = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "repetition_penalty": "repetition_penalty",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "max_tokens": "max_new_tokens",
-}
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+)
 _ENV = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
@@ -64,6 +64,7 @@ _ENV = {
 }
 _FORBIDDEN = {
     **dict.fromkeys(_ENV, "deployer sets it"),
+    "PYTHONPATH": "deployer sets it",
     "VLLM_API_KEY": "use endpoint.keys",
     "CUDA_VISIBLE_DEVICES": "use placement.gpus",
     "VLLM_PORT": "the port comes from the host's range",
@@ -144,8 +145,8 @@ class Vllm:
         )
         return Process(
             argv=(*command, "--config", "{credentials}/args.yaml"),
-            env=_environment(s),
-            files=(ConfigFile("args.yaml", config_text(_options(deployment, s, slot))),),
+            env=_environment(deployment, s),
+            files=_files(deployment, s, slot),
             runtime=runtime,
             ready_path="/health",
             inference=_inference(deployment.name, pooling),
@@ -169,9 +170,11 @@ def _inference(name: str, pooling: bool) -> Mapping[str, Any]:
     return {"path": "/v1/completions", "body": {"model": name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}}
 
 
-def _environment(s: VllmSettings) -> Mapping[str, str]:
+def _environment(deployment: DeploymentSpec, s: VllmSettings) -> Mapping[str, str]:
     # vLLM for CPUs takes the size of its cache, in GiB, from the environment only
     own = {"VLLM_CPU_KVCACHE_SPACE": "1"} if s.variant == "cpu" else {}
+    if _held_here(deployment):
+        own["PYTHONPATH"] = "{credentials}"  # where the middleware lies
     return MappingProxyType({**_ENV, **own, **s.env})
 
 
@@ -190,13 +193,28 @@ def _options(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> dict[st
     options |= {option: value for field, option in _OPTIONS.items() if (value := getattr(s, field)) is not None}
     if deployment.batch.max_size is not None:
         options["max-num-seqs"] = deployment.batch.max_size
-    if sampling := _sampling(deployment):
-        options["override-generation-config"] = json.dumps({_SAMPLING[k]: v for k, v in sampling.items()}, sort_keys=True)
+    given = _sampling(deployment)
+    if held := {name: given[name] for name in _SAMPLING if name in given}:
+        options["override-generation-config"] = json.dumps(held, sort_keys=True)
+    if _held_here(deployment):
+        options["middleware"] = MIDDLEWARE
     return options | dict(sorted(arguments(s.pinned, s.args)))
 
 
 def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
-    return {name: value for name in _SAMPLING if (value := getattr(deployment.sampling, name)) is not None}
+    return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
+
+
+def _held_here(deployment: DeploymentSpec) -> dict[str, Any]:
+    """Defaults that go into the requests themselves, by a middleware."""
+    return {name: value for name, value in _sampling(deployment).items() if name in HELD_HERE}
+
+
+def _files(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> tuple[ConfigFile, ...]:
+    files: tuple[ConfigFile, ...] = (ConfigFile("args.yaml", config_text(_options(deployment, s, slot))),)
+    if defaults := _held_here(deployment):
+        files += (ConfigFile(f"{MODULE}.py", middleware_source(defaults)),)
+    return files
 
 
 def _runtime(deployment: DeploymentSpec, s: VllmSettings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
@@ -210,7 +228,7 @@ def _runtime(deployment: DeploymentSpec, s: VllmSettings) -> tuple[dict[str, Sca
             values[label] = value if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True, default=list)
             sources[label] = ("engine", "vllm", group, name)
     for name, value in _sampling(deployment).items():
-        values[f"sampling.{name}"] = value
+        values[f"sampling.{name}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
         sources[f"sampling.{name}"] = ("sampling", name)
     if deployment.batch.max_size is not None:
         values["batch.max_size"], sources["batch.max_size"] = deployment.batch.max_size, ("batch", "max_size")
@@ -239,6 +257,7 @@ def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complai
     yield from placeholder_complaints((*here, "args"), s.args)
     yield from placeholder_complaints((*here, "env"), s.env)
     yield from placeholder_complaints(("endpoint", "model_names"), deployment.endpoint.model_names)
+    yield from placeholder_complaints(("sampling", "stop"), deployment.sampling.stop)
     yield from _spec_complaints(deployment, s)
 
 
@@ -248,12 +267,6 @@ def _older_than_known(version: str) -> bool:
 
 
 def _spec_complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:
-    if deployment.sampling.stop:
-        yield Complaint(("sampling", "stop"), "vLLM holds no default stop sequences", "let clients send stop, or use ctranslate2")
-    if deployment.sampling.seed is not None:
-        yield Complaint(
-            ("sampling", "seed"), "vLLM holds no default seed for requests", "let clients send seed, or use ctranslate2"
-        )
     if deployment.batch.max_wait is not None:
         yield Complaint(("batch", "max_wait"), "vLLM batches continuously and never waits", "leave it out")
     wanted, given = Vllm().gpus(deployment), deployment.placement.gpus

@@ -7,6 +7,7 @@ import pytest
 
 from deployer.engines import ENGINES
 from deployer.engines.base import Slot
+from deployer.serve.config import parse_config
 from deployer.spec.models import Batch, EndpointSpec, Placement, Sampling
 from tests.engines.builders import CPU_SLOT, GPU, GPU_SLOT, deployment, messages, model
 
@@ -39,9 +40,17 @@ def test_the_server_reads_one_file_that_says_everything() -> None:
         "max_batch_size": 16,
         "max_wait_ms": 2.0,
         "max_queue": 256,
+        "log_requests": False,
         "sampling": {"temperature": 0.7, "stop": ["</s>", "ü\n"], "max_tokens": 64},
         "shutdown_timeout_s": 30,
     }
+
+
+def test_our_server_takes_what_is_written_for_it() -> None:
+    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_tokens=64, stop=("</s>",), repetition_penalty=1.1, seed=7)
+    parsed = parse_config(config({"quantization": "int8", "max_queue": 8}, sampling=sampling, batch=Batch(max_size=4)))
+    assert (parsed.max_queue, parsed.max_batch_size, parsed.model_names) == (8, 4, ("chat",))
+    assert (parsed.sampling.stop, parsed.sampling.seed, parsed.sampling.top_k) == (("</s>",), 7, 40)
 
 
 def test_the_context_of_the_model_is_the_limit_unless_a_smaller_one_is_said() -> None:

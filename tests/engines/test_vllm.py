@@ -54,15 +54,32 @@ def test_what_is_not_said_is_left_to_vllm() -> None:
 
 
 def test_sampling_becomes_what_a_request_without_its_own_gets() -> None:
-    read = options({}, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=512))
-    assert json.loads(read["override-generation-config"]) == {"temperature": 0.7, "top_k": 40, "max_new_tokens": 512}
+    read = options({}, sampling=Sampling(temperature=0.7, top_k=40))
+    assert json.loads(read["override-generation-config"]) == {"temperature": 0.7, "top_k": 40}
+
+
+def test_what_vllm_would_drop_or_turn_into_a_cap_goes_through_a_middleware() -> None:
+    spec = deployment("vllm", {}, sampling=Sampling(temperature=0.7, stop=("</s>",), max_tokens=512, seed=1))
+    process = VLLM.process(spec, model(), GPU_SLOT)
+    arguments, middleware = process.files
+    read = yaml.safe_load(arguments.content)
+    assert json.loads(read["override-generation-config"]) == {"temperature": 0.7}
+    assert read["middleware"] == "request_defaults.RequestDefaults"
+    assert middleware.name == "request_defaults.py"
+    assert process.env["PYTHONPATH"] == "{credentials}"
+    assert process.runtime["sampling.stop"] == '["</s>"]'
+    assert process.runtime["sampling.max_tokens"] == 512
+
+
+def test_without_such_defaults_nothing_stands_before_vllm() -> None:
+    process = VLLM.process(deployment("vllm", {}, sampling=Sampling(temperature=0.7)), model(), GPU_SLOT)
+    assert len(process.files) == 1
+    assert "PYTHONPATH" not in process.env
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"sampling": Sampling(stop=("</s>",))}, "sampling.stop: vLLM holds no default stop sequences"),
-        ({"sampling": Sampling(seed=1)}, "sampling.seed: vLLM holds no default seed"),
         ({"batch": Batch(max_wait=0.005)}, "batch.max_wait: vLLM batches continuously"),
         ({"placement": Placement(gpus=2)}, "placement.gpus: a replica of this engine uses 1 GPUs, not 2"),
         ({"endpoint": EndpointSpec(model_names=("{model}",))}, "endpoint.model_names.0: {model} is a word of deployer's own"),
@@ -89,9 +106,9 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
     assert message in " ".join(messages("vllm", settings))
 
 
-def test_the_example_of_the_design_is_accepted_but_for_its_stop_sequence() -> None:
+def test_the_example_of_the_design_is_accepted() -> None:
     settings = {"version": "0.33.0", "max_model_len": 8192, "tensor_parallel": 1, "args": {"enable_prefix_caching": True}}
-    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_tokens=512)
+    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_tokens=512, stop=("</s>",))
     assert messages("vllm", settings, sampling=sampling, batch=Batch(max_size=64), placement=Placement(gpus=1)) == []
 
 
