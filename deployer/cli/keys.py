@@ -24,7 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     revoke = verbs.add_parser("revoke", help="take a key out of the YAML")
     for verb in (create, revoke):
         verb.add_argument("deployment", metavar="DEPLOYMENT")
-        verb.add_argument("name", metavar="KEY", help="for whom it is, as team-a")
+        verb.add_argument("key_name", metavar="KEY", nargs="?", help="for whom it is, as team-a")
+        verb.add_argument("--name", help="the same")
     listing.add_argument("deployment", metavar="DEPLOYMENT", nargs="?")
     for verb in (create, listing, revoke):
         shared.chdir_again(verb)
@@ -32,6 +33,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.verb != "list":
+        args.name = args.key_name or args.name
+        if not args.name:
+            raise UsageError("the key needs a name", hint=f"deployer keys {args.verb} {args.deployment} team-a")
     with open_fleet(args) as fleet:
         if args.deployment:
             fleet.known(deployments=[args.deployment])

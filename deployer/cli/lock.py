@@ -9,7 +9,7 @@ from deployer.lock.request import Progress
 
 EXAMPLES = (
     "deployer lock",
-    "deployer lock --upgrade",
+    "deployer lock --check                              # in CI: is it up to date?",
     "deployer lock --upgrade hub:Qwen/Qwen3-0.6B@main",
 )
 
@@ -19,10 +19,13 @@ _SYMBOLS = {"locked": "+", "changed": "~", "dropped": "-", "failed": "✗", "not
 def arguments(parser: argparse.ArgumentParser) -> None:
     help_ = "look everything up again, or only this model (hub:ORG/NAME@REVISION) or environment"
     parser.add_argument("--upgrade", nargs="*", metavar="KEY", help=help_)
+    parser.add_argument("--check", action="store_true", help="write nothing, look nothing up; 3 when the lock is behind")
     shared.as_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.check:
+        return _check(args)
     said: list[Progress] = []
 
     def listen(progress: Progress) -> None:
@@ -45,4 +48,18 @@ def run(args: argparse.Namespace) -> int:
         return 0
     word = "is up to date" if not changed else f"is written, {len(changed)} changed: commit it with locks/"
     console.out(f"deployer.lock {word} ({len(locked.models)} models, {len(locked.environments)} environments)")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Raises what `plan` would: LockfileError when it is missing or behind."""
+    with open_fleet(args) as fleet:
+        locked = fleet.locked()
+    counts = {"models": len(locked.models), "environments": len(locked.environments)}
+    if args.json:
+        console.emit({**counts, "changes": []})
+    else:
+        console.out(
+            f"deployer.lock says all that the files want ({counts['models']} models, {counts['environments']} environments)"
+        )
     return 0

@@ -74,6 +74,18 @@ def test_validate_says_every_problem_with_its_place(run: Shell) -> None:
     assert run("validate").out.splitlines()[-1].endswith("in 2 files")
 
 
+def test_lock_check_says_whether_the_lock_is_behind_and_writes_nothing(run: Shell) -> None:
+    assert run("lock", "--check").code == 0
+    before = (run.root / "deployer.lock").read_text()
+    (run.root / "models/tiny/config.json").write_text('{"architectures": ["X"], "vocab_size": 9}')
+    done = run("lock", "--check")
+    assert done.code == 3
+    assert "deployments/chat.yaml:2" in done.err
+    assert (run.root / "deployer.lock").read_text() == before
+    (run.root / "deployer.lock").unlink()
+    assert run("lock", "--check").code == 3
+
+
 def test_validate_says_what_only_an_engine_knows(run: Shell) -> None:
     path = run.root / "deployments/chat.yaml"
     path.write_text(path.read_text().replace("ctranslate2: {}", "vllm: {args: {enable_prefix_cachin: true}}"))
@@ -109,6 +121,8 @@ def test_a_key_is_shown_once_and_only_its_digest_is_written(run: Shell) -> None:
     assert "team-a" in text
     assert [k["name"] for k in json.loads(run("keys", "list", "--json").out)["keys"]] == ["team-a"]
     assert run("keys", "create", "chat", "team-a").code == 64
+    assert run("keys", "create", "chat", "--name", "team-b").code == 0
+    assert run("keys", "create", "chat").code == 64
     assert run("keys", "revoke", "chat", "team-a").code == 0
     assert "team-a" not in (run.root / "deployments/chat.yaml").read_text()
 
