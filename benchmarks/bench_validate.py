@@ -1,5 +1,6 @@
 """`deployer validate` of 1000 deployments, the whole process, against libyaml reading the same files and nothing else."""
 
+import hashlib
 import sys
 import tempfile
 from pathlib import Path
@@ -18,13 +19,13 @@ tags: [bench, "group-{group}"]
 model: {{repo: acme/model-{group}, revision: main, accept_license: apache-2.0}}
 engine:
   vllm: {{max_model_len: 8192, tensor_parallel: 1, args: {{enable_prefix_caching: true}}}}
-sampling: {{temperature: 0.7, top_p: 0.9, top_k: 40, max_tokens: 512, stop: ["</s>"]}}
+sampling: {{temperature: 0.7, top_p: 0.9, top_k: 40, max_tokens: 512}}
 replicas: 2
 placement: {{labels: {{gpu: h100}}, gpus: 1}}
 resources: {{cpu: 8, memory: 64GiB}}
 endpoint:
   timeout: 60s
-  keys: [{{name: team-a, sha256: {sha256}}}]
+  keys: [{{name: team-a, sha256: "{sha256}"}}]
 rollout: {{strategy: auto, max_parallel: 1, min_healthy: 10s}}
 """
 
@@ -38,7 +39,7 @@ def write_fleet(root: Path) -> None:
         (root / f"hosts/{name}.yaml").write_text(f"name: {name}\naddress: 192.0.2.{number + 1}\nlabels: {{gpu: h100}}\n")
     for number in range(COUNT):
         name = f"model-{number}"
-        text = DEPLOYMENT.format(name=name, number=number, group=number % 20, sha256=f"{number:064x}")
+        text = DEPLOYMENT.format(name=name, number=number, group=number % 20, sha256=hashlib.sha256(name.encode()).hexdigest())
         (root / f"deployments/{name}.yaml").write_text(text)
 
 

@@ -52,3 +52,8 @@ def test_the_agent_runs_without_any_package_of_the_controller() -> None:
         [sys.executable, "-I", "-S", "-c", code, *agent], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_command_line_starts_with_nothing_heavy() -> None:
+    heavy = WORLD | {"pydantic", "pydantic_core", "jsonschema", "shtab", "uv"}
+    assert loaded_by("deployer.cli.main") & heavy == set()
