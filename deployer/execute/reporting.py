@@ -69,9 +69,9 @@ def _failures(name: str, follower: Follower, request: Mapping[str, Any]) -> list
     owners = {t["id"]: t.get("deployment") for t in request.get("transactions", ())}
     found = []
     for transaction, end in said.items():
-        if end.get("state") not in ("failed", "undone", "undo-failed"):
-            continue
         step = end.get("step")
+        if end.get("state") not in ("failed", "undone", "undo-failed") or (end["state"] == "undone" and step is None):
+            continue  # undone without a failed step: a person stopped it
         label = steps.get(transaction, {}).get(step) or step or transaction
         found.append(
             Failure(
