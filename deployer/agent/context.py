@@ -125,8 +125,9 @@ class Context:
 
 
 def last_words(done: Done) -> str:
-    found = next((line for line in reversed(done.lines) if line.strip()), "")
-    return found[:500] or ("ended by signal %d" % -done.rc if done.rc < 0 else "exit status %d" % done.rc)
+    lines = [line.strip() for line in done.lines]
+    said = [line for line in lines if line.lower().startswith(("error:", "e: ", "fatal:"))] or lines[-1:]
+    return "".join(said[:1])[:500] or ("ended by signal %d" % -done.rc if done.rc < 0 else "exit status %d" % done.rc)
 
 
 def os_failure(system: System, error: OSError) -> StepFailed:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from deployer.agent.system import System
@@ -37,7 +38,8 @@ def read_json(system: System, path: str) -> Any:
 
 def write(system: System, path: str, data: bytes, mode: int = 0o644, owner: Optional[str] = None) -> None:
     """Whole or not at all: a temporary name beside it, synced, renamed. The directory must be there."""
-    temporary = os.path.join(os.path.dirname(path), "." + os.path.basename(path)[:200] + ".deployer-new")
+    unique = "%d-%d" % (os.getpid(), threading.get_ident())  # two may write the same file at once
+    temporary = os.path.join(os.path.dirname(path), ".%s.deployer-%s" % (os.path.basename(path)[:180], unique))
     real = system.path(temporary)
     try:
         descriptor = os.open(real, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
@@ -82,8 +84,9 @@ def make_directories(system: System, path: str, mode: int = 0o755) -> List[str]:
         missing.append(path)
         path = os.path.dirname(path)
     for one in reversed(missing):
-        os.mkdir(system.path(one))
-        os.chmod(system.path(one), mode)
+        with contextlib.suppress(FileExistsError):  # somebody else made it meanwhile
+            os.mkdir(system.path(one))
+            os.chmod(system.path(one), mode)
     return missing[::-1]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional
+import re
+from typing import Any, Dict, List, Optional, Set
 
 from deployer.agent import files, wire
 from deployer.agent.context import Context, StepFailed
@@ -31,10 +32,12 @@ class Build(Artifact):
         text = str(ctx.args["requirements"])
         files.write(ctx.system, "%s/%s" % (directory, REQUIREMENTS), text.encode())
         wheels = self._wheels(ctx, directory)
-        if wheels:
-            env["UV_FIND_LINKS"] = ctx.system.path(wheels)
         argv = [uv, "pip", "sync", "--no-config", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode"]
         argv += ["--python", real + "/bin/python", "%s/%s" % (real, REQUIREMENTS)]
+        if wheels:
+            env["UV_FIND_LINKS"] = ctx.system.path(wheels)
+            if _names(text) <= {_plain(str(w["name"]).partition("-")[0]) for w in ctx.args["wheels"]}:
+                argv.append("--no-index")  # everything was pushed: a host without internet need not reach one
         self._sync(ctx, argv, env, text)
         if wheels:
             files.remove_tree(ctx.system, wheels)
@@ -67,7 +70,7 @@ class Build(Artifact):
         return folder
 
     def _sync(self, ctx: Context, argv: List[str], env: Dict[str, str], text: str) -> None:
-        count = sum(1 for line in text.splitlines() if line[:1].isalnum())
+        count = len(_names(text))
         started = ctx.system.clock()
 
         def tick() -> None:
@@ -77,6 +80,16 @@ class Build(Artifact):
             ctx.run(argv, "uv pip sync", env=env, tick=tick)
         except StepFailed as error:
             raise _explained(error) from None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _names(requirements: str) -> Set[str]:
+    """Distributions that pinned requirements name, in their plain spelling."""
+    found = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", requirements, re.M)
+    return {_plain(name) for name in found}
 
 
 def _explained(error: StepFailed) -> StepFailed:

@@ -1,0 +1,161 @@
+"""put, logs, roster, runs, and requests that make no sense."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployer.agent import wire
+from deployer.agent.logs import parse
+from deployer.errors import DeployerError, Unreachable
+from deployer.transport.fake import FakeHost
+from tests.agent.support import FLEET, OTHER, Run, ask, connect, deployment, run_request, sha256, unit_name
+
+DATA = bytes(range(256)) * 1000
+
+
+def request(data: bytes = DATA) -> dict[str, Any]:
+    return {"fleet": FLEET, "blobs": [{"sha256": sha256(data), "size": len(data)}]}
+
+
+def test_bytes_arrive_whole_and_are_not_asked_for_twice(host: FakeHost) -> None:
+    channel = connect(host).open("put", request())
+    lines = channel.lines()
+    assert next(lines) == {"type": "want", "sha256": sha256(DATA), "offset": 0}
+    channel.send_bytes(DATA)
+    assert next(lines)["type"] == "stored"
+    assert host.path(f"{wire.ROOT_BLOBS}/{sha256(DATA)}").read_bytes() == DATA
+    assert ask(host, "put", request()) == [{"type": "have", "sha256": sha256(DATA)}]
+
+
+def test_a_cut_transfer_goes_on_where_it_broke(host: FakeHost) -> None:
+    channel = connect(host).open("put", request())
+    lines = channel.lines()
+    next(lines)
+    channel.send_bytes(DATA[:100_000])
+    channel.done_sending()
+    with pytest.raises(DeployerError, match="ended after 100000 of 256000"):
+        next(lines)
+    again = connect(host).open("put", request())
+    rest = again.lines()
+    assert next(rest)["offset"] == 100_000
+    again.send_bytes(DATA[100_000:])
+    assert next(rest)["type"] == "stored"
+
+
+def test_wrong_bytes_are_thrown_away_and_said(host: FakeHost) -> None:
+    channel = connect(host).open("put", request())
+    lines = channel.lines()
+    next(lines)
+    channel.send_bytes(b"x" * len(DATA))
+    with pytest.raises(DeployerError, match="thrown away"):
+        next(lines)
+    assert list(host.path(wire.ROOT_BLOBS).iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a" * 63, "A" * 64, ""])
+def test_a_blob_is_named_by_a_digest_and_nothing_else(host: FakeHost, name: str) -> None:
+    with pytest.raises(DeployerError, match="not a SHA-256"):
+        ask(host, "put", {"fleet": FLEET, "blobs": [{"sha256": name, "size": 1}]})
+
+
+def test_a_roster_is_replaced_only_by_a_newer_one(host: FakeHost) -> None:
+    def write(generation: int, fleet: wire.Fleet = FLEET) -> dict[str, Any]:
+        return ask(host, "roster", {"fleet": fleet, "roster": {"generation": generation}})[0]
+
+    assert write(3) == {"type": "roster", "written": True, "generation": 3}
+    assert write(2) == {"type": "roster", "written": False, "generation": 3}
+    assert write(4)["written"] is True
+    assert json.loads(host.path("/var/lib/deployer/acme/roster.json").read_text())["generation"] == 4
+    with pytest.raises(DeployerError, match="another fleet"):
+        write(9, {"id": "deadbeef", "name": "acme"})
+
+
+def test_logs_are_those_of_this_fleets_units(host: FakeHost) -> None:
+    host.slow_engine("aaaa0001", "loading", "warm")
+    Run(host, run_request(deployment()))
+    Run(host, run_request(fleet=OTHER))
+    lines = ask(host, "logs", {"fleet": FLEET, "units": [unit_name()], "lines": 2, "follow": False, "since": None})
+    assert [(line["unit"], line["text"]) for line in lines] == [(unit_name(), "loading"), (unit_name(), "warm")]
+    with pytest.raises(DeployerError, match="not a unit of the fleet"):
+        ask(host, "logs", {"fleet": FLEET, "units": ["ssh.service"], "lines": 1})
+
+
+def test_followed_logs_come_as_they_are_said_until_the_channel_closes(host: FakeHost) -> None:
+    Run(host, run_request(deployment()))
+    channel = connect(host).open("logs", {"fleet": FLEET, "units": [unit_name()], "lines": 100, "follow": True})
+    lines = (line for line in channel.lines() if line["type"] == "log")
+    assert next(lines)["text"].startswith("starting")
+    host.machine.units.say(host.machine.units.unit(unit_name()), "said later")
+    assert next(lines)["text"] == "said later"
+    channel.close()
+    with pytest.raises(Unreachable):
+        next(lines)
+
+
+@pytest.mark.parametrize(
+    ("entry", "lines"),
+    [
+        ({"MESSAGE": "plain"}, ["plain"]),
+        ({"MESSAGE": "a\rb\rc 3/4"}, ["c 3/4"]),
+        ({"MESSAGE": [104, 105, -61, 255]}, ["hi\ufffd\ufffd"]),
+        ({"MESSAGE": "\x1b[32mgreen\x1b[0m"}, ["green"]),
+        ({"MESSAGE": None}, []),
+        ({"MESSAGE": "two\nlines"}, ["two", "lines"]),
+    ],
+)
+def test_a_journal_entry_gives_the_text_a_person_would_see(entry: dict[str, Any], lines: list[str]) -> None:
+    found = parse(json.dumps({"__REALTIME_TIMESTAMP": "1000000", **entry}).encode())
+    assert found is not None
+    assert found["lines"] == lines
+
+
+@settings(max_examples=50, deadline=None)
+@given(line=st.binary(max_size=200))
+def test_no_first_line_brings_the_agent_down_silently(line: bytes) -> None:
+    from deployer.agent.main import serve
+    from deployer.agent.talk import Talk
+    from deployer.transport.simulation.pipes import Pipe
+
+    given_in, out = Pipe(), Pipe()
+    given_in.write(line.replace(b"\n", b" ") + b"\n")
+    given_in.end()
+    assert serve(_NOWHERE.machine, "probe", Talk(given_in, out)) == 1  # type: ignore[arg-type]
+    assert json.loads(out.readline())["type"] == "error"
+
+
+_NOWHERE = FakeHost("nowhere")
+
+
+def test_an_unknown_verb_is_an_error_with_a_word(host: FakeHost) -> None:
+    with pytest.raises(DeployerError, match="knows no verb 'frobnicate'"):
+        ask(host, "frobnicate", {"fleet": FLEET})
+
+
+def test_an_unknown_run_is_an_error_with_a_word(host: FakeHost) -> None:
+    with pytest.raises(DeployerError, match="knows no run r-9"):
+        ask(host, "attach", {"fleet": FLEET, "run": "r-9", "offset": 0})
+    with pytest.raises(DeployerError, match="not the id of a run"):
+        ask(host, "attach", {"fleet": FLEET, "run": "../../x", "offset": 0})
+
+
+def test_runs_of_another_fleet_are_not_listed(host: FakeHost) -> None:
+    Run(host, run_request(deployment()))
+    Run(host, run_request(fleet=OTHER))
+    listed = ask(host, "runs", {"fleet": FLEET})[0]["runs"]
+    assert [(one["fleet"], one["deployments"]) for one in listed] == [(FLEET["id"], ["chat"])]
+
+
+def test_two_rosters_at_once_leave_the_newer(host: FakeHost) -> None:
+    def write(generation: int) -> None:
+        ask(host, "roster", {"fleet": FLEET, "roster": {"generation": generation}})
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert json.loads(host.path("/var/lib/deployer/acme/roster.json").read_text())["generation"] == 8
