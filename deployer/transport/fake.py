@@ -167,6 +167,7 @@ class FakeChannel:
         self._host = host
         self._in, self._out = Pipe(), Pipe()
         self._left = cut_after
+        self._closed = False
         self._in.write(json.dumps(request).encode() + b"\n")
         threading.Thread(target=self._serve, args=(verb,), name=f"{host.name}-{verb}", daemon=True).start()
 
@@ -177,21 +178,25 @@ class FakeChannel:
             self._out.end()
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The verb's lines up to "end"; "error" is raised as DeployerError, a broken connection as Unreachable."""
+        """The verb's lines up to and with "end"; "error" is raised as DeployerError, a broken connection as Unreachable;
+        ends quietly after `close`.
+        """
         while True:
             if self._left == 0:
                 self.cut()
             line = self._out.readline()
             if not line:
-                raise Unreachable("the connection broke", where=self._host.name)
+                if self._closed:
+                    return
+                raise Unreachable("the connection was lost", where=self._host.name)
             if self._left is not None:
                 self._left -= 1
             found: dict[str, Any] = json.loads(line)
-            if found["type"] == "end":
-                return
             if found["type"] == "error":
                 raise DeployerError(found["message"], where=self._host.name, hint=found.get("hint"))
             yield found
+            if found["type"] == "end":
+                return
 
     def send(self, line: Mapping[str, Any]) -> None:
         self.send_bytes(json.dumps(line).encode() + b"\n")
@@ -210,4 +215,5 @@ class FakeChannel:
         self._out.cut()
 
     def close(self) -> None:
+        self._closed = True
         self.cut()

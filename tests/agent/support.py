@@ -23,11 +23,16 @@ def connect(host: FakeHost) -> FakeConnection:
     return FakeTransport([host]).connect(HostSpec(name=host.name, address="10.0.0.11"), timeout_s=5)
 
 
+def said(channel: FakeChannel) -> list[dict[str, Any]]:
+    """The rest of what a verb says, without ticks and its last word."""
+    return [line for line in channel.lines() if line["type"] not in ("end", "tick")]
+
+
 def ask(host: FakeHost, verb: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All lines that a verb answers."""
+    """What a verb answers."""
     connection = connect(host)
     try:
-        return list(connection.open(verb, request).lines())
+        return said(connection.open(verb, request))
     finally:
         connection.close()
 
@@ -77,7 +82,7 @@ class Run:
         host.settle()
 
     def _meet(self, channel: FakeChannel, event: dict[str, Any], stages: set[str]) -> None:
-        if event["type"] == "tick":
+        if event["type"] in ("tick", "end"):
             return
         self.events.append(event)
         if event["type"] == "barrier" and event["state"] == "waiting" and event["stage"] in stages:

@@ -21,6 +21,7 @@ from tests.agent.support import (
     probe,
     ready_args,
     run_request,
+    said,
     step,
     transaction,
     tree,
@@ -128,12 +129,12 @@ def test_a_second_run_is_told_who_holds_the_lock(host: FakeHost) -> None:
     assert probe(host)["lock"]["who"] == "ada"
     hold.release()
     first.send({"stop": True})
-    assert list(lines)[-1]["type"] == "report"
+    assert list(lines)[-2]["type"] == "report"
     assert probe(host)["lock"] is None
 
 
 def _follow(host: FakeHost, request: dict[str, Any]) -> list[dict[str, Any]]:
-    return [e for e in connect(host).open("start", request).lines() if e["type"] != "tick"]
+    return said(connect(host).open("start", request))
 
 
 def _open_until(lines: Any, channel: Any, reached: threading.Event) -> None:
@@ -203,7 +204,7 @@ def test_stop_undoes_what_is_begun_and_keeps_whole_artifacts(host: FakeHost) -> 
     channel.send({"stop": True})
     _wait_for(host, "stop")
     hold.release()
-    report = list(lines)[-1]
+    report = list(lines)[-2]
     assert report["result"] == "stopped"
     assert report["transactions"]["chat"]["state"] == "undone"
     assert report["transactions"]["tool:x"]["state"] == "done"
@@ -281,12 +282,12 @@ def test_a_cut_connection_is_taken_up_again_at_the_byte_where_it_broke(host: Fak
         next(lines)
     attached = connect(host).open("attach", {"fleet": FLEET, "run": request["run"], "offset": seen[-1]["offset"]})
     for event in attached.lines():
-        if event["type"] == "tick":
+        if event["type"] in ("tick", "end"):
             continue
         seen.append(event)
         if event["type"] == "barrier" and event["state"] == "waiting":
             attached.send({"open": event["stage"]})
-    whole = [e for e in ask(host, "attach", {"fleet": FLEET, "run": request["run"], "offset": 0}) if e["type"] != "tick"]
+    whole = ask(host, "attach", {"fleet": FLEET, "run": request["run"], "offset": 0})
     assert seen == whole
     assert seen[-1]["result"] == "done"
 
