@@ -57,7 +57,8 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        with self._changed:
+            return sum(1 for row in self._waiting if not row.ended)
 
     @property
     def running(self) -> int:
@@ -66,6 +67,8 @@ class Batcher:
     def submit(self, row: Row) -> None:
         """Raises ApiError 429 when the queue is full."""
         with self._changed:
+            if len(self._waiting) >= self._limit:  # those whose client went away take no place
+                self._waiting = deque(waiting for waiting in self._waiting if not waiting.ended)
             if len(self._waiting) >= self._limit:
                 self._metrics.count("admission_rejections", label="queue_full")
                 message = f"The queue is full: {self._limit} requests wait already. Try again later."
@@ -133,7 +136,7 @@ class Batcher:
             [row.prompt for row in rows],
             max_length=max(row.limit for row in rows),
             include_prompt_in_result=False,
-            callback=lambda step: rows[step.batch_id].step(step.token_id),
+            callback=lambda step: _step(rows[step.batch_id], step.token_id),
             **engine_options(rows[0].params, self._eos, self._vocabulary),
         )
         for row in rows:
@@ -145,3 +148,11 @@ class Batcher:
         self._strikes += 1
         if self._strikes == STRIKES:
             self._on_broken(error)
+
+
+def _step(row: Row, token: int) -> bool:
+    try:
+        return row.step(token)
+    except Exception as error:  # noqa: BLE001  one row's trouble must not end the others of its batch
+        row.fail(f"The answer could not be written: {error}")
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -33,6 +34,7 @@ class Row:
         self._stops = StopFilter(params.stop, params.include_stop)
         self._metrics = metrics
         self._emit = emit
+        self._ending = threading.Lock()  # client and engine may both end it, at the same moment
         self.tokens = 0
         self.arrived = time.monotonic()
         self.started: float | None = None
@@ -82,9 +84,10 @@ class Row:
         self._end("abort", ("end", "abort"))
 
     def _end(self, reason: str, event: Event) -> None:
-        if self.ended:
-            return
-        self.reason = reason
+        with self._ending:
+            if self.ended:
+                return
+            self.reason = reason
         self._emit(event)
         self._metrics.count("request_success", label=reason)
         self._metrics.observe("e2e_request_latency_seconds", time.monotonic() - self.arrived)

@@ -115,7 +115,7 @@ class _Process:
     def _load(self) -> None:
         began = time.monotonic()
         config = self.config
-        say(f"loading model {config.model_dir} on {config.device}, compute type {config.compute_type}")
+        say(f"loading the model {config.model_dir} on {config.device}, compute type {config.compute_type}")
         try:
             model = load_model(config)
             generator = load_generator(config)
@@ -131,6 +131,7 @@ class _Process:
             say(f"ready after {time.monotonic() - began:.1f} s: {actual}, context {model.context}, listening on {where}")
 
     def _broken(self, error: BaseException) -> None:
+        time.sleep(0.5)  # the rows of the last batch are being told
         self._fail(f"error: the engine keeps failing: {type(error).__name__}: {error}", 1)
 
     def _fail(self, message: str, code: int) -> None:

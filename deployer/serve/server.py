@@ -84,6 +84,9 @@ class _Api:
         except ClientDisconnect:
             entry.status = 499
             return Response(status_code=499)
+        except Exception:
+            entry.status = 500
+            raise
         finally:
             if not streaming:
                 self._closer(None, entry.close)()

@@ -35,31 +35,77 @@ def _finished(response: http.client.HTTPResponse) -> str:
         return response.read().decode()
 
 
+class Held:
+    """A request that the server has begun to read and that stays open until `complete`."""
+
+    def __init__(self, url: str, body: dict[str, Any]) -> None:
+        self._body = json.dumps(body).encode()
+        self._socket = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), 30)
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(self._body)}\r\n"
+        self._socket.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert self._socket.recv(100).startswith(b"HTTP/1.1 100")  # said when the application asks for the body
+
+    def complete(self) -> str:
+        self._socket.sendall(self._body)
+        received = b""
+        while piece := self._socket.recv(65536):
+            received += piece
+        self.close()
+        return received.decode()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 def test_a_signal_lets_the_running_answer_end_and_refuses_new_ones(start: Start) -> None:
     server = start()
     url = server.url
-    running = _post(url, _LONG)
-    assert running.readline().startswith(b"data: ")
+    held = Held(url, {**_LONG, "max_tokens": 30})
     server.child.send_signal(signal.SIGTERM)
     server.line("serve: draining: 1 requests")
     assert _health(url) == 503
     with _post(url, _LONG) as refused:
         assert (refused.status, refused.getheader("Retry-After")) == (503, "1")
-    text = _finished(running)
-    assert text.endswith("data: [DONE]\n\n")
+    text = held.complete()
+    assert text.startswith("HTTP/1.1 200")
     assert '"finish_reason":"length"' in text
+    assert "data: [DONE]" in text
     assert server.wait() == 0
     assert "serve: stopped" in server.lines
 
 
 def test_an_answer_that_takes_longer_than_the_time_to_drain_is_cut_and_told_so(start: Start) -> None:
-    server = start(shutdown_timeout_s=0)
-    running = _post(server.url, _LONG)
-    assert running.readline().startswith(b"data: ")
+    server = start(shutdown_timeout_s=0, max_batch_size=1)
+    first = _post(server.url, _LONG)
+    assert first.readline().startswith(b"data: ")
+    behind = [_post(server.url, _LONG) for _ in range(3)]  # one after another: the last has far to go
     server.child.send_signal(signal.SIGINT)
-    assert "shutting down" in _finished(running)
+    assert "shutting down" in _finished(behind[-1])
     assert server.wait() == 0
-    server.line("serve: cutting 1 requests")
+    server.line("serve: cutting")
+    for response in (first, *behind):
+        response.close()
+
+
+def test_a_second_signal_does_not_wait(start: Start) -> None:
+    server = start()
+    held = Held(server.url, _LONG)
+    server.child.send_signal(signal.SIGTERM)
+    server.line("serve: draining: 1 requests")
+    server.child.send_signal(signal.SIGTERM)
+    server.line("serve: stopping now")
+    assert server.wait() == 0
+    held.close()
+
+
+def test_a_client_that_closes_its_connection_frees_the_engine(start: Start) -> None:
+    server = start()
+    running = _post(server.url, {**_LONG, "max_tokens": 1000})
+    assert running.readline().startswith(b"data: ")
+    running.close()
+    entry = json.loads(server.line('"event": "request"'))
+    assert entry["finish_reason"] == "abort"
+    assert entry["completion_tokens"] < 1000
 
 
 def test_an_idle_server_ends_at_once(start: Start) -> None:
@@ -67,18 +113,6 @@ def test_an_idle_server_ends_at_once(start: Start) -> None:
     assert _health(server.url) == 200
     server.child.send_signal(signal.SIGTERM)
     assert server.wait() == 0
-
-
-def test_a_second_signal_does_not_wait(start: Start) -> None:
-    server = start()
-    running = _post(server.url, _LONG)
-    assert running.readline().startswith(b"data: ")
-    server.child.send_signal(signal.SIGTERM)
-    server.line("serve: draining")
-    server.child.send_signal(signal.SIGTERM)
-    server.line("serve: stopping now")
-    assert server.wait() == 0
-    running.close()
 
 
 def test_a_port_that_is_taken_is_named(start: Start) -> None:
@@ -139,5 +173,5 @@ def test_many_at_once_all_get_their_answer(start: Start, references: list[dict[s
 
 
 def test_it_says_how_far_it_is(server: Process) -> None:
-    assert "compute type float32" in server.line("serve: loading model")
+    assert "compute type float32" in server.line("serve: loading the model")
     assert server.line("serve: ready").startswith("serve: ready after ")

@@ -207,5 +207,6 @@ def test_stream_options_are_checked(served: Served, options: Any, param: str) ->
 
 
 def test_template_arguments_of_a_request_cannot_replace_ours(served: Served) -> None:
+    _error(served.chat(chat_template_kwargs={"bos_token": "x"}), 400, "chat_template_kwargs.bos_token")
     _error(served.chat(chat_template_kwargs={"messages": []}), 400, "chat_template_kwargs.messages")
     assert served.chat(chat_template_kwargs={"enable_thinking": False}).status_code == 200
