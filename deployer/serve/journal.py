@@ -4,8 +4,9 @@ for the start, and one JSON line per request. Never a prompt, never an answer.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
+import os
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +16,15 @@ from deployer.serve.row import Row
 
 
 def say(message: str) -> None:
-    sys.stdout.write("serve: " + " ".join(message.split("\n")) + "\n")
-    sys.stdout.flush()
+    _write("serve: " + " ".join(message.split("\n")))
+
+
+def _write(line: str) -> None:
+    """Straight to the descriptor: Python's own stdout must not be used in a signal handler that interrupted a write to it."""
+    data = (line + "\n").encode("utf-8", "replace")
+    with contextlib.suppress(OSError):  # nobody reads the log: that is no reason to fail a request
+        while data:
+            data = data[os.write(1, data) :]
 
 
 class Entry:
@@ -37,8 +45,7 @@ class Entry:
 
     def close(self) -> None:
         if self._enabled:
-            sys.stdout.write(json.dumps(self._facts()) + "\n")
-            sys.stdout.flush()
+            _write(json.dumps(self._facts()))
 
     def _facts(self) -> dict[str, Any]:
         now = time.monotonic()

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import os
 import socket
-import sys
 import threading
 import time
 from types import FrameType
@@ -40,7 +39,6 @@ def main(argv: list[str]) -> int:
         return 1
     process = _Process(config, listener.getsockname()[1])
     asyncio.run(process.serve(listener))
-    sys.stdout.flush()
     os._exit(process.code)
 
 
