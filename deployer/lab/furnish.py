@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deployer.lab import gpus, machine_settings
 from deployer.lab.image import USERS
-from deployer.lab.places import HostRecord, LabRecord
+from deployer.lab.places import SHARED_PACKAGES, HostRecord, LabRecord
 from deployer.lab.shell import run
 from deployer.lab.writing import write
 
@@ -24,6 +24,8 @@ def furnish(lab: LabRecord, host: HostRecord, root: Path, *, login_key: str, gpu
     write(root / "etc/machine-id", uuid.uuid4().hex + "\n", mode=0o444)
     write(root / "etc/hostname", host.name + "\n")
     write(root / "etc/hosts", f"127.0.0.1 localhost\n::1 localhost\n{lab.address(host)} {host.name}\n")
+    with (root / "etc/environment").open("a") as environment:
+        environment.write(f'UV_CACHE_DIR="{SHARED_PACKAGES}/uv"\n')
     write(root / "etc/resolv.conf", machine_settings.resolv_conf())
     allow_login(root, "root", "root", login_key)
     for user in USERS:

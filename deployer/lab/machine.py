@@ -16,7 +16,7 @@ from pathlib import Path
 from deployer.errors import DeployerError
 from deployer.lab import cgroups, network
 from deployer.lab.image import image_path
-from deployer.lab.places import HostRecord, LabRecord, cache_home
+from deployer.lab.places import SHARED_PACKAGES, HostRecord, LabRecord, cache_home
 from deployer.lab.shell import ToolFailed, run
 
 
@@ -82,7 +82,7 @@ def start(lab: LabRecord, host: HostRecord) -> None:
     argv = [
         "systemd-nspawn", "--quiet", "--boot", f"--directory={root_of(lab, host)}", f"--machine={lab.key}-{host.name}",
         f"--hostname={host.name}", f"--network-namespace-path=/run/netns/{network.namespace(lab, host)}", "--register=no",
-        "--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--bind={packages}:/var/cache/deployer", "--console=pipe",
+        "--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--bind={packages}:{SHARED_PACKAGES}", "--console=pipe",
     ]  # fmt: skip
     if not Path("/run/systemd/system").is_dir():
         # without a systemd here, there is nobody to ask for a scope

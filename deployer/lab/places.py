@@ -19,6 +19,8 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+#: Where each host finds what uv has fetched before, on any host of this user: a cache, and all that hosts share.
+SHARED_PACKAGES = "/var/cache/lab-packages"
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,3 +191,11 @@ def test_a_folder_without_a_fleet_is_refused(tmp_path: Path) -> None:
 def test_a_lab_of_no_hosts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="1 to 200 hosts, not 0"):
         lab.up(tmp_path, 0)
+
+
+def test_hosts_share_uvs_cache_and_nothing_of_deployers_own(lab_fleet: LabFleet) -> None:
+    lab_fleet.run("lab-1", ["sh", "-c", "mkdir -p /var/cache/deployer && touch /var/cache/deployer/own"])
+    assert lab_fleet.run("lab-2", ["test", "-e", "/var/cache/deployer/own"], check=False).returncode == 1
+    caches = [lab_fleet.run(name, ["sh", "-c", "stat -c %i $UV_CACHE_DIR/.."]).stdout for name in ("lab-1", "lab-2")]
+    assert caches[0] == caches[1] != ""
+    lab_fleet.run("lab-1", ["rm", "-r", "/var/cache/deployer"])
