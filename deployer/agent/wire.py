@@ -34,10 +34,14 @@ ROOT_CACHE = "/var/cache/deployer"  # uv's, <fleet>/…
 ROOT_RUN = "/run/deployer"
 UNITS = "/etc/systemd/system"
 LOCK = "/run/deployer/lock"
+PACKAGE_NOTES = ROOT_STATE + "/packages.json"  # which packages we brought, and what came along
 MARKER = ".deployer.json"  # in an artifact's directory; the artifact is complete only when it is there
 FLEET_FILE = "fleet.json"  # in ROOT_STATE/<fleet>: {"id", "name"}, whose directory this is
 #: A unit or another rendered file is a fleet's own when one of its first ten lines is a comment that holds the fleet's id.
 HEADER_LINES = 10
+
+#: Packages of the operating system that a probe tells of, and so the ones that a plan can bring.
+PACKAGES = ("haproxy", "gcc", "g++", "python3-dev", "libnuma1")
 
 #: Barriers inside a run, in this order. A stage's steps run once its barrier is open.
 STAGES = ("artifacts", "switch", "gateway", "finish")
@@ -131,6 +135,7 @@ class Probe(TypedDict, total=False):
     cuda: Optional[str]
     listening: List[Dict[str, Any]]  # {"port", "address", "unit"}
     packages: Dict[str, Optional[str]]  # name → version
+    brought: List[str]  # the packages that we installed
     artifacts: List[Artifact]
     units: List[Unit]  # only this fleet's
     foreign_units: List[str]  # deployer-* names without our marker

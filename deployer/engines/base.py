@@ -114,6 +114,9 @@ class Engine(Protocol):
     def gpus(self, deployment: DeploymentSpec) -> int:
         """How many GPUs one replica wants when the placement does not say; 0: it runs on the CPU."""
 
+    def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
+        """Packages of the operating system that it cannot do without, out of wire.PACKAGES: a compiler, a library."""
+
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]: ...
 
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None: ...

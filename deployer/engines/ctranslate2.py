@@ -168,6 +168,9 @@ class CTranslate2:
         given = deployment.placement.gpus
         return given if given is not None else int(settings_of(deployment).device == "cuda")
 
+    def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
+        return ()
+
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
         return tuple(_model_complaints(settings_of(deployment), model))
 

@@ -127,6 +127,13 @@ class Vllm:
         s = settings_of(deployment)
         return 0 if s.variant == "cpu" else s.tensor_parallel * s.pipeline_parallel
 
+    def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
+        s = settings_of(deployment)
+        eager = s.args.get("enforce_eager") or s.args.get("enforce-eager")
+        if s.variant == "cuda":
+            return ("gcc", "python3-dev")  # Triton builds its launchers on the host
+        return ("libnuma1",) if eager else ("libnuma1", "g++")  # Inductor compiles unless it is told not to
+
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
         return tuple(_model_complaints(settings_of(deployment), model))
 

@@ -11,7 +11,7 @@ from deployer.plan.record import HOST_RECORD, resource_json
 from deployer.state.resources import ARTIFACTS, Kind, Resource
 
 OF_DEPLOYMENT = (Kind.REPLICA, Kind.ENDPOINT, Kind.DEPLOYMENT)
-OF_HOST = (Kind.GATEWAY, Kind.PACKAGE)
+OF_HOST = (Kind.GATEWAY,)
 
 
 def resources_after(plan: Plan, host: str, name: str) -> list[Resource]:

@@ -71,7 +71,7 @@ def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
     serving = _environment(world, spec, host, reached, environments[0], out)
     if serving is None:
         return None
-    needs = [serving.address]
+    needs = [serving.address, *(_package(host, name, out).address for name in engine.packages(spec))]
     serve_path = None
     if engine.serve:
         serve = _tool(host, "serve", world.tools["serve"], "serve.pyz", out)
@@ -88,6 +88,11 @@ def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
         return None
     identity = (serving.name, model.name)
     return Serving(serving.payload["path"], model.payload["path"], serve_path, (*needs, model.address), identity, locked)
+
+
+def _package(host: HostSpec, name: str, out: Artifacts) -> Resource:
+    resource = Resource(host.name, Kind.PACKAGE, name, payload={"name": name})
+    return out.resources.setdefault(resource.address, resource)
 
 
 def _tool(host: HostSpec, name: str, tool: LockedTool, file: str, out: Artifacts) -> Resource:

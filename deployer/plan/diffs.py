@@ -170,6 +170,7 @@ def _pruned(
                 out.changes.append(diff.delete(resource, "nothing of the fleet is left on this host"))
         if remembers:
             return
+        _pruned_packages(reached, out)
         last = diff.change_id(reached.name, "agent", ("delete",))
         trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_STATE, wire.ROOT_ETC)]
         leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True, "trees": trees})
@@ -177,6 +178,15 @@ def _pruned(
             last, reached.name, Kind.TOOL, "agent", None, ("delete",), "the last traces go", before=leftovers, impact=Impact()
         )
         out.changes.append(gone)
+
+
+def _pruned_packages(reached: Reached, out: Compared) -> None:
+    """What we brought, unless another fleet of this host may live on it."""
+    if reached.probe.get("other_fleets"):
+        return
+    for name in reached.probe.get("brought", []):
+        package = Resource(reached.name, Kind.PACKAGE, name, payload={"name": name})
+        out.changes.append(diff.delete(package, "we brought it, and nothing of the fleet is left on this host"))
 
 
 def _found(host: str, artifact: Mapping[str, object]) -> Resource:

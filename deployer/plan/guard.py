@@ -22,6 +22,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *identity(world),
         *divergent(world),
         *licences(world, wanted),
+        *models(world, wanted),
         *host_paths(world, wanted, changes),
         *disk(world, changes),
         *foreign_units(world, changes),
@@ -80,6 +81,15 @@ def licences(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal
             hint = f"read it, then write in the model: accept_license: {licence or 'its name'}"
             source = world.positions.of(f"deployment:{spec.name}", "model", "accept_license")
             yield Refusal("licence", what, (f"licence: {licence or 'not stated'}",), hint, deployment=spec.name, source=source)
+
+
+def models(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]:
+    """A model that the engine cannot serve, by what the lock knows of it."""
+    for spec in wanted:
+        locked = world.locked.models.get(model_need(spec).key)
+        for said in world.engines[spec.engine.name].check_model(spec, locked) if locked else ():
+            source = world.positions.of(f"deployment:{spec.name}", *said.path)
+            yield Refusal("model", f"{spec.name}: {said.message}", (), said.hint, deployment=spec.name, source=source)
 
 
 def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:

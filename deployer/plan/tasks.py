@@ -73,7 +73,7 @@ def gateway(plan: Plan, change: Change) -> wire.Transaction:
     steps.append(step("gateway", "unit.enable", change, f"enable {unit}", unit=unit))
     noted = record(plan, change.host, HOST_RECORD)
     steps.append(step("gateway", "record", change, "note it", deployment=HOST_RECORD, record=noted))
-    needs = [c.address for c in plan.changes if c.host == change.host and c.kind is Kind.PACKAGE and c.after]
+    needs = [c.address for c in plan.changes if c.host == change.host and c.address in after.needs and c.after]
     return {"id": change.address, "deployment": None, "needs": needs, "steps": steps}
 
 

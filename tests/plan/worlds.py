@@ -47,6 +47,9 @@ class Toy:
     def gpus(self, deployment: DeploymentSpec) -> int:
         return int(deployment.engine.settings.gpus)
 
+    def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
+        return ()
+
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
         return ()
 
@@ -169,6 +172,7 @@ def apply_to(found: Probe, plan: Plan, name: str) -> None:
                 )
             if made.kind is Kind.PACKAGE:
                 found["packages"][made.name] = "2.6"
+                found["brought"] = sorted({*found.get("brought", []), made.name})
             found["files"].update({f["path"]: f["sha256"] for f in made.payload.get("files", []) if "sha256" in f})
     for key in {c.deployment for c in mine if c.deployment and c.kind in OF_DEPLOYMENT} | _host_key(mine):
         noted = record(plan, name, key)

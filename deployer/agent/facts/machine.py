@@ -10,9 +10,6 @@ from typing import Any, Dict, List, Optional
 from deployer.agent import files, paths, wire
 from deployer.agent.system import System
 
-#: Packages that a plan may ask about.
-PACKAGES = ("haproxy", "gcc")
-
 PYTHON_PLACES = ("/usr/bin", "/usr/local/bin")
 
 
@@ -34,7 +31,8 @@ def machine(system: System, path_overrides: Any) -> Dict[str, Any]:
         "memory_total": memory.get("MemTotal", 0),
         "memory_available": memory.get("MemAvailable", 0),
         "disks": _disks(system, path_overrides),
-        "packages": {name: package_version(system, name) for name in PACKAGES},
+        "packages": {name: package_version(system, name) for name in wire.PACKAGES},
+        "brought": sorted(files.read_json(system, wire.PACKAGE_NOTES) or {}),
     }
 
 

@@ -9,8 +9,8 @@ from deployer.agent.context import Context, StepFailed
 from deployer.agent.facts.machine import package_version
 from deployer.agent.steps.base import ALREADY, Before, Step
 
-#: Which packages we brought, and what came along: {"haproxy": ["haproxy", "liblua5.3-0", …]}
-NOTES = wire.ROOT_STATE + "/packages.json"
+#: {"haproxy": ["haproxy", "liblua5.3-0", …]}
+NOTES = wire.PACKAGE_NOTES
 
 APT = ("apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=180", "-o", "Dpkg::Use-Pty=0")
 
