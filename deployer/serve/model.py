@@ -69,10 +69,9 @@ def load_generator(config: Config) -> Generator:
     wanted = config.compute_type
     able = ctranslate2.get_supported_compute_types(config.device)
     if wanted not in ("default", "auto") and wanted not in able:
-        # CTranslate2 itself would take another type without a word
-        raise ConfigError(
-            f"compute_type {wanted} is not possible on this {config.device}; possible are {', '.join(sorted(able))}"
-        )
+        # CTranslate2 takes another type for some of them without a word; for the others these are its words
+        what = f"Requested {wanted} compute type, but the target device or backend do not support it"
+        raise ConfigError(f"{what}; this {config.device} can: {', '.join(sorted(able))}")
     return cast(
         Generator,
         ctranslate2.Generator(

@@ -113,7 +113,7 @@ class _Process:
     def _load(self) -> None:
         began = time.monotonic()
         config = self.config
-        say(f"loading the model {config.model_dir} on {config.device}, compute type {config.compute_type}")
+        say(f"loading model {config.model_dir} on {config.device}, compute type {config.compute_type}")
         try:
             model = load_model(config)
             generator = load_generator(config)
