@@ -34,7 +34,12 @@ class Grammar:
 
     def _step(self, schema: Schema, part: str | int) -> Schema | None:
         for option in [schema, *map(self.open, schema.get("anyOf", ()))]:
-            child = option.get("items") if isinstance(part, int) else option.get("properties", {}).get(part, _free(option))
+            if isinstance(part, int):
+                child = option.get("items")
+            elif part in option.get("propertyNames", {}).get("enum", [part]):
+                child = option.get("properties", {}).get(part, _free(option))
+            else:
+                child = None
             if child is not None:
                 return self.open(child)
         return None

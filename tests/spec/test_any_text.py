@@ -11,8 +11,8 @@ from tests.spec.fleets import DEPLOYMENT, FLEET, HOST, SETTINGS
 
 WORDS = """
 name model repo path token env file command engine vllm ctranslate2 version args endpoint keys secret sha256 placement hosts
-labels gpus replicas extends ../defaults/a.yaml defaults chat gpu-01 jump address connection local ports 20000-20999 10s 64GiB true on
-1.10 0 -1 null ~ x@y previous_names required_version
+labels gpus replicas extends ../defaults/a.yaml defaults chat gpu-01 jump address connection local ports 20000-20999 10s 64GiB
+true on 1.10 0 -1 null ~ x@y previous_names required_version
 """
 MARKS = [
     ": ",

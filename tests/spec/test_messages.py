@@ -135,6 +135,10 @@ paths: {modles: /x}
         ^ paths has no 'modles'
 ? did you mean models?
 
+paths: {modles: }
+        ^ paths has no 'modles'
+? did you mean models?
+
 paths: {models: x}
                 ^ paths.models must be a path that starts with /, not "x"
 
