@@ -73,7 +73,7 @@ class Checks:
                 continue
             local = values[0] == "local"
             node = get(host.tree, "connection" if local else "address")
-            if node is None:
+            if node is None or node.value is None:
                 continue
             other = first.setdefault("local" if local else (values[1], values[2] or 22, values[3]), host)
             if other is not host:

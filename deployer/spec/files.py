@@ -47,7 +47,7 @@ class Files:
         if PurePosixPath(reference).is_absolute() or "\0" in reference:
             return None
         name = os.path.normpath(PurePosixPath(base).parent / reference)
-        if name.startswith(".."):
+        if name.split("/")[0] == "..":
             return None
         real, root = os.path.realpath(self.root / name), os.path.realpath(self.root)
         return name if real == root or real.startswith(root + os.sep) else None

@@ -86,7 +86,7 @@ def strings(node: Node | None) -> list[Node]:
 
 
 def merge(base: Node, over: Node) -> Node:
-    """`over` laid over `base`: mappings merge deeply, everything else replaces, null unsets."""
+    """`over` laid over `base`: mappings merge deeply, everything else replaces; a null stays, and unsets in `plain`."""
     if not isinstance(base.value, dict) or not isinstance(over.value, dict):
         return over
     merged = dict(base.value)
@@ -94,8 +94,6 @@ def merge(base: Node, over: Node) -> Node:
         below = merged.get(key)
         if below is None:
             merged[key] = entry
-        elif entry.node.value is None:
-            del merged[key]
         else:
             merged[key] = Entry(entry.key, merge(below.node, entry.node))
     return Node(over.place, merged, block=over.block)

@@ -78,6 +78,7 @@ def test_a_mistake_in_an_extended_file_is_told_once_and_there(wrong):
     [
         ("../../etc/passwd", "extends must stay in the fleet"),
         ("/etc/passwd", "extends must stay in the fleet"),
+        ("../../{root}/defaults/x", "extends must stay in the fleet"),
         ("../defaults/link.yaml", "extends must stay in the fleet"),
         ("../defaults/none.yaml", "there is no file defaults/none.yaml"),
         ("[a]", "extends must be the path of another file"),
@@ -86,7 +87,7 @@ def test_a_mistake_in_an_extended_file_is_told_once_and_there(wrong):
 def test_extends_leads_to_a_file_of_the_fleet(wrong, write, tmp_path, extends, says):
     write({"defaults/x": ""})
     os.symlink("/etc/passwd", tmp_path / "defaults" / "link.yaml")
-    [found] = wrong({"deployments/chat.yaml": DEPLOYMENT + f"extends: {extends}\n"})
+    [found] = wrong({"deployments/chat.yaml": DEPLOYMENT + f"extends: {extends.format(root=tmp_path.name)}\n"})
     assert (found.message, found.line, found.column) == (says, 4, 10)
 
 
@@ -113,6 +114,18 @@ def test_defaults_lie_beneath_and_only_those_of_the_engine_in_use(load):
     assert loaded.fleet.deployments["small"].replicas == 1
     assert loaded.fleet.deployments["small"].engine.settings.quantization == "int8"
     assert loaded.positions.of("deployment:llm", "replicas") == Source("deployer.yaml", 5, 3)
+
+
+def test_null_unsets_also_what_defaults_bring(load):
+    base = "engine: {vllm: {}}\nreplicas: 5\n"
+    over = "extends: ../defaults/llm.yaml\nname: llm\nmodel: {repo: o/t}\nreplicas: null\nengine: {vllm: {dtype: }}\n"
+    files = {"deployer.yaml": DEFAULTS, "defaults/llm.yaml": base, "deployments/llm.yaml": over}
+    loaded = load(files)
+    llm = loaded.fleet.deployments["llm"]
+    assert (llm.replicas, llm.engine.settings.dtype, llm.engine.settings.version) == (1, "auto", "0.32.0")
+    assert loaded.positions.of("deployment:llm", "replicas") == Source("deployments/llm.yaml", 4, 1)
+    files["deployments/llm.yaml"] = over.replace("{dtype: }", "null, ctranslate2: {}")
+    assert load(files).fleet.deployments["llm"].engine.name == "ctranslate2"
 
 
 def test_an_engine_with_nothing_after_it_means_its_defaults(load):
