@@ -76,8 +76,8 @@ class _Apply:
             self.results[name] = ("unreachable", self.plan.hosts[name].error)
         self._ready_to_begin()
         if self._take_locks():
-            self._conduct()
             self._roster()
+            self._conduct()
         return make_report(self.order.run, self.order.plan, self.follower, self.requests, self.results, self.began)
 
     # before anything is touched
@@ -172,6 +172,26 @@ class _Apply:
         self.follower.until(lambda: not conductor.undecided)
         return True
 
+    # what everybody remembers
+
+    def _roster(self) -> None:
+        gone = {host for host, (result, _) in self.results.items() if result in ("unreachable", "released", "dropped")}
+        gone |= {host for host in self.requests if self._leaves_no_trace(host)}
+        gone |= set(self.follower.conductor.refused) | set(self.follower.errors) | self.follower.left
+        if self.order.control.presses or not self.plan.roster:
+            return
+        reached = [
+            name for name, host in self.plan.hosts.items() if host.reachable and name not in gone and name in self.pool.hosts
+        ]
+        fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
+        for host, error in leave_roster(self.pool, reached, fleet, self.plan.roster).items():
+            if isinstance(error, DeployerError):
+                self.results[host] = ("unreachable", f"the roster could not be left there: {error.what}")
+
+    def _leaves_no_trace(self, host: str) -> bool:
+        """Its run takes away all that is ours: a roster would be something of ours again."""
+        return any(step["kind"] == "agent.remove" for t in self.requests[host]["transactions"] for step in t["steps"])
+
     # the work
 
     def _conduct(self) -> None:
@@ -194,24 +214,3 @@ class _Apply:
             self.follower.post(Event("transfer", at, host, label="bringing files", state="progress", data=data))
 
         Push(self.pool, host, fleet, blobs, self.order.blobs, tell, self.order.patience).run()
-
-    # the end
-
-    def _roster(self) -> None:
-        gone = {host for host, (result, _) in self.results.items() if result in ("unreachable", "released", "dropped")}
-        gone |= {host for host in self.requests if self._left_no_trace(host)}
-        gone |= set(self.follower.conductor.refused) | set(self.follower.errors) | self.follower.left
-        if self.order.control.presses > 1 or not self.plan.roster:
-            return
-        reached = [
-            name for name, host in self.plan.hosts.items() if host.reachable and name not in gone and name in self.pool.hosts
-        ]
-        fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
-        for host, error in leave_roster(self.pool, reached, fleet, self.plan.roster).items():
-            if isinstance(error, DeployerError):
-                self.results[host] = ("unreachable", f"the roster could not be left there: {error.what}")
-
-    def _left_no_trace(self, host: str) -> bool:
-        """Its run took away all that is ours: a roster would be something of ours again."""
-        kinds = {step["kind"] for transaction in self.requests[host]["transactions"] for step in transaction["steps"]}
-        return "agent.remove" in kinds and self.follower.conductor.results.get(host, {}).get("result") == "done"

@@ -136,11 +136,23 @@ def test_a_run_is_followed_on_after_the_connection_broke() -> None:
     hosts["a"].drop_at = 5
     report, events = applied(plan([replica("a")]), hosts)
     assert report.exit_code == 0
-    assert [r["verb"] for r in hosts["a"].requests[:2]] == ["start", "attach"]
-    assert hosts["a"].requests[1]["offset"] == 5
+    start, attach = (r for r in hosts["a"].requests if r["verb"] != "roster")
+    assert (start["verb"], attach["verb"], attach["offset"]) == ("start", "attach", 5)
     assert [e.state for e in events if e.type == "host"] == ["broken", "back", "ended"]
     steps = [(e.step, e.state) for e in events if e.type == "step"]
     assert len(steps) == len(set(steps))
+
+
+def test_the_roster_is_on_every_host_before_the_first_change() -> None:
+    hosts = stubs("a", "idle")
+    seen: list[bool] = []
+
+    def look(event: Event) -> None:
+        if event.type == "barrier" and event.state == "open" and not seen:
+            seen.append(all(host.roster is not None for host in hosts.values()))
+
+    applied(plan([replica("a")], idle=["idle"]), hosts, look)
+    assert seen == [True]
 
 
 def test_an_opening_that_was_lost_with_the_connection_is_given_again() -> None:
