@@ -44,8 +44,12 @@ def _host(name: str, follower: Follower, results: Results) -> HostReport:
         result = "lost" if error.exit_code == 6 else "failed"
         return HostReport(name, result, seconds, error.what, error.hint)
     result = "failed" if error is not None and said.get("result") in ("stopped", "done") else str(said.get("result"))
+    transactions = said.get("transactions", {})
+    if result == "lost" and error is None:
+        message = next((str(t["message"]) for t in transactions.values() if t.get("message")), "its run ended without a report")
+        return HostReport(name, result, seconds, message, "deployer plan shows what it left, and undoes it", transactions)
     message = error.what if error is not None else None
-    return HostReport(name, result, seconds, message, error.hint if error else None, said.get("transactions", {}))
+    return HostReport(name, result, seconds, message, error.hint if error else None, transactions)
 
 
 def _refusal(line: Mapping[str, Any]) -> str:

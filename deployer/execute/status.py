@@ -5,6 +5,7 @@ gateway which carries the endpoint runs. Unknown is not absent: a replica on a h
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from deployer.agent import wire
@@ -157,9 +158,17 @@ def _failure(observed: Observed, name: str) -> dict[str, Any] | None:
         if isinstance(reached, Reached):
             failure = reached.probe.get("failures", {}).get(name)
             record = reached.probe.get("records", {}).get(name, {})
-            if failure and str(failure.get("at", "")) > str(record.get("at", "")):
+            if failure and _when(failure.get("at")) >= _when(record.get("at")):
                 found.append({**failure, "host": host})
     return max(found, key=lambda f: str(f.get("at", "")), default=None)
+
+
+def _when(at: object) -> datetime:
+    """A time as hosts write it; the beginning of time when there is none."""
+    try:
+        return datetime.fromisoformat(str(at))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _revision(observed: Observed, name: str) -> int | None:
