@@ -10,7 +10,7 @@ from typing import Any
 
 from deployer.engines.base import Complaint, Process, Slot
 from deployer.render import names
-from deployer.render.unit import UnitSpec, render_unit
+from deployer.render.unit import UnitSpec, render_unit, unit_files
 from deployer.spec.models import DeploymentSpec
 from deployer.state.canonical import digest
 
@@ -68,7 +68,7 @@ def launch(
         cpu=deployment.resources.cpu,
     )
     files = tuple((f"{directory}/{file.name}", _filled(file.content, values)) for file in process.files)
-    return Launch(unit, names.unit_path(unit), render_unit(spec), directory, files, runtime)
+    return Launch(unit, names.unit_path(unit), render_unit(spec), directory, files + unit_files(spec), runtime)
 
 
 def runtime_digest(process: Process, deployment: DeploymentSpec, slot: Slot, *, fleet_id: str, identity: Sequence[str]) -> str:

@@ -1,7 +1,11 @@
-"""Small programs that units run around their main process, as text for `python3 -I -c`. Standard library, Python 3.6+.
+"""Small programs that units run around their main process, as text. Standard library, Python 3.6+.
 
-They are in the unit itself, so that a boot and `Restart=always` go the same way as an apply, with nothing of ours running.
+READY and CLAIM lie beside a unit's other files, so that a boot and `Restart=always` go the same way as an apply, with nothing
+of ours running; RELOAD is in the gateway's unit.
 """
+
+READY_FILE = "ready.py"
+CLAIM_FILE = "claim.py"
 
 #: argv: port, path. Waits until GET answers 200; ends with 1 as soon as the main process is gone. Bounded by TimeoutStartSec.
 READY = """\
@@ -15,7 +19,7 @@ while os.path.exists("/proc/" + main):
             sys.exit(0)
     except (OSError, http.client.HTTPException):
         pass
-    time.sleep(0.5)
+    time.sleep(0.2)
 sys.exit("the process ended before it was ready")
 """
 

@@ -18,8 +18,9 @@ CLAIMS = "/run/deployer/gpus"
 class UnitSpec:
     """Everything the text depends on; all placeholders are replaced.
 
-    `credentials`: (name, path of the file on the host). `memory` in bytes, `cpu` in cores. `gpus` are UUIDs: with some the
-    unit sees the NVIDIA devices and claims them while it starts; without, it sees no device at all.
+    `credentials`: (name, path of the file on the host); `unit_files` are to be written as well. `memory` in bytes, `cpu` in
+    cores. `gpus` are UUIDs: with some the unit sees the NVIDIA devices and claims them while it starts; without, it sees
+    no device at all.
     """
 
     fleet: str
@@ -43,6 +44,10 @@ class UnitSpec:
     @property
     def name(self) -> str:
         return names.unit_name(self.fleet, self.deployment, self.slot, self.runtime_digest)
+
+    @property
+    def directory(self) -> str:
+        return names.unit_directory(self.fleet, self.deployment, self.slot, self.runtime_digest)
 
 
 #: As runtimes were tried under systemd 252. No MemoryDenyWriteExecute: engines compile at run time.
@@ -78,6 +83,13 @@ def render_unit(spec: UnitSpec) -> str:
     return "\n".join(parts)
 
 
+def unit_files(spec: UnitSpec) -> tuple[tuple[str, str], ...]:
+    """(path, content) of the programs that this unit runs beside its main process, 0600 root."""
+    ready = (f"{spec.directory}/{programs.READY_FILE}", programs.READY)
+    claim = (f"{spec.directory}/{programs.CLAIM_FILE}", programs.CLAIM)
+    return (ready, claim) if spec.gpus else (ready,)
+
+
 def _header(spec: UnitSpec) -> str:
     return (
         f"# Made by deployer for fleet {spec.fleet}, id {spec.fleet_id}.\n"
@@ -104,6 +116,7 @@ def _unit(spec: UnitSpec) -> str:
 
 
 def _service(spec: UnitSpec) -> str:
+    ready = unit_command((PYTHON, "-I", f"{spec.directory}/{programs.READY_FILE}", str(spec.port), spec.ready_path))
     lines = [
         "[Service]",
         "Type=exec",
@@ -115,7 +128,8 @@ def _service(spec: UnitSpec) -> str:
         *(f"Environment={unit_environment(name, value)}" for name, value in sorted(spec.env.items())),
         *_claims(spec),
         f"ExecStart={unit_command(spec.argv)}",
-        f"ExecStartPost={_inline(programs.READY, str(spec.port), spec.ready_path)}",
+        # "!": in the sandbox, but able to read a file of root's; a credential is there for the main process only
+        f"ExecStartPost=!{ready}",
         # an engine may end with exit code 0 when it dies, so "on-failure" would not bring it back
         "Restart=always",
         "RestartSec=5",
@@ -130,17 +144,14 @@ def _service(spec: UnitSpec) -> str:
     return "\n".join(lines) + "\n" + _HARDENING
 
 
-def _inline(program: str, *arguments: str) -> str:
-    return unit_command((PYTHON, "-I", "-c", program, *arguments))
-
-
 def _claims(spec: UnitSpec) -> list[str]:
     if not spec.gpus:
         return []
+    claim = (PYTHON, "-I", f"{spec.directory}/{programs.CLAIM_FILE}", CLAIMS, spec.name, *spec.gpus)
     return [
         # makes /dev/nvidia-uvm after a boot; "-": not there on every host
         "ExecStartPre=-+/usr/bin/nvidia-modprobe -u -c=0",
-        f"ExecStartPre=+{_inline(programs.CLAIM, CLAIMS, spec.name, *spec.gpus)}",
+        f"ExecStartPre=+{unit_command(claim)}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The programs around a unit's main process, run as the unit runs them: as text for `python3 -I -c`."""
+"""The programs around a unit's main process, run by `python3 -I` as the unit runs them."""
 
 import ast
 import http.server

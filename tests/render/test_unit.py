@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deployer.render import names
 from deployer.render.gateway import GatewayConfig, gateway_unit
-from deployer.render.unit import UnitSpec, render_unit
+from deployer.render.unit import UnitSpec, render_unit, unit_files
 
 SPEC = UnitSpec(
     fleet="acme",
@@ -101,6 +101,17 @@ def test_with_gpus_it_claims_exactly_those_and_sees_only_nvidias_devices() -> No
     assert claim.endswith(f"/run/deployer/gpus {SPEC.name} GPU-1 GPU-2")
     assert "DevicePolicy=closed" in text
     assert "PrivateDevices" not in text
+
+
+def test_the_programs_it_runs_are_written_beside_its_other_files() -> None:
+    for spec in (SPEC, dataclasses.replace(SPEC, gpus=("GPU-1",))):
+        text = render_unit(spec)
+        for path, content in unit_files(spec):
+            name = path.rpartition("/")[2]
+            assert path == f"/etc/deployer/acme/chat/0-abababab/{name}"
+            assert content
+            assert any(name in line for line in text.splitlines() if line.startswith("ExecStart"))
+    assert len(unit_files(SPEC)) == 1
 
 
 def test_limits_come_from_the_resources() -> None:
