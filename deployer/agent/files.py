@@ -118,6 +118,11 @@ def remove_tree(system: System, path: str) -> bool:
     return True
 
 
+def remove_what_can_be(system: System, path: str) -> None:
+    """As remove_tree; what cannot be removed (a mount point) is left, and the rest goes."""
+    shutil.rmtree(system.path(path), ignore_errors=True)
+
+
 def digest(system: System, path: str, progress: Optional[Callable[[int], None]] = None) -> str:
     """SHA-256 in hex. `progress` is told how many more bytes were read."""
     return _hash(system, path, hashlib.sha256(), progress)

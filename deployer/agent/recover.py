@@ -20,7 +20,11 @@ def undo_run(shared: Shared, run_id: str, progress: Callable[..., None]) -> List
     problems: List[str] = []
 
     def tell(transaction: Dict[str, Any], step: Dict[str, Any], state: str, **fields: Any) -> None:
-        progress(phase="%s: %s" % (state, step.get("label") or step["kind"]))
+        label = str(step.get("label") or step["kind"])
+        if state == "progress":
+            progress(**dict(fields["data"], phase="%s: %s" % (label, fields["data"].get("phase", ""))))
+        else:
+            progress(phase="%s: %s" % (state, fields.get("message") or label))
 
     numbered = list(enumerate(request.get("transactions", [])))
     for number, transaction in reversed(numbered):

@@ -222,7 +222,8 @@ def test_packages_are_read_from_files(host: FakeHost) -> None:
     from deployer.transport.simulation import furniture
 
     furniture.set_packages(host.root, {"haproxy": "2.6.12-1", "gcc": "4:12.2.0"})
-    assert probe(host)["packages"] == {"haproxy": "2.6.12-1", "gcc": "4:12.2.0"}
+    found = probe(host)["packages"]
+    assert (found["haproxy"], found["gcc"]) == ("2.6.12-1", "4:12.2.0")
 
 
 def test_a_removed_package_with_configuration_left_is_not_installed(host: FakeHost) -> None:

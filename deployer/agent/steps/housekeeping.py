@@ -27,7 +27,10 @@ class RemoveTree(Step):
         return {} if os.path.isdir(ctx.system.path(path)) else dict(ALREADY)
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
-        files.remove_tree(ctx.system, ctx.path())
+        path = ctx.path()
+        files.remove_tree(ctx.system, path)
+        if paths.below(path, wire.ROOT_CACHE):  # a dynamic user's cache is a link to here
+            files.remove_tree(ctx.system, wire.ROOT_CACHE_PRIVATE + path[len(wire.ROOT_CACHE) :])
         return None
 
 

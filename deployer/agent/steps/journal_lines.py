@@ -20,6 +20,7 @@ class UnitJournal:
         self._cursor: Optional[str] = None
         self._invocation: Optional[str] = None
         self._looked = -1e9
+        self.now = False  # the next call reads however short ago the last one was
 
     @property
     def first(self) -> List[str]:
@@ -32,8 +33,9 @@ class UnitJournal:
         if self._invocation not in (None, invocation):
             self._read(str(self._invocation))
             self._cursor = None
-        elif self._system.clock() - self._looked < EVERY_S:
+        elif self._system.clock() - self._looked < EVERY_S and not self.now:
             return []
+        self.now = False
         self._invocation = invocation
         return self._read(invocation)
 

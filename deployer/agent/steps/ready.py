@@ -119,14 +119,22 @@ class _Watch:
                     self._progress = dict({"phase": phase["phase"]}, **_counts(found))
 
     def _how(self, found: Dict[str, str]) -> str:
-        status, result = found.get("ExecMainStatus", "0"), found.get("Result", "")
+        status, result = self._first_status() or found.get("ExecMainStatus", "0"), found.get("Result", "")
         return " (exit status %s%s)" % (status, "" if result in ("success", "exit-code", "") else ", " + result)
+
+    def _first_status(self) -> Optional[str]:
+        """From systemd's own line about the first end: its properties are soon those of the next start."""
+        self._journal.now = True
+        self._read(self._state.get("InvocationID", ""))
+        ends = (re.search(r"Main process exited, code=\w+, status=(\d+)", line) for line in self._journal.first)
+        return next((found.group(1) for found in ends if found), None)
 
     def _known(self) -> Optional[Dict[str, Optional[str]]]:
         return classify(self._journal.first, self._ctx.args.get("failures") or [])
 
     def failed(self, message: str) -> StepFailed:
         """Keeps the first failure on the host, where `status` and `logs --failure` find it."""
+        self._journal.now = True
         self._read(self._state.get("InvocationID", ""))
         log = self._journal.first[-200:]
         known = self._known() or {"cause": None, "hint": None}
