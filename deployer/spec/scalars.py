@@ -5,6 +5,7 @@
 
 import math
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from deployer.spec.tree import Scalar
@@ -44,6 +45,7 @@ class Meaning(NamedTuple):
     hint: str | None = None
 
 
+@lru_cache(maxsize=2048)  # a fleet says the same words again and again
 def meaning(raw: str) -> Meaning:
     """The value of an unquoted scalar."""
     if raw in _WORDS:

@@ -29,7 +29,8 @@ class _Open:
     """A mapping or list that is being read. `key` is the key waiting for its value; None when a key comes next."""
 
     node: Node
-    key: Entry | None = None
+    entries: dict[str, Entry] | None  # None for a list
+    key: Place | None = None
     name: str | None = None
 
 
@@ -65,16 +66,16 @@ class _Builder:
         return Place(self.file, line + 1, column + 1, width if width > 0 else 1)
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
-        place = self.place(event)
-        node = Node(place, event.value, event.value)
+        place, value = self.place(event), event.value
+        node = Node(place, value, value)
         if event.tag is not None:
             if event.tag != _TEXT_TAG:
                 self.tag(place, event.tag)
         elif not event.style:
-            node.value, message, hint = meaning(event.value)
+            node.value, message, hint = meaning(value)
             if message:
                 self.problem(place, message, hint)
-        elif "\0" in event.value:
+        elif "\0" in value:
             self.problem(place, "text cannot hold a NUL")
         self.add(node, event.anchor, plain=not event.style)
 
@@ -93,7 +94,7 @@ class _Builder:
         node = Node(place, value, block=not event.flow_style)
         if event.anchor:
             self.anchors[event.anchor] = node
-        self.open.append(_Open(node))
+        self.open.append(_Open(node, value if isinstance(value, dict) else None))
 
     def end(self, event: Any) -> None:
         node = self.open.pop().node
@@ -136,17 +137,18 @@ class _Builder:
             self.root = node
             return
         top = self.open[-1]
-        if isinstance(top.node.value, list):
-            top.node.value.append(node)
+        if top.entries is None:
+            top.node.items.append(node)
         elif top.key is None:
             self.key(top, node, plain=plain)
         else:
-            self.put(top, node)
+            self.put(top.entries, top.key, top.name, node)
+            top.key = None
 
     def key(self, top: _Open, node: Node, *, plain: bool) -> None:
         """`node` is a key: remembered with its place, or reported and its value read for nothing."""
-        top.key, top.name = Entry(node.place, node), None
-        if not isinstance(node.raw, str):
+        top.key, top.name = node.place, None
+        if node.raw is None:
             self.problem(node.place, "a key must be plain text")
         elif plain and node.raw == "<<":
             self.problem(node.place, "merge keys (<<) are not supported", "`extends: FILE` lays this file over another one")
@@ -155,17 +157,15 @@ class _Builder:
         else:
             top.name = node.value
 
-    def put(self, top: _Open, node: Node) -> None:
-        assert top.key is not None
-        place, name, entries = top.key.key, top.name, top.node.entries
-        top.key = top.name = None
+    def put(self, entries: dict[str, Entry], key: Place, name: str | None, node: Node) -> None:
+        """The value of a key; of one that cannot be used (no name), nothing."""
         if name is None:
             return
         if name in entries:
             first = entries[name].key
-            self.problem(place, f"{name[:60]!r} is written twice", f"the first one is on line {first.line}")
+            self.problem(key, f"{name[:60]!r} is written twice", f"the first one is on line {first.line}")
             return
-        entries[name] = Entry(place, node)
+        entries[name] = Entry(key, node)
 
 
 def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:

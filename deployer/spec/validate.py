@@ -142,9 +142,10 @@ class Validator:
             return model.model_validate_json(json.dumps(data))
         except ValidationError as error:
             errors = [e for e in error.errors(include_url=False) if not (partial and e["type"] in _INCOMPLETE)]
-            explainer = Explainer(self._grammars[kind], root, self.texts)
-            self.problems += explainer.problems(errors, prefix)
-            self.secrets += explainer.secrets
+            if errors:
+                explainer = Explainer(self._grammars[kind], root, self.texts)
+                self.problems += explainer.problems(errors, prefix)
+                self.secrets += explainer.secrets
             return None
 
     def _unknown_nulls(self, kind: str, root: Node, nulls: list[Path]) -> None:
