@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import stat
 import threading
 from typing import Any, Callable, Dict, Iterator, List, Optional
@@ -114,12 +113,16 @@ def remove_tree(system: System, path: str) -> bool:
         return True
     if not os.path.isdir(real):
         return False
+    import shutil  # late: it brings all compressors, and a probe needs none
+
     shutil.rmtree(real)
     return True
 
 
 def remove_what_can_be(system: System, path: str) -> None:
     """As remove_tree; what cannot be removed (a mount point) is left, and the rest goes."""
+    import shutil
+
     shutil.rmtree(system.path(path), ignore_errors=True)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -89,6 +88,8 @@ class System:
 
     def chown(self, path: str, owner: str) -> None:
         """`owner` is "user" or "user:group"; `path` a path of the host."""
+        import shutil
+
         user, _, group = owner.partition(":")
         if self.uid() == 0:
             shutil.chown(self.path(path), user, group or None)

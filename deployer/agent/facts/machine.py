@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from deployer.agent import files, paths, wire
 from deployer.agent.system import System
 
+PROGRAM_PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/sbin")
+_LIST = "/var/lib/dpkg/info/%s%s.list"
 PYTHON_PLACES = ("/usr/bin", "/usr/local/bin")
 
 
@@ -31,7 +33,7 @@ def machine(system: System, path_overrides: Any) -> Dict[str, Any]:
         "memory_total": memory.get("MemTotal", 0),
         "memory_available": memory.get("MemAvailable", 0),
         "disks": _disks(system, path_overrides),
-        "packages": {name: package_version(system, name) for name in wire.PACKAGES},
+        "packages": package_versions(system, wire.PACKAGES),
         "brought": sorted(files.read_json(system, wire.PACKAGE_NOTES) or {}),
     }
 
@@ -104,7 +106,7 @@ def pythons(system: System) -> List[str]:
         except OSError:
             continue
         for name in names:
-            matched = re.match(r"python(3\.\d+)\Z", name)
+            matched = re.match(r"python(3\.\d+)\Z", name) if name.startswith("python3.") else None
             if matched and not any(v == matched.group(1) or v.startswith(matched.group(1) + ".") for v in found):
                 found.append(matched.group(1))
     return found
@@ -129,15 +131,27 @@ def find_python(system: System, wanted: str) -> Optional[str]:
     return None
 
 
+def package_versions(system: System, names: Sequence[str]) -> Dict[str, Optional[str]]:
+    """The installed versions of Debian packages; "unknown" when a program is there but no package of its name is."""
+    listed = {n for n in names if any(os.path.exists(system.path(_LIST % (n, arch))) for arch in ("", ":amd64", ":arm64"))}
+    # megabytes: read once, searched by bytes and not by a pattern
+    status = b"\n\n" + (files.read(system, "/var/lib/dpkg/status") or b"") if listed else b""
+    found: Dict[str, Optional[str]] = {}
+    for name in names:
+        found[name] = _in_status(status, name) if name in listed else None
+        if found[name] is None and any(os.access(system.path("%s/%s" % (p, name)), os.X_OK) for p in PROGRAM_PLACES):
+            found[name] = "unknown"
+    return found
+
+
+def _in_status(status: bytes, name: str) -> Optional[str]:
+    start = status.find(b"\nPackage: %s\n" % name.encode())
+    entry = status[start + 1 : status.find(b"\n\n", start + 1)] if start >= 0 else b""
+    fields = dict(line.split(b": ", 1) for line in entry.split(b"\n") if b": " in line and not line.startswith(b" "))
+    if not fields.get(b"Status", b"").endswith(b" installed"):
+        return None
+    return fields.get(b"Version", b"unknown").decode("utf-8", "replace")
+
+
 def package_version(system: System, name: str) -> Optional[str]:
-    """The installed version of a Debian package; "unknown" when its program is there but no package of that name is."""
-    listed = any(os.path.exists(system.path("/var/lib/dpkg/info/%s.list" % name)) for name in (name, name + ":amd64"))
-    if listed:
-        status = files.read(system, "/var/lib/dpkg/status") or b""
-        found = re.search(rb"^Package: %s\n(?:.+\n)*?Version: (.+)$" % re.escape(name.encode()), status, re.M)
-        entry = re.search(rb"^Package: %s\nStatus: (.+)$" % re.escape(name.encode()), status, re.M)
-        if found and entry and entry.group(1).endswith(b" installed"):
-            return found.group(1).decode("utf-8", "replace")
-    if any(os.access(system.path("%s/%s" % (place, name)), os.X_OK) for place in ("/usr/sbin", "/usr/bin", "/usr/local/sbin")):
-        return "unknown"
-    return None
+    return package_versions(system, [name])[name]
