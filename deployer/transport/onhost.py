@@ -93,6 +93,9 @@ if not have:
 elif age(marker) > 86400:
     os.utime(marker)  # in use: not to be cleaned up
 sys.argv = [home, verb]
-import runpy  # noqa: E402
-
-runpy.run_path(home, run_name="__main__")
+sys.path.insert(0, home)
+main = os.path.join(home, "__main__.py")
+with open(main, "rb") as file:
+    code = compile(file.read(), main, "exec")
+# as runpy does it, which takes longer to import than all this
+exec(code, {"__name__": "__main__", "__file__": main, "__builtins__": __builtins__})
