@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deployer.errors import DeployerError, UsageError
-from deployer.lab import fleet_files, furnish, machine, network
+from deployer.lab import fleet_files, furnish, kernel, machine, network
 from deployer.lab.image import ensure_image
 from deployer.lab.needs import Progress, install_tools, require_machine
 from deployer.lab.places import GIB, HostRecord, LabRecord, all_records, lab_key, locked, read_record, state_home
@@ -79,7 +79,7 @@ def down(fleet_root: Path, *, on_progress: Progress | None = None) -> bool:
         if root.is_dir():
             fleet_files.remove_files(lab)
         shutil.rmtree(lab.home)
-    _lock(root).unlink(missing_ok=True)
+        _lock(root).unlink(missing_ok=True)
     (on_progress or (lambda _: None))(f"{len(lab.hosts)} hosts are gone")
     return True
 
@@ -177,7 +177,7 @@ def _record(root: Path, image: str) -> LabRecord:
     known = read_record(lab_key(root))
     if known:
         return known
-    with locked(network.lock_networks()):
+    with locked(kernel.lock_file()):
         lab = LabRecord(lab_key(root), str(root), network.choose_network(), image, secrets.token_urlsafe(12))
         lab.save()
     return lab

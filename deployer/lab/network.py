@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 from deployer.errors import DeployerError
-from deployer.lab.places import HostRecord, LabRecord, all_records, locked, state_home
+from deployer.lab import kernel
+from deployer.lab.places import HostRecord, LabRecord, all_records
 from deployer.lab.shell import run, succeeds
 
 NETWORKS = range(1, 255)
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def choose_network() -> int:
-    """A number no other lab, link or route of this machine uses. Call it under `lock_networks`."""
+    """A number no other lab, link or route of this machine uses. Call it under `kernel.lock_file`."""
     taken = {record.network for record in all_records()}
     links = {link["ifname"] for link in json.loads(run(["ip", "-json", "link", "show"]))}
     routes = [str(route.get("dst", "")) for route in json.loads(run(["ip", "-json", "route", "show", "table", "all"]))]
@@ -24,11 +24,6 @@ def choose_network() -> int:
         if number not in taken and f"dlab{number}" not in links and not any(route.startswith(mine) for route in routes):
             return number
     raise DeployerError("no free network for another lab", hint="`deployer lab down` the labs you do not need")
-
-
-def lock_networks() -> Path:
-    """The lock file under which labs choose networks and share the machine's forwarding switch."""
-    return state_home() / "networks.lock"
 
 
 def bridge(lab: LabRecord) -> str:
@@ -63,25 +58,17 @@ def raise_bridge(lab: LabRecord) -> None:
     for table, rule in _rules(lab):
         if not succeeds(["iptables", "-w", "-t", table, "-C", *rule]):
             run(["iptables", "-w", "-t", table, "-I", *rule])
-    with locked(lock_networks()):
-        before = state_home() / "ip_forward.before"
-        if FORWARDING.read_text().strip() == "0":
-            before.write_text("0")
-            FORWARDING.write_text("1")
+    kernel.prepare()
 
 
 def remove_bridge(lab: LabRecord) -> None:
-    """Takes the bridge and its rules away; the last lab also puts IP forwarding back to what it was."""
+    """Takes the bridge and its rules away; the last lab also puts the kernel's settings back."""
     for table, rule in _rules(lab):
         while succeeds(["iptables", "-w", "-t", table, "-D", *rule]):
             pass
     if Path(f"/sys/class/net/{bridge(lab)}").exists():
         run(["ip", "link", "del", bridge(lab)])
-    with locked(lock_networks()):
-        before = state_home() / "ip_forward.before"
-        if before.exists() and all(record.key == lab.key for record in all_records()):
-            FORWARDING.write_text(before.read_text())
-            before.unlink()
+    kernel.restore(lab)
 
 
 def plug_in(lab: LabRecord, host: HostRecord) -> None:

@@ -101,9 +101,13 @@ def all_records() -> list[LabRecord]:
 def locked(path: Path) -> Iterator[None]:
     """Holds `path` as a lock file; the kernel frees it when we die."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(fd), path.stat()):
+            break
+        os.close(fd)  # whom we waited for removed it: others lock the new one
+    try:
         yield
     finally:
         os.close(fd)

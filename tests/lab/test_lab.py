@@ -172,7 +172,8 @@ def test_what_a_crash_of_the_machine_leaves_is_repaired_by_up(other_fleet: Path)
 
 
 def test_hosts_outlive_the_command_that_started_them(other_fleet: Path) -> None:
-    command = [sys.executable, "-m", "deployer.lab", "up", "1", "-C", str(other_fleet)]
+    code = "import sys, pathlib; from deployer.lab import lab; lab.up(pathlib.Path(sys.argv[1]), 1)"
+    command = [sys.executable, "-c", code, str(other_fleet)]
     subprocess.run(command, check=True, capture_output=True, start_new_session=True)
     assert [host.running for host in lab.list_hosts(other_fleet)] == [True]
 
