@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from deployer.agent import paths, wire
 from deployer.agent.system import Done, System, TooLong
@@ -39,7 +39,6 @@ class Shared:
         self.secrets = secrets
         self.barrier: Dict[str, Any] = {}  # what the barriers brought so far
         self.stopping: Callable[[], bool] = lambda: False
-        self.after_undo: List[Callable[[], None]] = []  # what must wait until a transaction's files are back
         self.units_changed = False  # unit files were put back and systemd has not been told
         self.remove_agent = False
 

@@ -37,23 +37,36 @@ def drop(system: System, run_id: str, tx: int, step: int) -> None:
 def undo_transaction(
     shared: Shared, steps: Dict[str, Step], run_id: str, number: int, transaction: Dict[str, Any], tell: Tell
 ) -> List[str]:
-    """Undoes the begun steps of a transaction in reverse. Goes on after a problem; returns all of them."""
+    """Undoes the begun steps of a transaction in reverse: first what puts files back and stops what is new, then what needs
+    the old files (see Step.after_files). Goes on after a problem; returns all of them.
+    """
     problems: List[str] = []
-    listed = transaction["steps"]
-    for index in range(len(listed) - 1, -1, -1):
-        step = listed[index]
-        before = kept(shared.system, run_id, number, index)
-        if before is None:
-            continue
-        if before.get("already"):
-            drop(shared.system, run_id, number, index)
-            continue
-        problem = _undo_step(shared, steps, transaction, step, before, tell)
-        if problem is None:
-            drop(shared.system, run_id, number, index)
-        else:
-            problems.append(problem)
-    return problems + _finish(shared)
+    for late in (False, True):
+        if late:
+            problems += _tell_systemd(shared)
+        for index in range(len(transaction["steps"]) - 1, -1, -1):
+            step = transaction["steps"][index]
+            before, kind = kept(shared.system, run_id, number, index), steps.get(step["kind"], Step())
+            if before is None or kind.after_files != late:
+                continue
+            problem = None if before.get("already") else _undo_step(shared, steps, transaction, step, before, tell)
+            if problem is None:
+                drop(shared.system, run_id, number, index)
+            else:
+                problems.append(problem)
+    return problems
+
+
+def _tell_systemd(shared: Shared) -> List[str]:
+    """That unit files came back."""
+    if not shared.units_changed:
+        return []
+    shared.units_changed = False
+    try:
+        shared.system.run(["systemctl", "daemon-reload"], timeout=60)
+    except Exception as error:  # noqa: BLE001
+        return [describe(shared.system, error)]
+    return []
 
 
 def _undo_step(
@@ -69,21 +82,6 @@ def _undo_step(
         return problem
     tell(transaction, step, "undone")
     return None
-
-
-def _finish(shared: Shared) -> List[str]:
-    """What had to wait until the files were back."""
-    problems = []
-    waiting, shared.after_undo = shared.after_undo, []
-    for action in waiting:
-        try:
-            action()
-        except Exception as error:  # noqa: BLE001
-            problems.append(describe(shared.system, error))
-    if shared.units_changed:
-        shared.units_changed = False
-        shared.system.run(["systemctl", "daemon-reload"], timeout=60)
-    return problems
 
 
 def describe(system: System, error: BaseException) -> str:

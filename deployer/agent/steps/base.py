@@ -12,7 +12,13 @@ ALREADY: Before = {"already": True}
 
 
 class Step:
-    """Without state: everything is in the context and in what `check` gave."""
+    """Without state: everything is in the context and in what `check` gave.
+
+    `after_files`: its undo needs the files as they were (an old unit starts, HAProxy reads its old configuration), and
+    comes when the whole transaction's files are back and systemd has been told.
+    """
+
+    after_files = False
 
     def check(self, ctx: Context) -> Before:
         return {}

@@ -79,6 +79,8 @@ def _hex(text: str) -> str:
 class Reload(Step):
     """The configuration is checked before the running one is touched. Started when it does not run yet."""
 
+    after_files = True
+
     def check(self, ctx: Context) -> Before:
         return {"up": systemctl.is_up(units.state(ctx, units.own(ctx)))}
 
@@ -111,19 +113,16 @@ class Reload(Step):
             ctx.system.sleep(0.2)
 
     def undo(self, ctx: Context, before: Before) -> None:
-        """Its files come back after this; then the old ones are taken up again."""
+        """The old configuration is taken up again; a gateway that was not there ends."""
         unit = units.own(ctx)
-
-        def later() -> None:
-            units.tell_systemd(ctx)
-            if not before["up"]:
-                units.stop(ctx, unit, units.STOP_S)
-            elif systemctl.is_up(units.state(ctx, unit)):
-                systemctl.call(ctx.system, "reload", unit)
-            else:
-                units.start(ctx, unit)
-
-        ctx.shared.after_undo.append(later)
+        if not before["up"]:
+            units.stop(ctx, unit, units.STOP_S)
+        elif not systemctl.is_up(units.state(ctx, unit)):
+            units.start(ctx, unit)
+        else:
+            done = systemctl.call(ctx.system, "reload", unit)
+            if done.rc != 0:
+                raise StepFailed("systemctl reload %s: %s" % (unit, last_words(done)), log=done.lines)
 
 
 class EndpointReady(Step):

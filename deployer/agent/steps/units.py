@@ -20,13 +20,6 @@ def own(ctx: Context) -> str:
         raise StepFailed(str(error)) from None
 
 
-def tell_systemd(ctx: Context) -> None:
-    """After unit files were put back: systemd still has the ones that are gone."""
-    if ctx.shared.units_changed:
-        ctx.shared.units_changed = False
-        systemctl.call(ctx.system, "daemon-reload")
-
-
 def state(ctx: Context, unit: str) -> Dict[str, str]:
     found = systemctl.show_one(ctx.system, unit)
     if not found:
@@ -81,12 +74,13 @@ class Start(Step):
         return None
 
     def undo(self, ctx: Context, before: Before) -> None:
-        tell_systemd(ctx)
         stop(ctx, own(ctx), STOP_S)
 
 
 class Stop(Step):
     """`ready` {"port", "ready_path", "inference"}, when given, is what must answer again after an undo."""
+
+    after_files = True
 
     def check(self, ctx: Context) -> Before:
         found = state(ctx, own(ctx))
@@ -96,7 +90,6 @@ class Stop(Step):
         return stop(ctx, own(ctx), float(ctx.args.get("timeout_s") or STOP_S))
 
     def undo(self, ctx: Context, before: Before) -> None:
-        tell_systemd(ctx)
         unit = own(ctx)
         if not systemctl.is_up(state(ctx, unit)):
             start(ctx, unit)
@@ -120,9 +113,9 @@ class Enable(Step):
         return None
 
     def undo(self, ctx: Context, before: Before) -> None:
-        tell_systemd(ctx)
         self._call(ctx, not self.wanted)
 
 
 class Disable(Enable):
     wanted = False
+    after_files = True

@@ -99,6 +99,7 @@ class _Faulty(Step):
 
     def __init__(self, step: Step, faults: Faults, expect: Callable[[Context], None]) -> None:
         self._step = step
+        self.after_files = step.after_files
         self._faults = faults
         self._expect = expect
 
