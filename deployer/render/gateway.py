@@ -249,7 +249,8 @@ def _servers(route: Route, prefix: str, fronts: tuple[Server, ...]) -> list[str]
         f"    timeout server {round(route.timeout_s * 1000)}ms",
         f"    option httpchk GET {health}",
         "    http-check expect status 200",
-        "    default-server check inter 2s fall 3 rise 1",
+        # a host whose name cannot be found must not keep the whole gateway from starting
+        "    default-server check inter 2s fall 3 rise 1 init-addr last,libc,none",
     ]
     return [
         *lines,

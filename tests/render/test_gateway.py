@@ -255,6 +255,15 @@ def test_replicas_on_two_hosts_are_reached_through_their_hosts_fronts(gateway: G
     assert gateway.get("/_replica/chat/up").status == 200
 
 
+def test_a_front_whose_name_is_not_known_does_not_keep_the_others_from_answering(gateway: Gateway, engine: Server) -> None:
+    lost = Server("gpu-09", "gpu-09.invalid", 8443)
+    fronts = (Server("gpu-02", "127.0.0.1", gateway.port), lost)
+    both = route(gateway, "chat", engine, open=True, fronts=fronts, peers=True), route(gateway, "lost", lost, open=True)
+    gateway.start(*both, warning="could not resolve address 'gpu-09.invalid'")
+    gateway.until(lambda: gateway.get("/chat/v1/models").status == 200)
+    assert gateway.get("/lost/v1/models").status == 503
+
+
 def test_a_host_with_replicas_only_for_a_gateway_elsewhere_has_no_endpoint(gateway: Gateway, engine: Server) -> None:
     gateway.start(route(gateway, "chat", engine, keys={KEY: "a"}, public=False, peers=True))
     assert gateway.get("/chat/v1/models", **BEARER).status == 404
