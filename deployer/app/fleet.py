@@ -29,6 +29,7 @@ from deployer.state.observed import Observed
 
 if TYPE_CHECKING:
     from deployer.app.deployment import Deployment
+    from deployer.app.files import Files
     from deployer.execute.attach import Running
     from deployer.execute.endpoint import Endpoint
     from deployer.execute.events import Event, Report
@@ -201,7 +202,14 @@ class Fleet:
         from deployer.execute.attach import attach
         from deployer.execute.follow import Control
 
-        return attach(one, self.pool, self.spec, on_event, control or Control())
+        kept = saved.kept(self.root, one.plan)
+        return attach(one, self.pool, self.spec, on_event, control or Control(), kept, self._files())
+
+    def _files(self) -> "Files":
+        from deployer.app.files import Files
+        from deployer.lock.indexes import indexes
+
+        return Files(self.root, indexes(self.root, self.spec.packages).places())
 
     def known(self, *, deployments: Iterable[str] = (), hosts: Iterable[str] = ()) -> None:
         """Raises UsageError, with the nearest name there is, for one that no file has."""
@@ -252,13 +260,11 @@ class Planned:
         control: "Control | None" = None,
     ) -> "Report":
         """Do it. Raises Refused before anything is touched; what happens later is in the report."""
-        from deployer.app.files import Files
         from deployer.execute.apply import Order, apply
         from deployer.execute.follow import Control
-        from deployer.lock.indexes import indexes
 
         fleet = self.fleet
-        places = indexes(fleet.root, fleet.spec.packages).places()
+        saved.save(fleet.root, self.plan)  # so that `attach` has it, should we die
         order = Order(
             plan=self.plan,
             fleet=fleet.spec,
@@ -266,7 +272,7 @@ class Planned:
             who=fleet.who,
             why=why,
             secrets=fleet.secrets,
-            blobs=Files(fleet.root, places),
+            blobs=fleet._files(),
             on_event=on_event,
             control=control or Control(),
         )

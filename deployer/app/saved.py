@@ -27,6 +27,12 @@ def save(root: Path, plan: Plan) -> Path:
     return path
 
 
+def kept(root: Path, plan_id: str) -> Plan | None:
+    """The plan of that id, when it was made here and not forgotten since."""
+    path = root / FOLDER / f"{plan_id}.json"
+    return read(path) if plan_id.isalnum() and path.is_file() else None
+
+
 def write(path: Path, plan: Plan) -> None:
     """Readable by its owner only, whole or not at all."""
     text = json.dumps(codec.to_json(plan), indent=2, ensure_ascii=False) + "\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 from deployer.app.fleet import Fleet, Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out
+from deployer.cli.applying import carry_out, ends_with_report
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import make_plan, options, show
 from deployer.errors import UsageError
@@ -30,12 +30,10 @@ def run(args: argparse.Namespace) -> int:
     saved = [name for name in args.names if name.endswith(".json") or "/" in name]
     if saved and len(args.names) > 1:
         raise UsageError("a saved plan is applied as it is, alone", hint="deployer apply PLAN.json, or deployer apply NAME…")
-    with open_fleet(args) as fleet:
+    with ends_with_report(args.json), open_fleet(args) as fleet:
         planned = _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
         if not args.json:
             show(planned)
-        if not saved:
-            planned.save()
         return carry_out(planned, args)
 
 

@@ -14,6 +14,7 @@ from deployer.cli import console
 from deployer.cli.confirm import confirmed
 from deployer.cli.outcome import render
 from deployer.cli.plainprogress import PlainProgress
+from deployer.errors import DeployerError
 from deployer.execute.events import Event, Report
 from deployer.execute.follow import Control
 
@@ -48,6 +49,18 @@ def finish(fleet: Fleet, report: Report, *, as_json: bool, nothing: bool = False
     if nothing and report.exit_code == 0:
         return
     console.out(render(report, fleet, color=console.color(), unicode=console.unicode()))
+
+
+@contextmanager
+def ends_with_report(as_json: bool) -> Iterator[None]:
+    """A stream for a program has a report as its last line also when nothing could be begun."""
+    try:
+        yield
+    except DeployerError as error:
+        if as_json:
+            said = {"what": error.what, "where": error.where, "hint": error.hint}
+            console.line({"type": "report", "exit_code": error.exit_code, "hosts": {}, "failures": [], "error": said})
+        raise
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import argparse
 
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out
+from deployer.cli.applying import carry_out, ends_with_report
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import show
 
@@ -30,11 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with open_fleet(args) as fleet:
+    with ends_with_report(args.json), open_fleet(args) as fleet:
         planned = fleet.hold(args.names, _KINDS[args.command], why=args.why, until=args.until)
         if not args.json:
             show(planned)
-        planned.save()
         code = carry_out(planned, args, what=args.command)
     if code == 0 and args.command != "start" and not args.json:
         console.say(f"held until somebody lifts it: deployer apply --release {args.names[0]}")

@@ -3,7 +3,7 @@
 import argparse
 
 from deployer.cli import arguments as shared
-from deployer.cli.applying import carry_out
+from deployer.cli.applying import carry_out, ends_with_report
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import make_plan, options, show
 
@@ -18,10 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with open_fleet(args) as fleet:
+    with ends_with_report(args.json), open_fleet(args) as fleet:
         planned = make_plan(fleet, options(args, prune=True))
         removals = planned.only(lambda change: change.after is None)
         if not args.json:
             show(removals)
-        removals.save()
         return carry_out(removals, args, what="prune")

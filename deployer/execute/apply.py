@@ -7,18 +7,18 @@ roster     who is in the fleet and which slots are where, to every host that was
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
 from deployer.errors import DeployerError, Refused
 from deployer.execute.events import Event, Report
+from deployer.execute.feeding import feed
 from deployer.execute.follow import Control, Follower
 from deployer.execute.hostrun import Patience
 from deployer.execute.pool import Pool
 from deployer.execute.probe import probe_request
-from deployer.execute.push import BlobSource, Push
+from deployer.execute.push import BlobSource
 from deployer.execute.reporting import make_report
 from deployer.execute.rosters import leave_roster
 from deployer.plan import steps, subset
@@ -199,18 +199,6 @@ class _Apply:
 
     def _opened(self, host: str) -> None:
         """The first barrier of this host has opened: bring what it waits for."""
-        if host in self.pushed:
-            return
-        self.pushed.add(host)
-        blobs = steps.blobs_needed(self.plan, host)
-        if blobs:
-            self.follower.feed(host, lambda: self._push(host, blobs))
-
-    def _push(self, host: str, blobs: list[dict[str, Any]]) -> None:
-        fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
-
-        def tell(data: Mapping[str, Any]) -> None:
-            at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self.follower.post(Event("transfer", at, host, label="bringing files", state="progress", data=data))
-
-        Push(self.pool, host, fleet, blobs, self.order.blobs, tell, self.order.patience).run()
+        if host not in self.pushed:
+            self.pushed.add(host)
+            feed(self.follower, self.pool, self.plan, host, self.order.blobs, self.order.patience)

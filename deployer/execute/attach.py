@@ -1,7 +1,7 @@
 """Follows an apply that runs on the hosts without us: after a dropped laptop, or from another one. Called by app.
 
-It opens the barriers as the apply that began it would have done; files that only that
-one's machine has it cannot bring.
+It opens the barriers as the apply that began it would have done. Files are brought when the plan is kept here and they are
+at hand; from another machine the run waits for them in vain, and says so.
 """
 
 import time
@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from deployer.errors import DeployerError
 from deployer.execute.events import Event, Report
+from deployer.execute.feeding import feed
 from deployer.execute.follow import Control, Follower
 from deployer.execute.hostrun import Patience
 from deployer.execute.pool import Pool
+from deployer.execute.push import BlobSource
 from deployer.execute.reporting import make_report
+from deployer.plan import steps
 from deployer.plan.model import Plan
 from deployer.spec.models import FleetSpec
 from deployer.state.observed import Observed, Reached
@@ -21,11 +24,12 @@ from deployer.state.observed import Observed, Reached
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An apply that is alive: its name, who began it, since when, and the run on each host."""
+    """An apply that is alive: its name, who began it, since when, the id of its plan, and the run on each host."""
 
     run: str
     who: str
     since: str
+    plan: str
     hosts: dict[str, str]
 
 
@@ -43,7 +47,8 @@ def running(observed: Observed) -> list[Running]:
         for run in reached.probe.get("unfinished", ()):
             if run.get("alive"):
                 name = base(str(run["run"]))
-                one = found.setdefault(name, Running(name, str(run.get("who", "")), str(run.get("since", "")), {}))
+                who, since, plan = (str(run.get(key) or "") for key in ("who", "since", "plan"))
+                one = found.setdefault(name, Running(name, who, since, plan, {}))
                 one.hosts[host] = str(run["run"])
     return sorted(found.values(), key=lambda one: one.since)
 
@@ -54,16 +59,24 @@ def attach(
     fleet: FleetSpec,
     on_event: Callable[[Event], None],
     control: Control,
+    plan: Plan | None = None,
+    blobs: BlobSource | None = None,
     patience: Patience | None = None,
 ) -> Report:
-    """Follow to the end and report, as the apply itself would have."""
+    """Follow to the end and report, as the apply itself would have. With the `plan` and `blobs` at hand, what the runs
+    still wait for is brought too.
+    """
     if not one.hosts:
         raise DeployerError("nothing is running", hint="deployer status shows what stands")
     began = time.monotonic()
-    follower = Follower(pool, on_event, control, patience or Patience())
+    patience = patience or Patience()
+    follower = Follower(pool, on_event, control, patience)
     for host, run in one.hosts.items():
         request = {"fleet": {"id": fleet.id, "name": fleet.name}, "run": run, "offset": 0}
         follower.begin(host, "attach", request)
+        if plan is not None and blobs is not None:
+            feed(follower, pool, plan, host, blobs, patience)
     follower.conduct(lambda host: None)
-    nothing = Plan("", fleet.id, fleet.name, fleet.environment, None, "")
-    return make_report(one.run, nothing, follower, {}, {}, began)
+    nothing = Plan(one.plan, fleet.id, fleet.name, fleet.environment, None, "")
+    requests = {host: {"transactions": steps.transactions(plan, host)} for host in one.hosts} if plan is not None else {}
+    return make_report(one.run, nothing, follower, requests, {}, began)

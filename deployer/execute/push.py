@@ -13,8 +13,8 @@ from deployer.transport.base import Channel
 CHUNK = 256 * 1024
 #: How often progress is said, in seconds.
 PROGRESS_S = 0.2
-#: So many hosts are fed at the same time: more would only share the same uplink.
-AT_ONCE = threading.BoundedSemaphore(4)
+#: So many hosts are fed at the same time. Not few: a run that gets no byte for two minutes gives up.
+AT_ONCE = threading.BoundedSemaphore(32)
 
 
 class BlobSource(Protocol):
@@ -55,7 +55,7 @@ class Push:
     def run(self) -> None:
         """Raises DeployerError when it cannot be done; Unreachable when the host stays away."""
         with AT_ONCE:
-            waited = 0.0
+            waited, pause = 0.0, self._patience.first_s
             while True:
                 try:
                     self._once()
@@ -64,8 +64,9 @@ class Push:
                 except Unreachable:
                     if waited >= self._patience.total_s:
                         raise
-                    self._patience.wait(self._patience.most_s)
-                    waited += self._patience.most_s
+                    self._patience.wait(pause)
+                    waited += pause
+                    pause = min(pause * 2, self._patience.most_s)
                 else:
                     return
 
@@ -76,11 +77,15 @@ class Push:
         try:
             channel = connection.open("put", {"fleet": dict(self._fleet), "blobs": wanted})
             try:
+                answered = 0
                 for line in channel.lines():
                     if line.get("type") == "want":
                         self._send(channel, str(line["sha256"]), int(line.get("offset", 0)))
+                    answered += line.get("type") in ("stored", "have")
             finally:
                 channel.close()
+            if answered < len(wanted):  # somebody closed the connection under us
+                raise Unreachable("the connection ended before all was brought", where=self._host)
         except Unreachable:
             self._pool.drop(self._host, connection)
             raise

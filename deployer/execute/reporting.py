@@ -37,7 +37,9 @@ def _host(name: str, follower: Follower, results: Results) -> HostReport:
     error = follower.errors.get(name)
     refused = follower.conductor.refused.get(name)
     if refused is not None:
-        return HostReport(name, _refusal(refused), seconds, _refused_message(refused))
+        locked = refused.get("reason") == "lock"
+        hint = "deployer attach follows it; or wait" if locked else "make a new plan: deployer plan"
+        return HostReport(name, _refusal(refused), seconds, _refused_message(refused), hint)
     if said is None:
         if error is None:
             return HostReport(name, "unchanged")

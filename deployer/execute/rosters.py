@@ -19,13 +19,12 @@ def leave_roster(
         try:
             channel = pool.connection(name).open("roster", {"fleet": dict(fleet), "roster": dict(roster)})
             try:
-                for _ in channel.lines():
-                    pass
+                said = [line for line in channel.lines() if line.get("type") == "roster"]
             finally:
                 channel.close()
         except DeployerError as error:
             return error
-        return None
+        return None if said else Unreachable("the connection ended before the roster was written", where=name)
 
     def late(name: str) -> DeployerError | None:
         return Unreachable(f"no answer after {DEADLINE_S:g} s", where=name)

@@ -111,6 +111,7 @@ class StubChannel(Channel):
             yield {"type": "probe", **self.host.probe}
         elif self.verb == "roster":
             self.host.roster = self.request["roster"]
+            yield {"type": "roster", "written": True}
         elif self.verb == "put":
             yield from self._put()
         else:
