@@ -13,8 +13,9 @@ import signal
 import threading
 from typing import Any, Dict, Optional
 
-from deployer.agent import files, lock, paths, put, runs, undo, wire
+from deployer.agent import files, lock, paths, runs, undo, wire
 from deployer.agent.context import Shared
+from deployer.agent.facts import state
 from deployer.agent.fingerprint import moved
 from deployer.agent.journal import Journal
 from deployer.agent.probe import probe
@@ -140,14 +141,14 @@ def _keys(system: System, fleet: wire.Fleet) -> str:
 
 
 def _tidy(system: System, shared: Shared, runner: Runner) -> None:
-    """What only this run needed. Blobs stay after a failure: the next try goes on with them."""
+    """What only this run needed. Blobs stay after a failure, for the next try; the next run that ends well takes them all:
+    nobody else can be waiting for one while it holds the host's lock.
+    """
     if not runner.leaves_something:
         runs.settle(system, shared.run, "ended")
     if all(tx.state == "done" for tx in runner.transactions):
-        for tx in runner.transactions:
-            for step in tx.steps:
-                for blob in (step.get("args") or {}).get("blobs") or [] if step["kind"] == "blob.receive" else []:
-                    files.remove(system, put.path_of(str(blob["sha256"])))
+        for name in state.listing(system, wire.ROOT_BLOBS):
+            files.remove(system, "%s/%s" % (wire.ROOT_BLOBS, name))
     runs.forget_old(system)
 
 
