@@ -108,12 +108,15 @@ def recorded_places(observed: Observed) -> list[Place]:
 
 
 def holds_now(world: World, roster: Roster) -> dict[str, Hold]:
-    """The holds in force: those of the roster, less what has run out or is released, with what is asked for now."""
+    """The holds in force: those of the roster, less what has run out, is released, or is in no file and on no host any
+    more, with what is asked for now.
+    """
     options = world.options
+    known = set(world.fleet.deployments) | {p.deployment for p in roster.places}
     holds = {
         name: hold
         for name, hold in roster.holds.items()
-        if name not in options.release and not (hold.until and hold.until <= world.now)
+        if name in known and name not in options.release and not (hold.until and hold.until <= world.now)
     }
     for request in options.holds:
         holds.pop(request.deployment, None)

@@ -119,6 +119,16 @@ def test_one_stopped_by_hand_stays_stopped_until_it_is_released() -> None:
     assert [c.reason for c in released.changes if c.kind == "replica"] == ["started again"]
 
 
+def test_a_hold_on_what_is_gone_from_files_and_hosts_is_gone_too() -> None:
+    maker = applied(WorldMaker([deployment("a"), deployment("b")]))
+    plan = make_plan(maker.world(options=Options(holds=(HoldRequest("b", "destroyed", "ada@desk"),))))
+    assert {c.deployment for c in plan.changes} == {"b"}
+    maker.done(plan)
+    assert [n.deployment for n in make_plan(maker.world()).notices if n.code == "hold"] == ["b"]
+    maker.deployments = [deployment("a")]
+    assert make_plan(maker.world()).notices == ()
+
+
 def test_replicas_on_several_hosts_need_a_named_gateway() -> None:
     two = [host("h1"), host("h2")]
     maker = WorldMaker([deployment(replicas=2)], two, {"h1": probe("h1"), "h2": probe("h2")})
