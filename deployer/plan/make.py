@@ -13,7 +13,7 @@ from deployer.plan.identity import plan_id
 from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
 from deployer.plan.order import ordered
 from deployer.plan.place import Placed, place
-from deployer.plan.record import HOST_RECORD, resource_from
+from deployer.plan.record import HOST_RECORD, known_secrets, resource_from
 from deployer.plan.roster import Hold, Place, Roster, holds_now, latest, succeed, to_json
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -63,7 +63,10 @@ def _scope(world: World, holds: dict[str, Hold]) -> Scope:
 def _recorded(reached: Reached) -> dict[str, tuple[Resource, ...]]:
     """Resources by deployment, as the host notes them."""
     records = reached.probe.get("records", {})
-    return {name: tuple(resource_from(r) for r in record.get("resources", [])) for name, record in sorted(records.items())}
+    return {
+        name: tuple(known_secrets(resource_from(r), record.get("secrets", {})) for r in record.get("resources", []))
+        for name, record in sorted(records.items())
+    }
 
 
 def _compare(

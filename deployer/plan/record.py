@@ -1,6 +1,7 @@
 """A resource as JSON and back: how it is kept in the record on a host, in a saved plan, and in `plan --json`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from deployer.spec.source import Source
@@ -70,3 +71,17 @@ def without_sources(data: Any) -> Any:
     if isinstance(data, list):
         return [without_sources(v) for v in data]
     return data
+
+
+def known_secrets(resource: Resource, fingerprints: Mapping[str, str]) -> Resource:
+    """The resource with the fingerprints that the host itself made when it wrote the secrets: when a plan is made for a new
+    host there is no key yet to make one with. `fingerprints`: by secret id.
+    """
+    ids = {f"key {key['name']}": key["secret"] for key in resource.payload.get("keys", ()) if "secret" in key}
+    if not ids:
+        return resource
+
+    def known(a: Attribute) -> Attribute:
+        return replace(a, value=fingerprints.get(ids[a.name], a.value)) if a.secret and a.name in ids else a
+
+    return replace(resource, attributes=tuple(known(a) for a in resource.attributes))
