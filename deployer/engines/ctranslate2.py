@@ -87,7 +87,7 @@ FAILURES = (
         "engine.ctranslate2.version: the one that converted it",
     ),
     FailurePattern(
-        r"Unable to open file '(?P<what>model\.bin|.*?/model\.bin)' in model|File model\.bin is incomplete",
+        r"Unable to open file '(?P<what>model\.bin|.*?/model\.bin)' in model|has an invalid payload size",
         "model.bin is missing or cut off",
         "model: `deployer hosts probe --verify` reads the digests again",
     ),

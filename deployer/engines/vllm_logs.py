@@ -48,7 +48,7 @@ FAILURES = (
         "engine.vllm.max_model_len: lower, or engine.vllm.tensor_parallel: higher",
     ),
     FailurePattern(
-        r"User-specified max_model_len \((?P<wanted>\d+)\) is greater than the derived max_model_len \([^=]*=?(?P<most>[\d.]+)",
+        r"User-specified max_model_len \((?P<wanted>\d+)\) is greater than the derived max_model_len \([^=]*=?(?P<most>\d+)",
         "the model's context is shorter than max_model_len {wanted}",
         "engine.vllm.max_model_len: at most {most}",
     ),
@@ -93,12 +93,22 @@ FAILURES = (
         "model: check its files on the host (mode 0644)",
     ),
     FailurePattern(
+        r"Cannot find any model weights with",
+        "the model's folder holds no weights",
+        "model: a repository with safetensors files",
+    ),
+    FailurePattern(
         r"SafetensorError|Error while deserializing header",
         "a weight file is damaged",
         "model: `deployer hosts probe --verify` reads the digests again",
     ),
     FailurePattern(
-        r"LocalEntryNotFoundError|OfflineModeIsEnabled|Repo id must be in the form",
+        r"Repo id must be in the form",
+        "the model's folder is not there",
+        "model: `deployer hosts probe --verify` says what is missing",
+    ),
+    FailurePattern(
+        r"LocalEntryNotFoundError|OfflineModeIsEnabled",
         "the engine looked for a file on the hub, where it may not go",
         "engine.vllm.args: name only what the model's folder holds",
     ),

@@ -174,6 +174,39 @@ def test_every_pattern_compiles_and_its_texts_use_groups_that_always_match(engin
             "engine.vllm.args: take it out, or name the version that has it",
         ),
         ("OSError: [Errno 98] Address already in use", "another process listens on the replica's port", None),
+        (
+            "  Value error, User-specified max_model_len (99999) is greater than the derived max_model_len "
+            "(max_position_embeddings=1024.0 or model_max_length=None in model's config.json). To allow",
+            "the model's context is shorter than max_model_len 99999",
+            "engine.vllm.max_model_len: at most 1024",
+        ),
+        (
+            "  Value error, Total number of attention heads (4) must be divisible by tensor parallel size (3). [type=value_error",
+            "4 attention heads cannot be divided among 3 GPUs",
+            "engine.vllm.tensor_parallel: a divisor of 4",
+        ),
+        (
+            "  Value error, Unknown quantization method: bogus. Must be one of ['awq'",
+            "vLLM does not know this quantization",
+            None,
+        ),
+        (
+            "  Value error, Model architectures ['FooForCausalLM'] are not supported for now. Supported architectures: dict_keys",
+            "this vLLM has no implementation of ['FooForCausalLM']",
+            None,
+        ),
+        (
+            "(EngineCore pid=2) ERROR 11-21 01:05:30 [core.py:1510] safetensors._safetensors_rust.SafetensorError: Error while "
+            "deserializing header: incomplete metadata, file not fully covered",
+            "a weight file is damaged",
+            None,
+        ),
+        ("RuntimeError: Cannot find any model weights with `/m`", "the model's folder holds no weights", None),
+        (
+            "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/m'. Use",
+            "the model's folder is not there",
+            None,
+        ),
         ("FileNotFoundError: No such file or directory: /m/model.safetensors", "a model file is missing", None),
         ("RuntimeError: Engine core initialization failed. See root cause above.", "the engine did not start", None),
     ],
@@ -190,6 +223,11 @@ def test_a_vllm_failure_is_told_with_its_numbers(line: str, cause: str, hint: st
         ("RuntimeError: Library libcublas.so.12 is not found or cannot be loaded", "cuBLAS for CUDA 12 is missing"),
         ("RuntimeError: CUDA failed with error out of memory", "the GPU ran out of memory"),
         ("RuntimeError: Unable to open file 'model.bin' in model '/m'", "model.bin is missing or cut off"),
+        ("RuntimeError: Variable 'decoder/embeddings/weight' has an invalid payload size", "model.bin is missing or cut off"),
+        (
+            "serve: error: Requested float16 compute type, but the target device or backend do not support it; this cpu can: int8",
+            "this device cannot compute in float16",
+        ),
         ("Exception: No such file or directory: /m/tokenizer.json", "the tokenizer cannot be read"),
     ],
 )
