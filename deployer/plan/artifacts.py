@@ -68,7 +68,7 @@ def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
     """Adds what one deployment needs on one host to `out`; None when it cannot be had (a refusal says why)."""
     engine = world.engines[spec.engine.name]
     environments = engine.environments(spec)
-    serving = _environment(world, spec, host, reached, environments[0], out)
+    serving = _environment(world, spec, host, reached, environments[0], out, serves=True)
     if serving is None:
         return None
     needs = [serving.address, *(_package(host, name, out).address for name in engine.packages(spec))]
@@ -119,7 +119,14 @@ def _tool(host: HostSpec, name: str, tool: LockedTool, file: str, out: Artifacts
 
 
 def _environment(
-    world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, need: EnvironmentNeed, out: Artifacts
+    world: World,
+    spec: DeploymentSpec,
+    host: HostSpec,
+    reached: Reached,
+    need: EnvironmentNeed,
+    out: Artifacts,
+    *,
+    serves: bool = False,
 ) -> Resource | None:
     source = world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name)
     locked = world.locked.environments.get(need.name)
@@ -151,6 +158,7 @@ def _environment(
             "wheels": [{"name": w.name, "sha256": w.sha256, "size": w.size} for w in target.wheels],
             "proxy": host.proxy,
             "ca": host.ca,
+            "compile": serves,
         },
         needs=(uv.address,),
         source=source,

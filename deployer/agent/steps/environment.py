@@ -32,7 +32,9 @@ class Build(Artifact):
         text = str(ctx.args["requirements"])
         files.write(ctx.system, "%s/%s" % (directory, REQUIREMENTS), text.encode())
         wheels = self._wheels(ctx, directory)
-        argv = [uv, "pip", "sync", "--no-config", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode"]
+        argv = [uv, "pip", "sync", "--no-config", "--require-hashes", "--only-binary", ":all:"]
+        # what serves cannot write bytecode later; what runs once is quicker without
+        argv += ["--compile-bytecode"] if ctx.args.get("compile", True) else []
         argv += ["--python", real + "/bin/python", "%s/%s" % (real, REQUIREMENTS)]
         if wheels:
             env["UV_FIND_LINKS"] = ctx.system.path(wheels)
