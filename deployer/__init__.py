@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["Deployment", "Fleet", "Planned", "__version__"]  # noqa: F822  (made by __getattr__; types: __init__.pyi)
 
-_HOMES = {"Fleet": "deployer.app.fleet", "Planned": "deployer.app.fleet", "Deployment": "deployer.app.deployment"}
+_HOMES = {"Fleet": "deployer.app.fleet", "Planned": "deployer.app.planned", "Deployment": "deployer.app.deployment"}
 
 
 def __getattr__(name: str) -> Any:

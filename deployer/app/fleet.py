@@ -6,11 +6,9 @@ with Fleet.load(".") as fleet:
 """
 
 import getpass
-import secrets as randomness
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from deployer.app import checking, saved
 from deployer.app.gitfacts import email
 from deployer.app.passwords import Passwords
+from deployer.app.planned import Planned, ignore
 from deployer.app.secretvalues import SecretValues
 from deployer.errors import UsageError
-from deployer.plan.model import Change, Plan
+from deployer.execute.fanout import beside
+from deployer.plan.model import Plan
 from deployer.plan.world import HoldRequest, Options
 from deployer.spec.load import Loaded
 from deployer.spec.models import FleetSpec
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from deployer.transport.base import Transport
 
 
-def _ignore(event: Any) -> None:
-    """A listener that does not listen."""
+def _timed(probe: Callable[[], Observed]) -> tuple[Observed, float]:
+    began = time.monotonic()
+    return probe(), time.monotonic() - began
 
 
 def _known(kind: str, names: Iterable[str], everything: Sequence[str]) -> None:
@@ -50,7 +51,7 @@ def _known(kind: str, names: Iterable[str], everything: Sequence[str]) -> None:
             import difflib
 
             close = difflib.get_close_matches(name, everything, 1)
-            hint = f"did you mean {close[0]}?" if close else f"{kind}s/ has: {', '.join(everything) or 'nothing yet'}"
+            hint = f"did you mean {close[0]}?" if close else f"there is: {', '.join(everything) or 'nothing yet'}"
             raise UsageError(f"there is no {kind} {name} in this fleet", hint=hint)
 
 
@@ -110,7 +111,7 @@ class Fleet:
 
     # what is wanted
 
-    def lock(self, upgrade: Iterable[str] | Literal["all"] = (), on_progress: "Callable[[Progress], None]" = _ignore) -> Locked:
+    def lock(self, upgrade: Iterable[str] | Literal["all"] = (), on_progress: "Callable[[Progress], None]" = ignore) -> Locked:
         """Pins what is not pinned yet, or all that `upgrade` names, and writes deployer.lock."""
         from deployer.app import locking
 
@@ -153,18 +154,18 @@ class Fleet:
 
     def plan(self, options: Options | None = None, *, observed: Observed | None = None) -> "Planned":
         """Asks the hosts and says what would change. Touches nothing."""
+        options = options or Options()
+        held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
+        self.known(deployments=(name for name in options.names if name not in held), hosts=options.hosts, tags=options.tags)
+        asked = beside(lambda: _timed(self.probe)) if observed is None else None
+        # while the hosts answer: the lock is read, the planner is loaded
+        locked = self.locked()
         from deployer.app.gitfacts import read_git
         from deployer.app.worlds import commits, make_world
         from deployer.plan.make import make_plan
         from deployer.plan.subset import by_hosts
 
-        options = options or Options()
-        held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
-        self.known(deployments=(name for name in options.names if name not in held), hosts=options.hosts)
-        locked = self.locked()
-        began = time.monotonic()
-        observed = self.probe() if observed is None else observed
-        seconds = time.monotonic() - began
+        observed, seconds = asked() if asked is not None else (observed or {}, 0.0)
         git = read_git(self.root, commits(observed))
         plan = make_plan(make_world(self.loaded, locked, observed, self.secrets, options, who=self.who, git=git))
         if options.hosts:
@@ -198,23 +199,25 @@ class Fleet:
 
         return running(self.probe() if observed is None else observed)
 
-    def attach(self, one: "Running", on_event: "Callable[[Event], None]" = _ignore, control: "Control | None" = None) -> "Report":
+    def attach(self, one: "Running", on_event: "Callable[[Event], None]" = ignore, control: "Control | None" = None) -> "Report":
         from deployer.execute.attach import attach
         from deployer.execute.follow import Control
 
         kept = saved.kept(self.root, one.plan)
-        return attach(one, self.pool, self.spec, on_event, control or Control(), kept, self._files())
+        return attach(one, self.pool, self.spec, on_event, control or Control(), kept, self.files())
 
-    def _files(self) -> "Files":
+    def files(self) -> "Files":
+        """The bytes that only this machine has."""
         from deployer.app.files import Files
         from deployer.lock.indexes import indexes
 
         return Files(self.root, indexes(self.root, self.spec.packages).places())
 
-    def known(self, *, deployments: Iterable[str] = (), hosts: Iterable[str] = ()) -> None:
+    def known(self, *, deployments: Iterable[str] = (), hosts: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
         """Raises UsageError, with the nearest name there is, for one that no file has."""
         _known("deployment", deployments, sorted(self.spec.deployments))
         _known("host", hosts, sorted(self.spec.hosts))
+        _known("tag", tags, sorted({tag for one in self.spec.deployments.values() for tag in one.tags}))
 
     def _remembered(self, names: Iterable[str], observed: Observed) -> None:
         """The same, but a deployment that only the hosts remember is known too."""
@@ -222,63 +225,3 @@ class Fleet:
 
         everything = {*self.spec.deployments, *(place.deployment for place in latest(observed).places)}
         _known("deployment", names, sorted(everything))
-
-
-class Planned:
-    """A plan with the fleet it belongs to. `seconds`: how long the hosts were asked; None for a saved plan."""
-
-    def __init__(self, fleet: Fleet, plan: Plan, seconds: float | None, branch: str | None) -> None:
-        self.fleet = fleet
-        self.plan = plan
-        self.seconds = seconds
-        self.branch = branch
-
-    def save(self, path: Path | None = None) -> Path:
-        """To a file of mode 0600; without `path` beside the fleet's other plans."""
-        if path is None:
-            return saved.save(self.fleet.root, self.plan)
-        saved.write(path, self.plan)
-        return path
-
-    def only(self, wanted: Callable[[Change], bool]) -> "Planned":
-        """A part of it, which is a plan of its own."""
-        from deployer.plan.subset import by_changes
-
-        part = by_changes(self.plan, {change.id for change in self.plan.changes if wanted(change)})
-        return Planned(self.fleet, part, self.seconds, self.branch)
-
-    def text(self, *, color: bool = False, unicode: bool = True) -> str:
-        from deployer.plan.text import render
-
-        return render(self.plan, color=color, unicode=unicode, seconds=self.seconds, branch=self.branch)
-
-    def apply(
-        self,
-        *,
-        why: str | None = None,
-        on_event: "Callable[[Event], None]" = _ignore,
-        control: "Control | None" = None,
-    ) -> "Report":
-        """Do it. Raises Refused before anything is touched; what happens later is in the report."""
-        from deployer.execute.apply import Order, apply
-        from deployer.execute.follow import Control
-
-        fleet = self.fleet
-        saved.save(fleet.root, self.plan)  # so that `attach` has it, should we die
-        order = Order(
-            plan=self.plan,
-            fleet=fleet.spec,
-            run=run_id(),
-            who=fleet.who,
-            why=why,
-            secrets=fleet.secrets,
-            blobs=fleet._files(),
-            on_event=on_event,
-            control=control or Control(),
-        )
-        return apply(order, fleet.pool)
-
-
-def run_id() -> str:
-    """Sorts by time, and two of the same second differ."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{randomness.token_hex(3)}"

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from deployer.app.fleet import Fleet, Planned
+from deployer.app.fleet import Fleet
+from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.applying import carry_out, ends_with_report

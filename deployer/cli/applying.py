@@ -5,11 +5,12 @@ holds and attach.
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from deployer.app.fleet import Fleet, Planned
+from deployer.app.fleet import Fleet
+from deployer.app.planned import Planned
 from deployer.cli import console
 from deployer.cli.confirm import confirmed
 from deployer.cli.outcome import render
@@ -31,7 +32,8 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
         console.say("nothing was changed")
         return 0
     report = follow(lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control), as_json=as_json)
-    finish(planned.fleet, report, as_json=as_json, nothing=not plan.changes)
+    addresses = planned.addresses() if report.exit_code in (0, 6) else {}
+    finish(planned.fleet, report, as_json=as_json, nothing=not plan.changes, addresses=addresses)
     return report.exit_code
 
 
@@ -42,13 +44,15 @@ def follow(work: Callable[[Listener, Control], Report], *, as_json: bool) -> Rep
         return work(listen, control)
 
 
-def finish(fleet: Fleet, report: Report, *, as_json: bool, nothing: bool = False) -> None:
+def finish(
+    fleet: Fleet, report: Report, *, as_json: bool, nothing: bool = False, addresses: Mapping[str, str] | None = None
+) -> None:
     if as_json:
         console.line(report.json())
         return
     if nothing and report.exit_code == 0:
         return
-    console.out(render(report, fleet, color=console.color(), unicode=console.unicode()))
+    console.out(render(report, fleet, color=console.color(), unicode=console.unicode(), addresses=addresses))
 
 
 @contextmanager

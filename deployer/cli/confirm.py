@@ -2,7 +2,7 @@
 
 import sys
 
-from deployer.app.fleet import Planned
+from deployer.app.planned import Planned
 from deployer.cli import console
 from deployer.errors import UsageError
 from deployer.plan.counts import summary

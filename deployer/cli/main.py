@@ -3,6 +3,7 @@
 Nothing heavy is imported here: `deployer --help` must be there at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code (see deployer/errors.py). Never raises, never shows a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some reads every installed package
     try:
         return _run(words)
     except SystemExit as end:  # argparse: --help (0), a wrong option (64)
@@ -98,6 +100,4 @@ def _unknown(name: str) -> UsageError:
 
 def _forget_stdout() -> None:
     """Who read our output is gone (`| head`): what is left in the buffer must not fail at exit."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,7 @@
 """What came of an apply, as a person reads it: each host, each failure with cause, advice and log, the summary last."""
 
+from collections.abc import Mapping
+
 from deployer.app.advice import place_of_hint
 from deployer.app.fleet import Fleet
 from deployer.cli.words import clock
@@ -22,9 +24,14 @@ _SAID = {
 _LOG_LINES = 8
 
 
-def render(report: Report, fleet: Fleet, *, color: bool = False, unicode: bool = True) -> str:
+def render(
+    report: Report, fleet: Fleet, *, color: bool = False, unicode: bool = True, addresses: Mapping[str, str] | None = None
+) -> str:
+    """`addresses`: deployment → URL, of those that this apply has made or replaced."""
     blocks = [_host(host, report, color, unicode) for host in report.hosts.values() if host.result != "unchanged"]
     blocks += [_failure(failure, fleet, color, unicode) for failure in report.failures]
+    failed = {failure.deployment for failure in report.failures}
+    blocks += [f"  {name} answers at {url}" for name, url in (addresses or {}).items() if name not in failed]
     return "\n".join([*blocks, _summary(report)])
 
 
@@ -39,7 +46,9 @@ def _host(host: HostReport, report: Report, color: bool, unicode: bool) -> str:
     said = _SAID.get(host.result, host.result)
     message = f": {host.message}" if host.message else ""
     took = f"  {clock(host.seconds)}" if host.seconds else ""
-    lines = [f"{_mark(host.result, color, unicode)} {host.name}  {said}{message}{took}"]
+    about = ", ".join(name for name in host.transactions if ":" not in name)
+    what = f"{about}: {said}" if about and host.result == "done" else said
+    lines = [f"{_mark(host.result, color, unicode)} {host.name}  {what}{message}{took}"]
     if host.result == "stopped":
         lines += _done(host)
     if host.hint:

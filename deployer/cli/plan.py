@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deployer.app.fleet import Planned
+from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet

@@ -5,7 +5,8 @@ import os
 import shlex
 from pathlib import Path
 
-from deployer.app.fleet import Fleet, Planned
+from deployer.app.fleet import Fleet
+from deployer.app.planned import Planned
 from deployer.cli import console
 from deployer.plan.world import Options
 

@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with open_fleet(args) as fleet:
-        fleet.known(hosts=args.host)
+        fleet.known(hosts=args.host, tags=args.tag)
         status = fleet.status(args.names, tags=args.tag, observed=fleet.probe(args.host))
     if args.json:
         console.emit(status.json())

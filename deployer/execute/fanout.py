@@ -1,4 +1,4 @@
-"""The same work for many hosts at once: bounded, each with its own deadline. Called by probe, apply and logs."""
+"""The same work for many hosts at once: bounded, each with its own deadline. Called by probe, apply and logs; `beside` by app."""
 
 import queue
 import threading
@@ -53,3 +53,26 @@ def fan_out(
             raise error
         results[name] = result  # type: ignore[assignment]
     return {name: results[name] for name in order}
+
+
+def beside(work: Callable[[], R]) -> Callable[[], R]:
+    """Begins `work` in another thread; what is returned waits for its result, and raises what it raised. A caller that
+    never asks leaves it behind.
+    """
+    done: queue.SimpleQueue[tuple[R | None, BaseException | None]] = queue.SimpleQueue()
+
+    def one() -> None:
+        try:
+            done.put((work(), None))
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that asks)
+            done.put((None, error))
+
+    threading.Thread(target=one, name="beside", daemon=True).start()
+
+    def result() -> R:
+        found, error = done.get()
+        if error is not None:
+            raise error
+        return found  # type: ignore[return-value]
+
+    return result

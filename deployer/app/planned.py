@@ -1,0 +1,92 @@
+"""A plan with the fleet it belongs to: shown, kept, cut down, done. Made by Fleet.plan, .hold and .saved_plan."""
+
+import secrets as randomness
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployer.app import saved
+from deployer.plan.model import Change, Plan
+from deployer.state.resources import Kind
+
+if TYPE_CHECKING:
+    from deployer.app.fleet import Fleet
+    from deployer.execute.events import Event, Report
+    from deployer.execute.follow import Control
+
+
+def ignore(event: Any) -> None:
+    """A listener that does not listen."""
+
+
+class Planned:
+    """A plan with the fleet it belongs to. `seconds`: how long the hosts were asked; None for a saved plan."""
+
+    def __init__(self, fleet: "Fleet", plan: Plan, seconds: float | None, branch: str | None) -> None:
+        self.fleet = fleet
+        self.plan = plan
+        self.seconds = seconds
+        self.branch = branch
+
+    def save(self, path: Path | None = None) -> Path:
+        """To a file of mode 0600; without `path` beside the fleet's other plans."""
+        if path is None:
+            return saved.save(self.fleet.root, self.plan)
+        saved.write(path, self.plan)
+        return path
+
+    def only(self, wanted: Callable[[Change], bool]) -> "Planned":
+        """A part of it, which is a plan of its own."""
+        from deployer.plan.subset import by_changes
+
+        part = by_changes(self.plan, {change.id for change in self.plan.changes if wanted(change)})
+        return Planned(self.fleet, part, self.seconds, self.branch)
+
+    def text(self, *, color: bool = False, unicode: bool = True) -> str:
+        from deployer.plan.text import render
+
+        return render(self.plan, color=color, unicode=unicode, seconds=self.seconds, branch=self.branch)
+
+    def addresses(self) -> dict[str, str]:
+        """Deployment → URL, for those whose replicas this plan starts."""
+        from deployer.execute.endpoint import endpoint
+        from deployer.plan.roster import from_json
+
+        started = {
+            c.deployment for c in self.plan.changes if c.kind == Kind.REPLICA and c.after is not None and "create" in c.actions
+        }
+        roster = from_json(self.plan.roster)
+        found = {name: endpoint(self.fleet.spec, roster, name) for name in sorted(n for n in started if n)}
+        return {name: one.url for name, one in found.items() if one is not None}
+
+    def apply(
+        self,
+        *,
+        why: str | None = None,
+        on_event: "Callable[[Event], None]" = ignore,
+        control: "Control | None" = None,
+    ) -> "Report":
+        """Do it. Raises Refused before anything is touched; what happens later is in the report."""
+        from deployer.execute.apply import Order, apply
+        from deployer.execute.follow import Control
+
+        fleet = self.fleet
+        saved.save(fleet.root, self.plan)  # so that `attach` has it, should we die
+        order = Order(
+            plan=self.plan,
+            fleet=fleet.spec,
+            run=run_id(),
+            who=fleet.who,
+            why=why,
+            secrets=fleet.secrets,
+            blobs=fleet.files(),
+            on_event=on_event,
+            control=control or Control(),
+        )
+        return apply(order, fleet.pool)
+
+
+def run_id() -> str:
+    """Sorts by time, and two of the same second differ."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{randomness.token_hex(3)}"
