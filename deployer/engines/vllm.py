@@ -6,24 +6,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.settings import Requirement, Version, environment, environment_complaints
+from deployer.engines.settings import environment, environment_complaints
 from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text, minor
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_flags import flags
 from deployer.engines.vllm_logs import FAILURES, PHASES
-from deployer.spec.fields import Later
-from deployer.spec.models import DeploymentSpec, Model
+from deployer.engines.vllm_settings import VllmSettings, settings_of
+from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
 from deployer.state.resources import Scalar
 
-TESTED = {"cuda": "0.32.0", "cpu": "0.32.0"}
 TORCH_CPU = "torch==2.13.0"  # the +cpu build where an index or a folder of wheels has it
 #: They come in CUDA builds, which break the import of a vLLM for CPUs.
 NO_CUDA = ("torchvision", "torchaudio", "torchcodec")
@@ -70,36 +69,6 @@ _FORBIDDEN = {
     "VLLM_PORT": "the port comes from the host's range",
     "VLLM_SERVER_DEV_MODE": "it opens paths that run code",
 }
-
-
-class VllmSettings(Model):
-    """`engine: {vllm: {…}}`. Left out means vLLM's own default."""
-
-    version: Version | None = None
-    variant: Literal["cuda", "cpu"] = "cuda"
-    dtype: Literal["auto", "bfloat16", "float", "float16", "float32", "half"] | None = None
-    max_model_len: int | None = Field(default=None, ge=1)
-    quantization: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    kv_cache_dtype: str | None = None
-    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
-    tensor_parallel: int = Field(default=1, ge=1)
-    pipeline_parallel: int = Field(default=1, ge=1)
-    args: Mapping[str, Any] = Field(default_factory=dict)
-    env: Mapping[str, str] = Field(default_factory=dict)
-    requirements: tuple[Requirement, ...] = ()
-    exclude: tuple[Requirement, ...] = ()
-    wheel: Later = None
-    index_url: str | None = None
-
-    @property
-    def pinned(self) -> str:
-        return self.version or TESTED[self.variant]
-
-
-def settings_of(deployment: DeploymentSpec) -> VllmSettings:
-    settings = deployment.engine.settings
-    assert isinstance(settings, VllmSettings)
-    return settings
 
 
 class Vllm:

@@ -2,7 +2,7 @@
 
 from deployer.agent.wire import PACKAGES
 from deployer.engines import ENGINES
-from deployer.engines.vllm import VllmSettings
+from deployer.engines.vllm_settings import VllmSettings
 from deployer.spec.models import DeploymentSpec, EngineChoice, ModelSpec
 
 
