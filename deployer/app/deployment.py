@@ -11,7 +11,7 @@ from deployer.state.observed import Observed, Unreached
 
 if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
-from deployer.app.planned import Planned
+    from deployer.app.planned import Planned
     from deployer.execute.endpoint import Endpoint
     from deployer.execute.logs import LogLine
     from deployer.execute.standing import DeploymentState
