@@ -172,7 +172,7 @@ def _pruned(
             return
         _pruned_packages(reached, out)
         last = diff.change_id(reached.name, "agent", ("delete",))
-        trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_STATE, wire.ROOT_ETC)]
+        trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_CACHE, wire.ROOT_STATE, wire.ROOT_ETC)]
         leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True, "trees": trees})
         gone = Change(
             last, reached.name, Kind.TOOL, "agent", None, ("delete",), "the last traces go", before=leftovers, impact=Impact()

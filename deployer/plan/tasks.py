@@ -93,8 +93,9 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
     noted = record(plan, host, name)
     steps.append(step("finish", "record", last, "note the revision", deployment=name, record=noted))
     if noted is None:
-        tree = f"{wire.ROOT_STATE}/{plan.fleet_name}/{name}"
-        steps.append(step("finish", "tree.remove", last, "remove its history", path=tree))
+        for what, root in (("history", wire.ROOT_STATE), ("caches", wire.ROOT_CACHE)):
+            tree = f"{root}/{plan.fleet_name}/{name}"
+            steps.append(step("finish", "tree.remove", last, f"remove its {what}", path=tree))
     wanted = {n for c in changes if c.after for n in c.after.needs} | {f"{Kind.GATEWAY}:gateway"}
     return {"id": name, "deployment": name, "needs": sorted(wanted & made), "steps": steps}
 

@@ -9,7 +9,8 @@ from deployer.agent.context import Context, StepFailed
 from deployer.agent.meter import Meter
 from deployer.agent.steps.base import ALREADY, Before, Step
 
-STALL_S = 120.0
+STALL_S = 120.0  # without a byte, once bytes came
+FIRST_S = 600.0  # until the first: the controller may be busy with other hosts
 
 
 class Receive(Step):
@@ -22,11 +23,12 @@ class Receive(Step):
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         blobs = ctx.args.get("blobs", [])
         meter = Meter(ctx, sum(int(b["size"]) for b in blobs), "receiving")
-        seen, since, waited = -1, ctx.system.clock(), float(ctx.args.get("stall_s") or STALL_S)
+        seen, since, waited = -1, ctx.system.clock(), float(ctx.args.get("stall_s") or FIRST_S)
         while self._missing(ctx):
             ctx.check()
             done = sum(min(int(b["size"]), put.received(ctx.system, str(b["sha256"]))) for b in blobs)
             if done != seen:
+                waited = float(ctx.args.get("stall_s") or (STALL_S if seen >= 0 else FIRST_S))
                 seen, since = done, ctx.system.clock()
                 meter.show(done)
             elif ctx.system.clock() - since > waited:
