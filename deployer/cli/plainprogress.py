@@ -32,7 +32,7 @@ class PlainProgress:
             self._began[key] = self._told[event.host or ""] = now
             return None
         if event.state == "progress":
-            return self._progress(event, head)
+            return self._progress(event, head, now)
         took = now - self._began.pop(key, now)
         if event.state == "done":
             return f"{head}  {clock(took)}" if took >= WORTH_S else None
@@ -41,13 +41,12 @@ class PlainProgress:
     def _other(self, event: Event) -> str | None:
         host = f"{event.host}  " if event.host else ""
         if event.type == "transfer":
-            return self._progress(event, f"{host}{event.label or ''}")
+            return self._progress(event, f"{host}{event.label or ''}", time.monotonic())
         if event.type in ("host", "stop", "refused") and event.message:
             return f"{host}{event.message}"
         return None
 
-    def _progress(self, event: Event, head: str) -> str | None:
-        now = time.monotonic()
+    def _progress(self, event: Event, head: str, now: float) -> str | None:
         if now - self._told.setdefault(event.host or "", now) < EVERY_S:
             return None
         self._told[event.host or ""] = now
