@@ -162,13 +162,20 @@ def protected(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
 
 
 def scattered(world: World, spec: DeploymentSpec, hosts: Sequence[str], gateways: Sequence[str]) -> Refusal | None:
-    """Replicas on several hosts need one host that carries the endpoint."""
-    if len(set(hosts)) < 2 or gateways:
-        return None
-    what = f"{spec.name} has replicas on {', '.join(sorted(set(hosts)))}, and no host is named to carry its endpoint"
-    hint = f"write gateway: true in one host's file (hosts/{sorted(set(hosts))[0]}.yaml), or gateway.hosts in deployer.yaml"
+    """Replicas on several hosts need one host that carries the endpoint, and hosts let each other in only by a key or
+    when everybody may come.
+    """
+    distinct = sorted(set(hosts))
     source = world.positions.of(f"deployment:{spec.name}", "replicas")
-    return Refusal("gateway", what, (), hint, deployment=spec.name, source=source)
+    if len(distinct) > 1 and not gateways:
+        what = f"{spec.name} has replicas on {', '.join(distinct)}, and no host is named to carry its endpoint"
+        hint = f"write gateway: true in one host's file (hosts/{distinct[0]}.yaml), or gateway.hosts in deployer.yaml"
+        return Refusal("gateway", what, (), hint, deployment=spec.name, source=source)
+    crossing = sorted({host for host in distinct for carrier in gateways if carrier != host})
+    if crossing and not (spec.endpoint.keys or spec.endpoint.open):
+        what = f"{spec.name} has no keys, so {crossing[0]} serves only itself and its endpoint on {gateways[0]} cannot reach it"
+        return Refusal("gateway", what, (), "write endpoint.keys, or endpoint: {open: true}", deployment=spec.name, source=source)
+    return None
 
 
 def unreachable_notices(world: World, roster: Roster) -> Iterable[Notice]:

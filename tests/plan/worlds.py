@@ -12,7 +12,7 @@ from deployer.plan.aftermath import OF_DEPLOYMENT, record
 from deployer.plan.model import Plan
 from deployer.plan.record import HOST_RECORD
 from deployer.plan.world import World
-from deployer.spec.models import DeploymentSpec, EngineChoice, FleetSpec, HostSpec, ModelSpec
+from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, FleetSpec, HostSpec, ModelSpec
 from deployer.spec.positions import Positions
 from deployer.spec.source import Source
 from deployer.state.locked import Locked, LockedEnvironment, LockedFile, LockedModel, LockedTarget, LockedTool
@@ -77,7 +77,7 @@ class Toy:
 
 def deployment(name: str = "chat", **changes: Any) -> DeploymentSpec:
     settings = ToySettings(**changes.pop("engine", {}))
-    fields: dict[str, Any] = {"model": ModelSpec(path="models/tiny"), **changes}
+    fields: dict[str, Any] = {"model": ModelSpec(path="models/tiny"), "endpoint": EndpointSpec(open=True), **changes}
     return DeploymentSpec(name=name, engine=EngineChoice(name="toy", settings=settings), **fields)
 
 
