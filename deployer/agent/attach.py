@@ -66,6 +66,8 @@ def _obey(system: System, run_id: str, word: Any) -> bool:
     """True when the controller lets go."""
     if not word:
         return False
+    with contextlib.suppress(OSError):  # a full disk must not end the talk
+        files.write(system, paths.run(run_id) + "/heard", b"%.3f" % system.clock(), 0o600)
     if word.get("stop"):
         files.write(system, paths.run(run_id) + "/stop", b"", 0o600)
     stage = word.get("open")

@@ -53,7 +53,8 @@ class Runner:
         if said is None:
             return None
         path = "%s/open-%s" % (paths.run(self._shared.run), stage)
-        end = self._shared.system.clock() + float(said.get("deadline_s") or 600.0)
+        patience = float(said.get("deadline_s") or 600.0)
+        began = self._shared.system.clock()
         self._doing("waiting for the barrier " + stage)
         self._journal.say("barrier", stage=stage, state="waiting")
         while True:
@@ -64,10 +65,19 @@ class Runner:
                 return None
             if self._shared.stopping():
                 raise Stopped
-            if self._shared.system.clock() > end:
+            now = self._shared.system.clock()
+            if now > began + patience and now > self._heard() + patience:
                 self._journal.say("barrier", stage=stage, state="timeout")
                 return str(said.get("silence") or "keep")
             self._shared.system.pause(POLL_S)
+
+    def _heard(self) -> float:
+        """When the controller last gave a word. While it is there, a host may wait long for the others."""
+        found = files.read(self._shared.system, paths.run(self._shared.run) + "/heard")
+        try:
+            return float(found or b"0")
+        except ValueError:
+            return 0.0
 
     def _has_work(self, stages: Sequence[str]) -> bool:
         """Whether anything is left to do in these stages; a host that is through need not wait for the others."""

@@ -9,7 +9,9 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     start     in  RunRequest (one line), then as attach   starts the run under systemd-run and follows it
     attach    in  {"run", "offset"}; then lines           out events from that byte of the journal on, each with "offset":
                   {"open": stage, "data": {...}}          the byte after it, where a later attach goes on; the report is
-                  | {"stop": true} | {"detach": true}     the last event. {"type": "tick"} now and then: nothing happened
+                  | {"stop": true} | {"detach": true}     the last event. {"type": "tick"} now and then: nothing happened;
+                  | {"here": true}                        it is answered with "here": a barrier's deadline counts from the
+                                                          last word of the controller
     logs      in  {"units", "lines", "follow", "since"}   out {"type": "log", "unit", "at", "text"}
     roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there
     runs      in  {}                                      out {"type": "runs", "runs": [...]}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
     from deployer.execute.events import Event, Report
     from deployer.execute.follow import Control
+    from deployer.execute.hostrun import Patience
 
 
 def ignore(event: Any) -> None:
@@ -66,10 +67,12 @@ class Planned:
         why: str | None = None,
         on_event: "Callable[[Event], None]" = ignore,
         control: "Control | None" = None,
+        patience: "Patience | None" = None,
     ) -> "Report":
         """Do it. Raises Refused before anything is touched; what happens later is in the report."""
         from deployer.execute.apply import Order, apply
         from deployer.execute.follow import Control
+        from deployer.execute.hostrun import Patience
 
         fleet = self.fleet
         saved.save(fleet.root, self.plan)  # so that `attach` has it, should we die
@@ -83,6 +86,7 @@ class Planned:
             blobs=fleet.files(),
             on_event=on_event,
             control=control or Control(),
+            patience=patience or Patience(),
         )
         return apply(order, fleet.pool)
 

@@ -132,6 +132,7 @@ class _Apply:
                     why=self.order.why,
                     probe=probe_request(self.pool.hosts[host], self.order.fleet),
                     fleet={"id": fleet["id"], "name": fleet["name"]},
+                    silence_s=self.order.patience.silence_s,
                 ),
             )
             self.requests[host] = {"transactions": request["transactions"]}

@@ -133,6 +133,7 @@ class Follower:
     def _line(self, signal: Line) -> None:
         self._heard[signal.host] = time.monotonic()
         if signal.line.get("type") == "tick":
+            self._order((signal.host, {"here": True}))  # a host at a barrier waits as long as it hears of us
             return
         self.conductor.take(signal.host, signal.line)
         if signal.line.get("type") != "report":

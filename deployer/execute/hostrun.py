@@ -41,12 +41,15 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a broken connection is tried again, in seconds, and how we wait between two tries."""
+    """How long a broken connection is tried again, in seconds, and how we wait between two tries. `silence_s`: how long a
+    host that stands at a barrier waits when it hears nothing of us; None: as each barrier says.
+    """
 
     total_s: float = 90.0
     first_s: float = 0.5
     most_s: float = 8.0
     wait: Callable[[float], object] = time.sleep
+    silence_s: float | None = None
 
 
 class HostRun:

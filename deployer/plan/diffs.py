@@ -49,16 +49,17 @@ def compare_host(
 
 
 def _unfinished(reached: Reached, out: Compared) -> set[str]:
-    """Runs that died half-way are undone first; deployments they touched are not judged for drift meanwhile."""
+    """Runs that died half-way are undone first; deployments that they, or one that goes on,
+    touched are not judged for drift meanwhile."""
     touched: set[str] = set()
     for run in reached.probe.get("unfinished", []):
+        touched.update(run.get("deployments", []))
         if run.get("alive"):
             continue
         name = f"run:{run['run']}"
         reason = f"started by {run.get('who') or 'somebody'} at {run.get('since') or 'an unknown time'}, stopped half-way"
         identity = diff.change_id(reached.name, name, ("undo",))
         out.changes.append(Change(identity, reached.name, None, name, None, ("undo",), reason))
-        touched.update(run.get("deployments", []))
     return touched
 
 

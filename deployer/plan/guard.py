@@ -26,6 +26,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *host_paths(world, wanted, changes),
         *disk(world, changes),
         *foreign_units(world, changes),
+        *ports(world, changes),
         *gpu_driver(world, changes),
         *protected(world, changes),
     ]
@@ -136,6 +137,30 @@ def foreign_units(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
             yield Refusal("foreign", what, hint="remove or rename it", host=change.host, deployment=change.deployment)
 
 
+def ports(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
+    """What is about to start must find its port free. A port whose listener is not known stays unknown, not taken."""
+    for change in changes:
+        reached = world.observed.get(change.host)
+        port = _wanted_port(world, change)
+        if port is None or not isinstance(reached, Reached) or "systemctl" in reached.probe.get("unreadable", ()):
+            continue
+        if any(e["port"] == port and not e.get("unit") for e in reached.probe.get("listening", ())):
+            what = f"port {port} of {change.host} is in use by a program that is not ours, and {change.name} must listen there"
+            hint = f"end that program (ss -ltnp 'sport = :{port}' names it)"
+            hint += ", or write gateway: {port: …} in deployer.yaml" if change.kind is Kind.GATEWAY else ""
+            yield Refusal("port", what, (), hint, change.host, change.deployment, change.source)
+
+
+def _wanted_port(world: World, change: Change) -> int | None:
+    if change.after is None:
+        return None
+    if change.kind is Kind.GATEWAY:
+        return world.fleet.gateway.port
+    starts = change.kind is Kind.REPLICA and "create" in change.actions
+    state = change.after.attribute("state")
+    return int(change.after.payload["port"]) if starts and (state is None or state.value == "running") else None
+
+
 def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
     """A driver that cannot be asked is no place to start anything on a GPU."""
     for change in changes:
@@ -187,3 +212,12 @@ def unreachable_notices(world: World, roster: Roster) -> Iterable[Notice]:
         stay = "its replica stays as it is" if slots == 1 else f"its {slots} replicas stay as they are"
         what = f"{stay}; apply skips it" if slots else "apply skips it"
         yield Notice("unreachable", what, host=name)
+
+
+def running_notices(world: World) -> Iterable[Notice]:
+    """An apply that goes on at this moment: what is planned now is about a host that is being changed."""
+    for name, reached in sorted(world.observed.items()):
+        for run in reached.probe.get("unfinished", ()) if isinstance(reached, Reached) else ():
+            if run.get("alive"):
+                what = f"an apply by {run.get('who') or 'somebody'} is going on on {name} since {run.get('since') or 'just now'}"
+                yield Notice("running", what, "deployer attach follows it; until it ends an apply is refused", host=name)

@@ -142,7 +142,7 @@ def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
 
 
 def _notices(world: World, roster: Roster, holds: dict[str, Hold], placed: Placed) -> list[Notice]:
-    found = list(guard.unreachable_notices(world, roster))
+    found = [*guard.unreachable_notices(world, roster), *guard.running_notices(world)]
     for name, hold in sorted(holds.items()):
         why = f" ({hold.why})" if hold.why else ""
         what = f"{name} is held {hold.kind} by {hold.who} since {hold.at}{why}"

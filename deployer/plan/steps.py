@@ -13,7 +13,8 @@ from deployer.plan.aftermath import OF_DEPLOYMENT
 from deployer.plan.model import Change, Plan
 from deployer.state.resources import ARTIFACTS, Kind
 
-#: What silence means at each barrier, and how long the host waits. Before the switch nothing was touched: keep.
+#: What silence of the controller means at each barrier, and how long the host waits for a word of it (it gives one every
+#: few seconds while it is there). Before the switch nothing was touched: keep.
 BARRIERS: dict[str, dict[str, Any]] = {
     "artifacts": {"silence": "keep", "deadline_s": 120.0},
     "switch": {"silence": "keep", "deadline_s": 120.0},
@@ -49,9 +50,19 @@ def transactions(plan: Plan, host: str) -> list[wire.Transaction]:
 
 
 def run_request(
-    plan: Plan, host: str, *, run: str, who: str, why: str | None, probe: wire.ProbeRequest, fleet: wire.Fleet
+    plan: Plan,
+    host: str,
+    *,
+    run: str,
+    who: str,
+    why: str | None,
+    probe: wire.ProbeRequest,
+    fleet: wire.Fleet,
+    silence_s: float | None = None,
 ) -> wire.RunRequest:
-    """The whole request for one host, with `secrets` left empty for the caller to fill."""
+    """The whole request for one host, with `secrets` left empty for the caller to fill. `silence_s`: another deadline for
+    all barriers.
+    """
     return {
         "wire": wire.VERSION,
         "run": run,
@@ -64,7 +75,7 @@ def run_request(
         "fingerprint": plan.hosts[host].fingerprint or "",
         "probe": probe,
         "transactions": transactions(plan, host),
-        "barriers": BARRIERS,
+        "barriers": {name: {**b, **({"deadline_s": silence_s} if silence_s else {})} for name, b in BARRIERS.items()},
         "secrets": {},
     }
 

@@ -3,6 +3,7 @@
 import json
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,24 @@ def test_silence_at_a_barrier_that_undoes_leaves_nothing(host: FakeHost) -> None
     assert (run.result, run.state("chat")) == ("stopped", "undone")
     assert tree(host.root) == before
     assert probe(host)["unfinished"] == []
+
+
+def test_a_barrier_waits_as_long_as_the_controller_gives_a_word(host: FakeHost) -> None:
+    request = run_request(deployment())
+    request["barriers"]["switch"] = {"silence": "keep", "deadline_s": 0.4}
+    channel = connect(host).open("start", request)
+    lines = channel.lines()
+    for event in lines:
+        if event["type"] == "barrier" and event["state"] == "waiting":
+            if event["stage"] == "switch":
+                until = time.monotonic() + 1.2  # three deadlines: another host takes its time
+                while time.monotonic() < until:
+                    channel.send({"here": True})
+                    threading.Event().wait(0.05)
+            channel.send({"open": event["stage"]})
+        if event["type"] == "report":
+            break
+    assert event["result"] == "done"
 
 
 def test_stop_undoes_what_is_begun_and_keeps_whole_artifacts(host: FakeHost) -> None:

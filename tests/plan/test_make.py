@@ -169,6 +169,47 @@ def test_a_port_somebody_listens_on_is_not_taken() -> None:
     assert [c.after.payload["port"] for c in plan.changes if c.kind == "replica" and c.after] == [20001]
 
 
+def test_a_port_of_ours_that_somebody_else_took_is_refused_and_our_own_unit_may_have_it() -> None:
+    maker = applied(WorldMaker())
+    maker.deployments = [deployment(engine={"context": 2048})]
+    (unit,) = [u["name"] for u in maker.probes["h1"]["units"] if "-chat-0-" in u["name"]]
+    taken = {"port": 20000, "address": "127.0.0.1"}
+    maker.probes["h1"]["listening"] = [{**taken, "unit": unit}]
+    assert make_plan(maker.world()).refusals == ()
+    maker.probes["h1"]["listening"] = [{**taken, "unit": None}]
+    (refusal,) = make_plan(maker.world()).refusals
+    assert (refusal.code, refusal.host) == ("port", "h1")
+    maker.probes["h1"]["unreadable"] = ["systemctl"]  # nobody can say whose it is
+    assert make_plan(maker.world()).refusals == ()
+
+
+def test_a_taken_port_does_not_refuse_what_starts_nothing() -> None:
+    maker = applied(WorldMaker())
+    maker.deployments = [deployment(description="Team chat")]
+    maker.probes["h1"]["listening"] = [{"port": 20000, "address": "127.0.0.1", "unit": None}]
+    assert make_plan(maker.world()).refusals == ()
+
+
+def test_the_gateways_port_must_be_free_when_it_starts() -> None:
+    busy = probe(listening=[{"port": 8443, "address": "0.0.0.0", "unit": None}])
+    (refusal,) = make_plan(WorldMaker(probes={"h1": busy}).world()).refusals
+    assert refusal.code == "port"
+    assert "8443" in refusal.what
+    assert "gateway" in (refusal.hint or "")
+
+
+def test_an_apply_that_goes_on_is_said_and_what_it_touches_is_no_drift() -> None:
+    maker = applied(WorldMaker())
+    run = {"run": "r1", "who": "ada", "since": "2026-11-20T11:00:00Z", "stage": "switch", "deployments": ["chat"], "alive": True}
+    maker.probes["h1"]["unfinished"] = [run]
+    for unit in maker.probes["h1"]["units"]:
+        unit["active"] = "inactive" if "-chat-0-" in unit["name"] else unit["active"]
+    plan = make_plan(maker.world())
+    assert (plan.changes, plan.drift) == ((), ())
+    assert [n.what for n in plan.notices] == ["an apply by ada is going on on h1 since 2026-11-20T11:00:00Z"]
+    assert "deployer attach" in render(plan)
+
+
 def test_a_full_disk_is_refused() -> None:
     full = probe(disks={"/var/lib/deployer/models": {"total": 10**9, "free": 10**8}})
     assert [r.code for r in make_plan(WorldMaker(probes={"h1": full}).world()).refusals] == ["disk"]

@@ -1,0 +1,87 @@
+"""Controllers that are to be killed: an apply in a process of its own, followed by its events up to a chosen moment."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tests.lab.commands import Deployer
+
+#: `deployer apply --yes --json`, but hosts hear no word for a few seconds only before they act alone.
+_IMPATIENT = """
+import json, sys
+from deployer.app.fleet import Fleet
+from deployer.execute.hostrun import Patience
+with Fleet.load(sys.argv[1]) as fleet:
+    say = lambda event: print(json.dumps(event.json()), flush=True)
+    fleet.plan().apply(on_event=say, patience=Patience(silence_s=float(sys.argv[2])))
+"""
+
+
+class Controller:
+    """An apply under way. Its events are read one by one; `kill` ends it as a power cut of the laptop would."""
+
+    def __init__(self, argv: list[str], deployer: Deployer) -> None:
+        self._process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=deployer.environment(), stdin=subprocess.DEVNULL
+        )
+        self.seen: list[dict[str, Any]] = []
+
+    def until(self, word: str) -> dict[str, Any]:
+        """Reads events up to the begin of the step, or of the phase in a step, that is called `word`. Fails with what it
+        said when that never comes.
+        """
+        assert self._process.stdout
+        for line in self._process.stdout:
+            event = json.loads(line)
+            self.seen.append(event)
+            if event["type"] == "step" and word in (event.get("label"), event.get("data", {}).get("phase")):
+                return event
+        _, err = self._process.communicate()
+        raise AssertionError(f"{word!r} never began: {[e.get('label') for e in self.seen]}\n{self.seen[-1:]}\n{err}")
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate()
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self) -> tuple[int, list[dict[str, Any]]]:
+        """Waits for its end: exit code and all events."""
+        out, err = self._process.communicate(timeout=300)
+        self.seen += [json.loads(line) for line in out.splitlines()]
+        assert "Traceback" not in err, err
+        return self._process.returncode, self.seen
+
+
+@contextlib.contextmanager
+def applying(deployer: Deployer, *words: str) -> Iterator[Controller]:
+    """`deployer apply --yes --json WORDS` in the background; nothing of it is left after the block."""
+    with _watched(Controller(deployer.argv(["apply", "--yes", "--json", *words]), deployer)) as controller:
+        yield controller
+
+
+@contextlib.contextmanager
+def impatient(deployer: Deployer, silence_s: float = 3.0) -> Iterator[Controller]:
+    """The same, and its hosts act alone after `silence_s` seconds without a word of it."""
+    argv = [sys.executable, "-c", _IMPATIENT, str(deployer.root), str(silence_s)]
+    with _watched(Controller(argv, deployer)) as controller:
+        yield controller
+
+
+@contextlib.contextmanager
+def _watched(controller: Controller) -> Iterator[Controller]:
+    try:
+        yield controller
+    finally:
+        with contextlib.suppress(OSError):
+            os.kill(controller._process.pid, signal.SIGKILL)
+        controller._process.wait()
+        for stream in (controller._process.stdout, controller._process.stderr):
+            if stream:
+                stream.close()

@@ -1,0 +1,183 @@
+"""A host in a bad state: a full disk, a port that somebody else has, a unit with our name that is not ours.
+
+Each time: what a person is told, the exit code, and that nothing else has changed.
+"""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from deployer.app.fleet import Fleet
+from deployer.plan.world import Options
+from deployer.state.observed import Reached
+from tests.lab.commands import REFERENCES, Deployer, add_model, post, until, write_deployment
+from tests.lab.conftest import LabFleet
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+HOST = "lab-1"
+PLAIN = """\
+model: {path: models/tiny-chat}
+engine: {ctranslate2: {quantization: float32, max_model_len: 512}}
+endpoint: {open: true}
+placement: {hosts: [lab-1]}
+"""
+QUESTION = REFERENCES[2]
+
+
+@pytest.fixture(scope="module")
+def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
+    run = Deployer(lab_fleet)
+    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    add_model(lab_fleet.root)
+    file = write_deployment(lab_fleet.root, "sturdy", PLAIN)
+    run("lock")
+    run("apply", "--yes")
+    yield run
+    file.unlink()
+    with Fleet.load(lab_fleet.root) as fleet:  # the artifacts stay: other tests use them
+        assert fleet.plan(Options(prune_approved=("sturdy",))).apply().exit_code == 0
+
+
+def fingerprint(deployer: Deployer) -> str:
+    """Of units, files, records, artifacts, runs, holds and roster on the host."""
+    with Fleet.load(deployer.root) as fleet:
+        found = fleet.probe([HOST])[HOST]
+    assert isinstance(found, Reached)
+    return str(found.probe["fingerprint"])
+
+
+def answers(deployer: Deployer) -> bool:
+    url = deployer.json("endpoint", "sturdy")["url"]
+    body = {"model": "sturdy", "messages": QUESTION["messages"], "max_tokens": QUESTION["max_tokens"], "temperature": 0}
+    status, found = post(f"{url}/chat/completions", body)
+    return status == 200 and found["choices"][0]["message"]["content"] == QUESTION["text"]
+
+
+def unit_and_port(deployer: Deployer) -> tuple[str, int]:
+    (found,) = deployer.json("status", "sturdy")["deployments"]
+    (unit,) = found["replicas"][0]["units"]
+    return str(unit["unit"]), int(unit["port"])
+
+
+@pytest.fixture
+def small(deployer: Deployer) -> Iterator[str]:
+    """A folder of the host with a file system of 8 MiB, where the next new model wants to be."""
+    folder = "/var/lib/deployer/models/local--large"
+    deployer.lab.run(HOST, ["mkdir", "-p", folder])
+    deployer.lab.run(HOST, ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder])
+    yield folder
+    deployer.lab.run(HOST, ["umount", folder])
+    deployer.lab.run(HOST, ["rmdir", folder])
+
+
+def test_a_disk_that_fills_up_is_said_and_the_old_one_goes_on(deployer: Deployer, small: str) -> None:
+    model = deployer.root / "models/large"
+    shutil.copytree(deployer.root / "models/tiny-chat", model)
+    (model / "extra.bin").write_bytes(b"\1" * (9 << 20))
+    unit, _ = unit_and_port(deployer)
+    before = deployer.lab.run(HOST, ["systemctl", "show", "-P", "InvocationID", unit]).stdout
+    write_deployment(deployer.root, "sturdy", PLAIN.replace("models/tiny-chat", "models/large"))
+    try:
+        deployer("lock")
+        print_before = fingerprint(deployer)
+        done = deployer("apply", "--yes", exit_code=5)
+        assert "the disk is full" in done.stdout
+        assert "free some space on that disk" in done.stdout
+        assert fingerprint(deployer) == print_before
+        assert deployer.lab.run(HOST, ["ls", "-A", small]).stdout == ""
+        assert deployer.lab.run(HOST, ["systemctl", "show", "-P", "InvocationID", unit]).stdout == before
+        assert answers(deployer)
+    finally:
+        shutil.rmtree(model)
+        write_deployment(deployer.root, "sturdy", PLAIN)
+        deployer("lock")
+    deployer("plan", "--detailed-exitcode", exit_code=0)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_brought(deployer: Deployer) -> None:
+    file = deployer.root / f"hosts/{HOST}.yaml"
+    plain = file.read_text()
+    deployer.lab.run(HOST, ["mkdir", "-p", "/mnt/small"])
+    deployer.lab.run(HOST, ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", "/mnt/small"])
+    before = fingerprint(deployer)
+    file.write_text(plain + "paths: {models: /mnt/small/models}\n")
+    try:
+        refused = deployer("apply", "--yes", exit_code=4)
+        assert f"not enough disk on {HOST} for /mnt/small/models" in refused.stderr
+        assert deployer.lab.run(HOST, ["ls", "-A", "/mnt/small"]).stdout == ""
+    finally:
+        file.write_text(plain)
+        deployer.lab.run(HOST, ["umount", "/mnt/small"])
+    assert fingerprint(deployer) == before
+    assert answers(deployer)
+
+
+def test_a_port_that_a_program_of_somebody_else_has_is_refused(deployer: Deployer) -> None:
+    unit, port = unit_and_port(deployer)
+    deployer.lab.run(HOST, ["systemctl", "stop", unit])
+    squatter = ["systemd-run", "--unit=squatter", "python3", "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    deployer.lab.run(HOST, squatter)
+    try:
+        until(lambda: listens(deployer, port), "the squatter listens")
+        before = fingerprint(deployer)
+        refused = deployer("apply", "--yes", exit_code=4)
+        assert f"port {port} of {HOST} is in use by a program that is not ours" in refused.stderr
+        assert fingerprint(deployer) == before
+        assert deployer.lab.run(HOST, ["systemctl", "is-active", "squatter"]).stdout.strip() == "active"
+    finally:
+        deployer.lab.run(HOST, ["systemctl", "stop", "squatter"])
+    deployer("apply", "--yes")
+    assert answers(deployer)
+
+
+def listens(deployer: Deployer, port: int) -> bool:
+    return bool(deployer.lab.run(HOST, ["ss", "-Hltn", f"sport = :{port}"]).stdout)
+
+
+def test_a_port_that_is_taken_between_plan_and_apply_fails_by_name_and_gives_the_old_one_back(deployer: Deployer) -> None:
+    """A program that listens on the port as soon as the old replica lets go of it."""
+    unit, port = unit_and_port(deployer)
+    script = (
+        "import socket, time\n"
+        "while True:\n"
+        "    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        f"    try: s.bind(('127.0.0.1', {port})); s.listen(); break\n"
+        "    except OSError: s.close(); time.sleep(0.002)\n"
+        "end = time.time() + 10\n"
+        "while time.time() < end: time.sleep(0.1)\n"
+    )
+    write_deployment(deployer.root, "sturdy", PLAIN.replace("512", "640"))
+    deployer.lab.run(HOST, ["systemd-run", "--collect", "--unit=greedy", "python3", "-c", script])
+    try:
+        done = deployer("apply", "--yes", exit_code=None)
+        assert done.returncode in (1, 5)
+        assert "is in use" in done.stdout or "already in use" in done.stdout, done.stdout
+    finally:
+        deployer.lab.run(HOST, ["systemctl", "stop", "greedy"], check=False)
+    deployer("apply", "--yes")
+    deployer("plan", "--detailed-exitcode", exit_code=0)
+    assert answers(deployer)
+    assert unit_and_port(deployer)[0] != unit
+    write_deployment(deployer.root, "sturdy", PLAIN)
+    deployer("apply", "--yes")
+
+
+def test_a_unit_with_our_name_that_is_not_ours_is_refused_and_left_alone(deployer: Deployer) -> None:
+    write_deployment(deployer.root, "sturdy", PLAIN.replace("512", "768"))
+    (change,) = deployer.json("plan")["changes"]
+    path = f"/etc/systemd/system/{change['after']['payload']['unit']}"
+    foreign = "[Service]\nExecStart=/bin/true\n"
+    deployer.lab.run(HOST, ["sh", "-c", f"cat > {path}"], stdin=foreign)
+    try:
+        before = fingerprint(deployer)
+        refused = deployer("apply", "--yes", exit_code=4)
+        assert f"{HOST} has a unit {path.rpartition('/')[2]} that is not ours" in refused.stderr
+        assert deployer.lab.run(HOST, ["cat", path]).stdout == foreign
+        assert fingerprint(deployer) == before
+        assert answers(deployer)
+    finally:
+        deployer.lab.run(HOST, ["rm", path])
+    write_deployment(deployer.root, "sturdy", PLAIN)
+    deployer("plan", "--detailed-exitcode", exit_code=0)
