@@ -98,11 +98,14 @@ class Context:
         input: Optional[bytes] = None,
         tick: Optional[Callable[[], None]] = None,
         timeout: Optional[float] = None,
+        whole: bool = False,
     ) -> Done:
-        """A program that must end with 0; `what` begins the message when it does not. Long ones can be stopped."""
+        """A program that must end with 0; `what` begins the message when it does not. A stop ends it, unless it must not
+        be left in its middle (`whole`).
+        """
 
         def each() -> None:
-            if not self.undoing and self.shared.stopping():
+            if not whole and not self.undoing and self.shared.stopping():
                 raise Stopped
             if tick is not None:
                 tick()

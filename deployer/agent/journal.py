@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any, Dict, List, Tuple
@@ -10,28 +11,54 @@ from deployer.agent import files, paths
 from deployer.agent.system import System
 from deployer.agent.times import iso
 
+RESERVE = 4 << 20  # bytes
+
 
 def path_of(run_id: str) -> str:
     return paths.run(run_id) + "/journal.jsonl"
 
 
 class Journal:
-    """Appends events. A whole line is written at once, so that a reader never sees the half of one for long."""
+    """Appends events. A whole line is written at once, so that a reader never sees the half of one for long.
+
+    A full disk must not keep a run from undoing what it did: some room is held back for that (`RESERVE`), and when even
+    that is gone, a line is lost rather than the undoing.
+    """
 
     def __init__(self, system: System, run_id: str) -> None:
         self._system = system
+        self._reserve = paths.run(run_id) + "/reserve"
         real = system.path(path_of(run_id))
         self._descriptor = os.open(real, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._hold_room()
 
     def say(self, event_type: str, **fields: Any) -> None:
         """Progress is not worth a sync of the disk; everything else is there before the next thing is done."""
         event = {"type": event_type, "at": iso(self._system.now())}
         event.update({key: value for key, value in fields.items() if value is not None})
-        os.write(self._descriptor, json.dumps(event, ensure_ascii=False).encode() + b"\n")
-        if fields.get("state") != "progress":
+        data = json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        try:
+            self._write(data, fields.get("state") != "progress")
+        except OSError:
+            self.free_room()
+            with contextlib.suppress(OSError):
+                self._write(b"\n" + data, True)  # the line before may have been cut in its middle
+
+    def _write(self, data: bytes, sync: bool) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        if sync:
             os.fsync(self._descriptor)
 
+    def _hold_room(self) -> None:
+        with contextlib.suppress(OSError), open(self._system.path(self._reserve), "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE)
+
+    def free_room(self) -> None:
+        files.remove(self._system, self._reserve)
+
     def close(self) -> None:
+        self.free_room()
         os.close(self._descriptor)
 
 

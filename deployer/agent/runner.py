@@ -160,6 +160,7 @@ class Runner:
         self._undo(tx, problem)
 
     def _undo(self, tx: Transaction, problem: StepFailed) -> None:
+        self._journal.free_room()
         if tx.state == "pending":
             tx.settle("skipped", problem)
             return

@@ -1,6 +1,7 @@
 """A run: stages behind barriers, undo on failure, stop, silence, crash."""
 
 import json
+import os
 import stat
 import threading
 import time
@@ -489,3 +490,39 @@ def test_phases_of_a_start_are_shown_as_they_come(host: FakeHost) -> None:
     told = [e["data"] for e in run.events if e.get("state") == "progress"]
     assert any(d["phase"] == "loading shards" and (d["done"], d["total"]) == (3, 4) for d in told)
     assert any(d["phase"] == "warming up" for d in told)
+
+
+def test_a_journal_that_cannot_grow_does_not_keep_a_run_from_undoing(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    Run(host, run_request(deployment()))
+    before = tree(host.root)
+    real, full = os.write, []
+
+    def write(descriptor: int, data: bytes) -> int:
+        if full and b'"undone"' in data and len(full) < 3:
+            full.append(True)
+            raise OSError(28, "No space left on device")
+        if b'"failed"' in data:
+            full.append(True)
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    host.break_engine("aaaa0002", "ERROR no")
+    run = Run(host, run_request(deployment(digest="aaaa0002", revision=2, old=unit_name())))
+    assert len(full) == 3
+    assert run.result == "rolled-back"
+    assert tree(host.root) == before
+    assert host.running() == [unit_name()]
+
+
+def test_apt_is_not_stopped_in_its_middle(host: FakeHost) -> None:
+    package = transaction("package:haproxy", step("artifacts", "package.install", "haproxy", name="haproxy"))
+    hold = host.faults.hold("package.install")
+    channel = connect(host).open("start", run_request(package, deployment(), barriers={}))
+    lines = channel.lines()
+    assert hold.reached.wait(10)
+    channel.send({"stop": True})
+    _wait_for(host, "stop")
+    hold.release()
+    report = list(lines)[-2]
+    assert report["transactions"]["package:haproxy"]["state"] == "done"
+    assert report["transactions"]["chat"]["state"] == "skipped"

@@ -52,7 +52,7 @@ class Build(Artifact):
         if "UV_CACHE_DIR" not in env:
             files.make_directories(ctx.system, CACHE)
             env["UV_CACHE_DIR"] = ctx.system.path(CACHE)
-        env.update({"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "UV_LINK_MODE": "copy"})
+        env.update({"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"})
         if ctx.args.get("index_url"):
             env["UV_DEFAULT_INDEX"] = str(ctx.args["index_url"])
         if ctx.args.get("extra_index_urls"):

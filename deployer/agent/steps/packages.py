@@ -37,7 +37,8 @@ def _installed(ctx: Context) -> Set[str]:
 
 def _apt(ctx: Context, what: str, *words: str) -> None:
     env = dict(ctx.environment(), DEBIAN_FRONTEND="noninteractive", NEEDRESTART_SUSPEND="1")
-    ctx.run([*APT, *words], what, env=env, tick=lambda: ctx.progress(phase=what))
+    # dpkg that is killed leaves packages half-configured, and the next apt refuses to do anything
+    ctx.run([*APT, *words], what, env=env, tick=lambda: ctx.progress(phase=what), whole=True)
 
 
 def _forget(ctx: Context, name: str) -> None:
