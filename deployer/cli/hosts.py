@@ -16,12 +16,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listing = verbs.add_parser("list", help="the hosts as their files say")
     probe = verbs.add_parser("probe", help="ask them what they are and have")
     probe.add_argument("--verify", action="store_true", help="read the digests of all artifacts again")
-    trust = verbs.add_parser("trust", help="fetch a host's key, show its fingerprint, and pin it once a person says yes")
+    trust = verbs.add_parser(
+        "trust", help="fetch keys (default: those not pinned yet), show them, pin them once a person says yes"
+    )
     trust.add_argument("-y", "--yes", action="store_true", help="the fingerprint was checked elsewhere")
-    for verb in (listing, probe):
-        verb.add_argument("names", metavar="HOST", nargs="*")
-    trust.add_argument("names", metavar="HOST", nargs="+")
     for verb in (listing, probe, trust):
+        verb.add_argument("names", metavar="HOST", nargs="*")
         shared.chdir_again(verb)
         shared.as_json(verb)
 
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "trust":
             from deployer.cli.trust import trust
 
-            return trust(fleet, names, yes=args.yes, as_json=args.json)
+            wanted = args.names or [n for n, h in fleet.spec.hosts.items() if h.connection == "ssh" and h.host_key is None]
+            return trust(fleet, wanted, yes=args.yes, as_json=args.json)
         if args.verb == "probe":
             observed = fleet.probe(names, verify=args.verify)
             _probed(observed, as_json=args.json)

@@ -12,6 +12,8 @@ def trust(fleet: Fleet, names: list[str], *, yes: bool, as_json: bool) -> int:
     from deployer.transport.hostkeys import fetch_for
 
     said = []
+    if not names:
+        console.say("every host's key is pinned already")
     for name in names:
         host = fleet.spec.hosts[name]
         key = fetch_for(fleet.root, fleet.spec, name)

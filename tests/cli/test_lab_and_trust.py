@@ -96,6 +96,13 @@ def test_a_key_is_pinned_once_a_person_says_so(run: Shell, shown: None, monkeypa
     assert "# a comment" in path.read_text()
 
 
+def test_without_a_name_all_keys_that_are_not_pinned_yet(run: Shell, shown: None) -> None:
+    assert run("hosts", "trust", "--yes").code == 0
+    texts = [path.read_text() for path in sorted((run.root / "hosts").glob("*.yaml"))]
+    assert [text.count("host_key: ssh-ed25519") for text in texts] == [1, 1]
+    assert "already" in run("hosts", "trust").err
+
+
 def test_another_key_than_the_pinned_one_is_said_aloud(run: Shell, shown: None) -> None:
     path = run.root / "hosts/h1.yaml"
     path.write_text(path.read_text() + f"host_key: ssh-ed25519 {Key.base64[:-1]}3\nport: 22\n")
