@@ -165,7 +165,10 @@ class Fleet:
         from deployer.plan.make import make_plan
         from deployer.plan.subset import by_hosts
 
-        observed, seconds = asked() if asked is not None else (observed or {}, 0.0)
+        seconds: float | None = None
+        if asked is not None:
+            observed, seconds = asked()
+        assert observed is not None
         git = read_git(self.root, commits(observed))
         plan = make_plan(make_world(self.loaded, locked, observed, self.secrets, options, who=self.who, git=git))
         if options.hosts:

@@ -169,9 +169,9 @@ def _pruned(
         for resource in recorded.get(HOST_RECORD, ()):
             if resource.kind in OF_HOST:
                 out.changes.append(diff.delete(resource, "nothing of the fleet is left on this host"))
+        _pruned_packages(reached, out)
         if remembers:
             return
-        _pruned_packages(reached, out)
         last = diff.change_id(reached.name, "agent", ("delete",))
         trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_CACHE, wire.ROOT_STATE, wire.ROOT_ETC)]
         leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True, "trees": trees})
