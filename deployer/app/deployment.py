@@ -1,12 +1,13 @@
 """One deployment of a fleet, as Python programs and the commands that name one see it."""
 
+import difflib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from deployer.errors import DeployerError, UsageError
+from deployer.errors import DeployerError, Unreachable, UsageError
 from deployer.state.observed import Observed, Unreached
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class Deployment:
 
         observed = self.fleet.probe() if observed is None else observed
         found = history(observed, self.name)
-        if not found and self.name not in self.fleet.spec.deployments:
-            raise self._unknown()
+        if not found:
+            self._answered(observed)
         return found
 
     def logs(self, *, lines: int = 100, follow: bool = False, since: str | None = None) -> "Iterator[LogLine]":
@@ -47,9 +48,8 @@ class Deployment:
         observed = self.fleet.probe()
         units = units_of(observed, self.name)
         if not units:
-            silent = [name for name, found in observed.items() if isinstance(found, Unreached)]
-            hint = f"no answer from {', '.join(silent)}" if silent else "deployer status; nothing of it may have been applied yet"
-            raise DeployerError(f"no host has a unit of {self.name}", where=self.name, hint=hint)
+            self._answered(observed)
+            raise DeployerError(f"no host has a unit of {self.name}", where=self.name, hint=f"deployer apply {self.name}")
         fleet = {"id": self.fleet.spec.id, "name": self.fleet.spec.name}
         return read_logs(self.fleet.pool, fleet, units, lines=lines, follow=follow, since=since)
 
@@ -71,8 +71,10 @@ class Deployment:
             raise self._unknown()
         found = endpoint(self.fleet.spec, Roster(), self.name) if observed is None else None
         if found is None:
-            found = endpoint(self.fleet.spec, latest(self.fleet.probe() if observed is None else observed), self.name)
+            observed = self.fleet.probe() if observed is None else observed
+            found = endpoint(self.fleet.spec, latest(observed), self.name)
         if found is None:
+            self._answered(observed or {})
             hint = "deployer apply places it; or name a gateway host in deployer.yaml"
             raise DeployerError(f"{self.name} has no address yet: it was never applied", where=self.name, hint=hint)
         return found
@@ -101,9 +103,22 @@ class Deployment:
     def destroy(self, *, why: str | None = None) -> "Planned":
         return self.fleet.hold([self.name], "destroyed", why=why)
 
+    def _answered(self, observed: Observed) -> None:
+        """Nothing was found of it. Raises unless all hosts answered and a file has it: unknown is not absent."""
+        silent = [(name, found) for name, found in observed.items() if isinstance(found, Unreached)]
+        if silent:
+            name, first = silent[0]
+            others = f"; nor did {', '.join(name for name, _ in silent[1:])}" if len(silent) > 1 else ""
+            what = f"nothing is known of {self.name}: {name} did not answer ({first.message}){others}"
+            raise Unreachable(what, where=self.name, hint=first.hint or f"deployer hosts probe {name}", kind=first.kind)
+        if self.name not in self.fleet.spec.deployments:
+            raise self._unknown()
+
     def _unknown(self) -> UsageError:
-        known = ", ".join(sorted(self.fleet.spec.deployments)) or "nothing yet"
-        return UsageError(f"there is no deployment {self.name}", hint=f"deployments/ has: {known}")
+        names = sorted(self.fleet.spec.deployments)
+        close = difflib.get_close_matches(self.name, names, 1)
+        hint = f"did you mean {close[0]}?" if close else f"deployments/ has: {', '.join(names) or 'nothing yet'}"
+        return UsageError(f"there is no deployment {self.name} in this fleet", hint=hint)
 
 
 def _why(code: int) -> str:

@@ -1,12 +1,13 @@
 """Brings `deployer.lock` up to date, and says whether it is. Called by Fleet.lock, .plan and .validate."""
 
+import difflib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from deployer.app.secretvalues import SecretValues
 from deployer.engines import ENGINES
-from deployer.errors import LockfileError, Problem
+from deployer.errors import LockfileError, Problem, UsageError
 from deployer.lock import check
 from deployer.lock.check import behind
 from deployer.lock.file import read_lock
@@ -46,10 +47,24 @@ def update(
     from deployer.lock import file, resolve  # late: they bring huggingface_hub
 
     existing = existing_lock(loaded.root)
+    if upgrade != "all":
+        _known(loaded, existing, upgrade)
     anew: frozenset[str] | Literal["all"] = "all" if upgrade == "all" else frozenset(upgrade)
     locked = resolve.update(request(loaded, secrets, existing, anew), on_progress)
     file.write_lock(loaded.root, locked)
     return locked
+
+
+def _known(loaded: Loaded, existing: Locked, keys: Iterable[str]) -> None:
+    """Raises UsageError for a key that neither the files nor the lock have."""
+    wanted = need(loaded)
+    everything = {*(found.need.key for found in wanted.models), *(one.name for one in wanted.environments)}
+    everything |= {*existing.models, *existing.environments}
+    for key in keys:
+        if key not in everything:
+            close = difflib.get_close_matches(key, everything, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(everything)) or 'none yet'}"
+            raise UsageError(f"nothing is locked under the name {key}", hint=hint)
 
 
 def existing_lock(root: Path) -> Locked:

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from deployer.errors import DeployerError, StalePlan
+from deployer.errors import DeployerError, StalePlan, UsageError
 from deployer.plan import codec
 from deployer.plan.model import Plan
 
@@ -50,6 +50,8 @@ def read(path: Path) -> Plan:
     """Raises DeployerError when it is no plan of ours."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError("there is no such plan", where=str(path), hint="deployer plan --out FILE makes one") from None
     except OSError as error:
         raise DeployerError(f"the plan cannot be read: {error.strerror}", where=str(path)) from None
     except ValueError:

@@ -46,6 +46,7 @@ def _saved(fleet: Fleet, args: argparse.Namespace, name: str) -> Planned:
     path = Path(name)
     if not path.exists() and not path.is_absolute() and (fleet.root / path).exists():
         path = fleet.root / path
+    planned = fleet.saved_plan(path)
     if not args.json:
         console.say(f"doing exactly {path.name}, made before; nothing is planned again")
-    return fleet.saved_plan(path)
+    return planned

@@ -15,7 +15,7 @@ from deployer.cli import console
 from deployer.cli.confirm import confirmed
 from deployer.cli.outcome import render
 from deployer.cli.plainprogress import PlainProgress
-from deployer.errors import DeployerError
+from deployer.errors import DeployerError, Refused, Unreachable
 from deployer.execute.events import Event, Report
 from deployer.execute.follow import Control
 
@@ -27,7 +27,7 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     plan = planned.plan
     as_json = getattr(args, "json", False)
     if plan.refusals:
-        planned.apply()  # raises Refused, which names the first of them
+        _refused(planned)
     if plan.changes and not confirmed(planned, yes=args.yes, what=what):
         console.say("nothing was changed")
         return 0
@@ -35,6 +35,16 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     addresses = planned.addresses() if report.exit_code in (0, 6) else {}
     finish(planned.fleet, report, as_json=as_json, nothing=not plan.changes, addresses=addresses)
     return report.exit_code
+
+
+def _refused(planned: Planned) -> None:
+    """Raises the first refusal. Where hosts did not answer it counts as that: worse than a refusal."""
+    try:
+        planned.apply()
+    except Refused as error:
+        if planned.plan.unreachable:
+            raise Unreachable(error.what, where=error.where, hint=error.hint) from error
+        raise
 
 
 def follow(work: Callable[[Listener, Control], Report], *, as_json: bool) -> Report:

@@ -6,7 +6,7 @@ from typing import Any
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet
-from deployer.state.observed import Observed, Reached
+from deployer.state.observed import Observed, Reached, Unreached
 
 EXAMPLES = ("deployer hosts list", "deployer hosts probe gpu-01 --verify", "deployer hosts trust gpu-01")
 
@@ -69,14 +69,18 @@ def _probed(observed: Observed, *, as_json: bool) -> None:
         console.emit({"hosts": [_json(name, found) for name, found in observed.items()]})
         return
     for name, found in observed.items():
-        console.out(_text(name, found.probe, found.seconds) if isinstance(found, Reached) else f"? {name}  {found.message}")
+        console.out(_text(name, found.probe, found.seconds) if isinstance(found, Reached) else _silent(name, found))
 
 
 def _json(name: str, found: Any) -> dict[str, Any]:
     if not isinstance(found, Reached):
-        return {"name": name, "reachable": False, "kind": found.kind, "error": found.message}
+        return {"name": name, "reachable": False, "kind": found.kind, "error": found.message, "hint": found.hint}
     probe = {key: value for key, value in found.probe.items() if key != "secret_key"}
     return {"name": name, "reachable": True, "seconds": round(found.seconds, 3), **probe}
+
+
+def _silent(name: str, found: Unreached) -> str:
+    return f"? {name}  {found.message}" + (f"\n    {found.hint}" if found.hint else "")
 
 
 def _text(name: str, probe: Any, seconds: float) -> str:

@@ -66,7 +66,7 @@ def _done(host: HostReport) -> list[str]:
 
 def _failure(failure: Failure, fleet: Fleet, color: bool, unicode: bool) -> str:
     name = f" {failure.deployment}" if failure.deployment else ""
-    lines = [f"{_mark('failed', color, unicode)} {failure.host}{name}: {failure.step}: {failure.message}"]
+    lines = [f"{_mark('failed', color, unicode)} {failure.host}{name}: {_step(failure.step)}: {failure.message}"]
     if failure.cause:
         lines.append(f"    cause   {failure.cause}")
     if failure.hint:
@@ -77,6 +77,13 @@ def _failure(failure: Failure, fleet: Fleet, color: bool, unicode: bool) -> str:
     if failure.deployment:
         lines.append(f"    log     deployer logs {failure.deployment} --failure")
     return "\n".join(lines)
+
+
+def _step(label: str | None) -> str:
+    """A step is named by what it is to bring about; this one did not."""
+    if label and label.endswith(" answers"):
+        return f"{label.removesuffix(' answers')} did not become ready"
+    return label or "the run"
 
 
 def _summary(report: Report) -> str:

@@ -36,7 +36,10 @@ class PlainProgress:
         took = now - self._began.pop(key, now)
         if event.state == "done":
             return f"{head}  {clock(took)}" if took >= WORTH_S else None
-        return f"{head}: {event.state}{f': {event.message}' if event.message else ''}"
+        if event.state == "undone":
+            return None  # "putting back" was said when it failed; the report says how that ended
+        after = "; putting back what stood before" if event.state == "failed" else ""
+        return f"{head}: {event.state}{f': {event.message}' if event.message else ''}{after}"
 
     def _other(self, event: Event) -> str | None:
         host = f"{event.host}  " if event.host else ""

@@ -92,7 +92,7 @@ def _notes(one: DeploymentState) -> list[str]:
 
 def _host_notes(host: HostState) -> list[str]:
     if not host.reachable:
-        return [f"{host.name}: unreachable: {host.error}"]
+        return [f"{host.name}: unreachable: {host.error}", *([f"    {host.hint}"] if host.hint else [])]
     found = []
     if host.lock:
         found.append(

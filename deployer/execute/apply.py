@@ -94,7 +94,7 @@ class _Apply:
             value = self.order.secrets.reveal(secret_id)
             if value is None:
                 raise Refused(
-                    f"the secret {secret_id} is not at hand, and this plan must write it on {host}",
+                    f"the secret {secret_id} is not at hand, and this plan needs it on {host}",
                     where=host,
                     hint="set it where you run deployer, or leave out what needs it: deployer plan NAME…",
                 )

@@ -61,7 +61,7 @@ def unreached(name: str, error: DeployerError) -> Unreached:
         kind = str(getattr(error, "kind", None) or "timeout")
     else:
         kind = "agent"
-    return Unreached(name=name, kind=kind, message=f"{error.what}; {error.hint}" if error.hint else error.what)
+    return Unreached(name=name, kind=kind, message=error.what, hint=error.hint)
 
 
 def _probe(pool: Pool, name: str, request: ProbeRequest) -> Probe:

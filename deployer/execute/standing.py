@@ -77,6 +77,7 @@ class HostState:
     disk: Mapping[str, Mapping[str, int]] | None = None
     agent: int | None = None
     error: str | None = None
+    hint: str | None = None  # what to do about the error
     lock: Mapping[str, Any] | None = None
     unfinished: tuple[Mapping[str, Any], ...] = ()
 
@@ -88,6 +89,7 @@ class HostState:
             "disk": {path: dict(sizes) for path, sizes in (self.disk or {}).items()},
             "agent": self.agent,
             "error": self.error,
+            "hint": self.hint,
             "lock": dict(self.lock) if self.lock else None,
             "unfinished": [dict(run) for run in self.unfinished],
         }

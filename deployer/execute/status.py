@@ -193,7 +193,7 @@ def _unit(probe: wire.Probe, name: str) -> wire.Unit | None:
 
 def _host(name: str, found: Any, roster: Roster) -> HostState:
     if not isinstance(found, Reached):
-        return HostState(name, False, error=found.message)
+        return HostState(name, False, error=found.message, hint=found.hint)
     probe = found.probe
     uses = {uuid: f"{p.deployment}/{p.number}" for p in roster.places if p.host == name for uuid in p.gpus}
     gpus = tuple(
@@ -208,4 +208,4 @@ def _host(name: str, found: Any, roster: Roster) -> HostState:
         for gpu in probe.get("gpus", ())
     )
     unfinished = tuple(probe.get("unfinished", ()))
-    return HostState(name, True, gpus, probe.get("disks", {}), wire.VERSION, None, probe.get("lock"), unfinished)
+    return HostState(name, True, gpus, probe.get("disks", {}), wire.VERSION, None, None, probe.get("lock"), unfinished)

@@ -38,7 +38,7 @@ def update(request: LockRequest, on_progress: OnProgress = lambda _: None) -> Lo
     for name, (need, targets) in environments.items():
         known = _known_targets(request, need)
         jobs |= {(name, t): partial(_lock_target, request, need, t) for t in targets if t not in known}
-    done = _run(jobs, on_progress, errors)
+    done = _run(jobs, on_progress, errors, request.existing)
     cache.save()
     if errors:
         raise errors[0] if len(errors) == 1 else LockFailed(tuple(errors))
@@ -97,7 +97,7 @@ def _lock_target(request: LockRequest, need: EnvironmentNeed, target: str) -> Lo
     return lock_environment(need, target, indexes(request.root, request.packages))
 
 
-def _run(jobs: Jobs, on_progress: OnProgress, errors: list[LockfileError]) -> Results:
+def _run(jobs: Jobs, on_progress: OnProgress, errors: list[LockfileError], existing: Locked) -> Results:
     done: Results = {}
     with ThreadPoolExecutor(_AT_ONCE, "lock") as pool:
         running: dict[Future[LockedModel | LockedTarget], tuple[str, str]] = {}
@@ -107,8 +107,9 @@ def _run(jobs: Jobs, on_progress: OnProgress, errors: list[LockfileError]) -> Re
                 running[pool.submit(job)] = name
             for future in as_completed(running):
                 try:
-                    done[running[future]] = future.result()
-                    on_progress(_progress(running[future], "locked"))
+                    found = done[running[future]] = future.result()
+                    same = isinstance(found, LockedModel) and existing.models.get(found.key) == found
+                    on_progress(_progress(running[future], "kept" if same else "locked"))
                 except LockfileError as error:
                     errors.append(error)
                     on_progress(_progress(running[future], "failed", error.what.splitlines()[0]))

@@ -25,7 +25,7 @@ def _plain(resource: Resource) -> str:
 def _model(resource: Resource) -> str:
     name = resource.attribute("model")
     revision, conversion = resource.attribute("revision"), resource.attribute("conversion")
-    more = revision.value if revision else f"as {conversion.value}" if conversion else ""
+    more = revision.value if revision else f"as {str(conversion.value).removeprefix('as ')}" if conversion else ""
     return f"model {name.value if name else resource.name} {more}".rstrip()
 
 

@@ -120,7 +120,7 @@ def _host(world: World, name: str) -> PlannedHost:
     reached = world.observed[name]
     if isinstance(reached, Reached):
         return PlannedHost(True, reached.probe.get("fingerprint"), reached.probe.get("machine_id"))
-    return PlannedHost(False, error=reached.message, error_kind=reached.kind)
+    return PlannedHost(False, error=reached.message, error_kind=reached.kind, hint=reached.hint)
 
 
 def _texts(wanted: Desired, changes: Sequence[Change]) -> dict[str, str]:

@@ -112,6 +112,7 @@ class PlannedHost:
     machine_id: str | None = None
     error: str | None = None
     error_kind: str | None = None
+    hint: str | None = None  # what to do about the error
 
 
 @dataclass(frozen=True, slots=True)

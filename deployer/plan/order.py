@@ -17,14 +17,15 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(replace(c, depends_on=_needs(c, sorted_changes)) for c in sorted_changes)
 
 
-def _key(change: Change) -> tuple[str, int, int, str, str]:
+def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
     if change.kind is None:
-        return (change.host, 0, 0, "", change.name)
+        return (change.host, 0, 0, False, "", change.name)
     rank = _ORDER[change.kind]
     if change.after is None:
         last = change.before is not None and "agent" in change.before.payload
-        return (change.host, 3 if last else 2, -rank, change.deployment or "", change.name)
-    return (change.host, 1, rank, change.deployment or "", change.name)
+        return (change.host, 3 if last else 2, -rank, False, change.deployment or "", change.name)
+    made_of_another = any(need.startswith(f"{change.kind}:") for need in change.after.needs)  # a converted model
+    return (change.host, 1, rank, made_of_another, change.deployment or "", change.name)
 
 
 def _needs(change: Change, changes: list[Change]) -> tuple[str, ...]:

@@ -180,15 +180,28 @@ def free_port(host: HostSpec, reached: Reached, claims: Claims) -> int | None:
 
 
 def _nowhere(world: World, spec: DeploymentSpec, number: int, reasons: list[str]) -> Refusal:
-    unreachable = any("unreachable" in r for r in reasons)
-    hint = "bring the host back, or free a GPU" if unreachable else "give it another host, or fewer replicas"
-    if not world.fleet.hosts:
-        hint = "add a file to hosts/, or try it on throwaway hosts: deployer lab up 2"
     return Refusal(
         "placement",
         f"{spec.name}/{number} has no host to stand on",
         tuple(reasons) or ("no host of the fleet is allowed by its placement",),
-        hint,
+        _way_out(world, reasons),
         deployment=spec.name,
         source=world.positions.of(f"deployment:{spec.name}", "placement"),
     )
+
+
+#: What a reason holds → what would help. The first that fits is said.
+_WAYS_OUT = (
+    ("unreachable", "bring the host back (what it needs is said above), or give the deployment another host"),
+    ("no free port", "widen ports: in the host's file, or end what listens there"),
+    ("GPUs free", "free a GPU, or give it another host or fewer replicas"),
+    ("has no label", "correct placement.labels here, or labels: in a host's file"),
+    ("is cordoned", "set state: active in the host's file, or give it another host"),
+)
+
+
+def _way_out(world: World, reasons: list[str]) -> str:
+    if not world.fleet.hosts:
+        return "add a file to hosts/, or try it on throwaway hosts: deployer lab up 2"
+    found = (say for word, say in _WAYS_OUT if any(word in reason for reason in reasons))
+    return next(found, "give it another host, or fewer replicas")

@@ -98,6 +98,7 @@ def _host_lines(plan: Plan, host: str, style: Style) -> list[str]:
         notes = [n.what for n in plan.notices if n.code == "unreachable" and n.host == host]
         text = f"unreachable: {planned.error}"
         lines.append(_row(style, "unknown", text, notes[0] if notes else "", None))
+        lines += [f"       {planned.hint}"] if planned.hint else []
     for change in plan.changes:
         if change.host == host:
             lines += _change_lines(change, style)

@@ -17,11 +17,14 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Unreached:
-    """A host that did not answer: data, not an exception. `kind`: "timeout" | "refused" | "key" | "auth" | "sudo" | "agent"."""
+    """A host that did not answer: data, not an exception. `kind`: "timeout" | "refused" | "key" | "auth" | "sudo" | "agent".
+    `hint`: the next thing to do.
+    """
 
     name: str
     kind: str
     message: str
+    hint: str | None = None
 
 
 Observed = Mapping[str, Reached | Unreached]

@@ -126,7 +126,9 @@ def _unreachable(name: str, kind: str | None, timeout_s: float) -> Unreachable:
         "key": "its host key is not the pinned one",
     }
     what = words.get(kind or "", str(kind))
-    return HostKeyError(what, where=name) if kind == "key" else Unreachable(what, where=name, kind=kind or "refused")
+    if kind == "key":
+        return HostKeyError(what, where=name, hint=f"once you know why, `deployer hosts trust {name}`")
+    return Unreachable(what, where=name, kind=kind or "refused")
 
 
 class FakeConnection:

@@ -54,7 +54,7 @@ def test_without_a_terminal_only_what_took_its_time_or_failed_is_a_line(
     plain.take(step("done"))
     assert capsys.readouterr().err == "h1  start chat/0  0:50\n"
     plain.take(step("failed", message="no memory"))
-    assert capsys.readouterr().err == "h1  start chat/0: failed: no memory\n"
+    assert capsys.readouterr().err == "h1  start chat/0: failed: no memory; putting back what stood before\n"
 
 
 def test_the_moving_display_draws_every_kind_of_event(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,6 +233,17 @@ def test_a_conversion_brings_its_converter_only_while_it_is_needed() -> None:
     assert not [c for c in second.changes if c.kind in ("environment", "model")]
 
 
+@pytest.mark.parametrize("start", ["0", "8", "f"])
+def test_a_model_is_brought_before_what_is_made_of_it_whatever_their_digests_are(start: str) -> None:
+    maker = WorldMaker([deployment(engine={"convert": True})])
+    known = maker.world().locked
+    models = {key: replace(model, digest=start * 64) for key, model in known.models.items()}
+    found = transactions(make_plan(maker.world(locked=replace(known, models=models))), "h1")
+    places = {transaction["id"]: number for number, transaction in enumerate(found)}
+    assert sum(name.startswith("model:") for name in places) == 2
+    assert all(places[need] < places[t["id"]] for t in found for need in t["needs"])
+
+
 def test_an_unfinished_run_is_undone_first() -> None:
     maker = applied(WorldMaker())
     run = {"run": "r1", "who": "ada", "since": "2026-11-20T11:00:00Z", "stage": "switch", "deployments": ["chat"], "alive": False}

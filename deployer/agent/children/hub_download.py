@@ -1,5 +1,6 @@
 """Fetches one snapshot. Run by `model.download` with the Python of an environment that has huggingface_hub; the job comes on
-standard input, because it may hold a token. On failure the last line says {"error": class, "message"}.
+standard input, because it may hold a token. On failure the last line says {"error": class, "status", "message"}; `status`
+is what the hub answered, or null.
 """
 
 import json
@@ -21,7 +22,8 @@ def main() -> int:
             max_workers=4,
         )
     except Exception as error:  # noqa: BLE001  (the parent explains it to a person)
-        print(json.dumps({"error": type(error).__name__, "message": str(error)}))  # noqa: T201
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        print(json.dumps({"error": type(error).__name__, "status": status, "message": str(error)}))  # noqa: T201
         return 1
     return 0
 

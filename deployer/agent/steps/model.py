@@ -29,6 +29,11 @@ CAUSES = {
     "RevisionNotFoundError": ("the locked commit is not there any more", "deployer lock, then plan again"),
     "RemoteEntryNotFoundError": ("a locked file is not in the repository any more", "deployer lock, then plan again"),
 }
+#: By the hub's answer, where the class of the error says less.
+ANSWERS = {
+    401: ("the hub does not accept the token", "make a new token and put it where model.token points"),
+    403: ("the token may not read the repository", "give the token read access to the repository"),
+}
 
 
 def listed_files(ctx: Context) -> List[Dict[str, Any]]:
@@ -149,17 +154,17 @@ def child(name: str) -> str:
 
 
 def _explained(error: StepFailed, token: Optional[str]) -> StepFailed:
-    """The child's last line is {"error", "message"}. A token is cut out of whatever is said."""
+    """The child's last line is {"error", "status", "message"}. A token is cut out of whatever is said."""
     log = [line.replace(token, "***") if token else line for line in error.log]
-    name, message = "", error.message.replace(token, "***") if token else error.message
-    for line in log:
-        if line.startswith('{"error"'):
-            try:
-                said = json.loads(line)
-                name, message = str(said["error"]), str(said["message"])
-            except ValueError:
-                continue
-    cause, hint = CAUSES.get(name, (None, None))
+    name, status, message = "", None, error.message.replace(token, "***") if token else error.message
+    for line in [line for line in log if line.startswith('{"error"')]:
+        try:
+            said = json.loads(line)
+            name, status, message = str(said["error"]), said.get("status"), str(said["message"])
+            log.remove(line)  # said below, in words
+        except ValueError:
+            continue
+    cause, hint = CAUSES.get(name) or ANSWERS.get(int(status or 0)) or (None, None)
     if name in FINAL and cause is None:
         cause = name
     if "No space left" in message:
