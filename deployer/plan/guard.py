@@ -108,12 +108,13 @@ def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence
 
 def disk(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
     """What a plan brings must fit on the filesystem that it lands on."""
-    for name, reached in sorted(world.observed.items()):
-        if not isinstance(reached, Reached):
-            continue
-        host = world.fleet.hosts.get(name)
-        mine = [c for c in changes if c.host == name and c.after is not None and c.impact.disk_bytes > 0]
-        if host is None or not mine:
+    bringing: dict[str, list[Change]] = {}
+    for change in changes:
+        if change.after is not None and change.impact.disk_bytes > 0:
+            bringing.setdefault(change.host, []).append(change)
+    for name, mine in sorted(bringing.items()):
+        reached, host = world.observed.get(name), world.fleet.hosts.get(name)
+        if host is None or not isinstance(reached, Reached):
             continue
         for root, kinds in ((models_root(host), (Kind.MODEL,)), (engines_root(host), (Kind.TOOL, Kind.ENVIRONMENT))):
             there = reached.probe.get("disks", {}).get(root)

@@ -130,15 +130,15 @@ def _texts(wanted: Desired, changes: Sequence[Change]) -> dict[str, str]:
 
 def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
     """The number each deployment that changes will have: one more than the highest that any host knows."""
-    found: dict[str, int] = {}
-    for name in sorted({c.deployment for c in changes if c.deployment}):
-        known = [0]
-        for reached in world.observed.values():
-            if isinstance(reached, Reached):
-                known += [r["revision"] for r in reached.probe.get("history", {}).get(name, [])]
-                known.append(reached.probe.get("records", {}).get(name, {}).get("revision", 0))
-        found[name] = max(known) + 1
-    return found
+    highest: dict[str, int] = {}
+    for reached in world.observed.values():
+        if not isinstance(reached, Reached):
+            continue
+        for name, revisions in reached.probe.get("history", {}).items():
+            highest[name] = max([highest.get(name, 0), *(r["revision"] for r in revisions)])
+        for name, record in reached.probe.get("records", {}).items():
+            highest[name] = max(highest.get(name, 0), record.get("revision", 0))
+    return {name: highest.get(name, 0) + 1 for name in sorted({c.deployment for c in changes if c.deployment})}
 
 
 def _notices(world: World, roster: Roster, holds: dict[str, Hold], placed: Placed) -> list[Notice]:

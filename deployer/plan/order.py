@@ -2,7 +2,7 @@
 its replicas, also those on other hosts, and the note of a revision everything of that deployment on that host.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from deployer.plan.model import Change
@@ -14,7 +14,13 @@ _ORDER = {kind: i for i, kind in enumerate(Kind)}
 def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     """Unfinished runs first, then what is made, in the order of the kinds, then what is removed, in the opposite order."""
     sorted_changes = sorted(changes, key=_key)
-    return tuple(replace(c, depends_on=_needs(c, sorted_changes)) for c in sorted_changes)
+    by_host: dict[str, list[Change]] = {}
+    replicas: dict[str | None, list[str]] = {}  # deployment → ids of the changes that make its replicas, on any host
+    for change in sorted_changes:
+        by_host.setdefault(change.host, []).append(change)
+        if change.kind is Kind.REPLICA and change.after is not None:
+            replicas.setdefault(change.deployment, []).append(change.id)
+    return tuple(replace(c, depends_on=_needs(c, by_host[c.host], replicas)) for c in sorted_changes)
 
 
 def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
@@ -28,20 +34,19 @@ def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
     return (change.host, 1, rank, made_of_another, change.deployment or "", change.name)
 
 
-def _needs(change: Change, changes: list[Change]) -> tuple[str, ...]:
+def _needs(change: Change, here: list[Change], replicas: Mapping[str | None, list[str]]) -> tuple[str, ...]:
+    """`here`: all changes of the same host."""
     if change.kind is None:
         return ()
-    found = [c.id for c in changes if c.host == change.host and c.kind is None]
+    found = [c.id for c in here if c.kind is None]
     if change.after is None:
         if change.kind in ARTIFACTS or change.kind in (Kind.GATEWAY, Kind.PACKAGE):
-            found += [
-                c.id for c in changes if c.host == change.host and c.after is None and c is not change and _before(c, change)
-            ]
+            found += [c.id for c in here if c.after is None and c is not change and _before(c, change)]
         return tuple(found)
     wanted = set(change.after.needs)
-    found += [c.id for c in changes if c.host == change.host and c.after is not None and c.address in wanted]
+    found += [c.id for c in here if c.after is not None and c.address in wanted]
     if change.kind is Kind.ENDPOINT:
-        found += [c.id for c in changes if c.kind is Kind.REPLICA and c.deployment == change.deployment and c.after is not None]
+        found += replicas.get(change.deployment, [])
     return tuple(dict.fromkeys(found))
 
 

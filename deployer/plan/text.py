@@ -77,13 +77,14 @@ def _head(plan: Plan, style: Style, seconds: float | None, branch: str | None) -
 
 def _hosts(plan: Plan, style: Style) -> list[str]:
     """One block per host; hosts with the same lines share one."""
+    changes: dict[str, list[Change]] = {}
+    for change in plan.changes:
+        changes.setdefault(change.host, []).append(change)
     bodies: dict[str, list[str]] = {}
-    for name in plan.hosts:
-        lines = _host_lines(plan, name, style)
+    for name in (*plan.hosts, *sorted(set(changes) - set(plan.hosts))):
+        lines = _host_lines(plan, name, changes.get(name, []), style)
         if lines:
             bodies.setdefault("\n".join(lines), []).append(name)
-    for name in sorted({c.host for c in plan.changes} - set(plan.hosts)):
-        bodies.setdefault("\n".join(_host_lines(plan, name, style)), []).append(name)
     blocks = []
     for body, names in sorted(bodies.items(), key=lambda item: item[1][0]):
         same = f"  (×{len(names)}, the same)" if len(names) > 1 and style.unicode else f"  ({len(names)} hosts, the same)"
@@ -91,7 +92,7 @@ def _hosts(plan: Plan, style: Style) -> list[str]:
     return blocks
 
 
-def _host_lines(plan: Plan, host: str, style: Style) -> list[str]:
+def _host_lines(plan: Plan, host: str, changes: Sequence[Change], style: Style) -> list[str]:
     planned = plan.hosts.get(host)
     lines = []
     if planned is not None and not planned.reachable:
@@ -99,9 +100,8 @@ def _host_lines(plan: Plan, host: str, style: Style) -> list[str]:
         text = f"unreachable: {planned.error}"
         lines.append(_row(style, "unknown", text, notes[0] if notes else "", None))
         lines += [f"       {planned.hint}"] if planned.hint else []
-    for change in plan.changes:
-        if change.host == host:
-            lines += _change_lines(change, style)
+    for change in changes:
+        lines += _change_lines(change, style)
     return lines
 
 
