@@ -29,8 +29,9 @@ def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Pla
     of: dict[str, list[Place]] = {}
     for placed in places:
         of.setdefault(placed.deployment, []).append(placed)
+    named = endpoint.named_gateways(world)
     for spec in planned:
-        _deployment(world, spec, of.get(spec.name, []), holds, by_host, out)
+        _deployment(world, spec, of.get(spec.name, []), named, holds, by_host, out)
     for name, found in by_host.items():
         out.hosts[name].update(found.resources)
         out.texts.update(found.texts)
@@ -47,13 +48,14 @@ def _deployment(
     world: World,
     spec: DeploymentSpec,
     places: Sequence[Place],
+    named: tuple[str, ...],
     holds: Mapping[str, Hold],
     by_host: dict[str, Artifacts],
     out: Desired,
 ) -> None:
     if not places:  # it was refused a host
         return
-    gateways = endpoint.carriers(world, [p.host for p in places])
+    gateways = endpoint.carriers(named, [p.host for p in places])
     refusal = guard.scattered(world, spec, [p.host for p in places], gateways)
     if refusal is not None:
         out.refusals.append(refusal)

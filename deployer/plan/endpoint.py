@@ -20,16 +20,19 @@ from deployer.state.resources import Attribute, Kind, Resource
 _MODE = "0600"  # HAProxy's master reads them as root, its workers never do
 
 
-def carriers(world: World, hosts: Sequence[str]) -> tuple[str, ...]:
+def named_gateways(world: World) -> tuple[str, ...]:
+    """Hosts that the fleet names as gateways, or that name themselves."""
+    fleet = world.fleet
+    named = {n for n in fleet.gateway.hosts if n in fleet.hosts} | {n for n, h in fleet.hosts.items() if h.gateway is True}
+    return tuple(sorted(named))
+
+
+def carriers(named: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
     """Hosts that carry the endpoint of a deployment with replicas on `hosts`: the ones that are named as gateways, else
     the one host that has the replicas; none when they stand on several and nobody is named.
     """
-    fleet = world.fleet
-    named = {n for n in fleet.gateway.hosts if n in fleet.hosts} | {n for n, h in fleet.hosts.items() if h.gateway is True}
-    if named:
-        return tuple(sorted(named))
     distinct = sorted(set(hosts))
-    return tuple(distinct) if len(distinct) == 1 else ()
+    return named or (tuple(distinct) if len(distinct) == 1 else ())
 
 
 def host_resources(world: World, host: str) -> list[Resource]:
