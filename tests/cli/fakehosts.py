@@ -57,8 +57,7 @@ class Bench:
     def serving(self) -> dict[str, Any]:
         """What runs and what a boot would bring back, on each host."""
         return {
-            name: (host.running(), tree(host.root, "etc/systemd/system", "etc/deployer"))
-            for name, host in self.hosts.items()
+            name: (host.running(), tree(host.root, "etc/systemd/system", "etc/deployer")) for name, host in self.hosts.items()
         }
 
 

@@ -77,7 +77,10 @@ def test_wrong_files_are_said_with_their_place_and_no_host_is_asked(bench: Bench
         (("history", "nobody"), "✗ there is no deployment nobody in this fleet\n    deployments/ has: chat\n"),
         (("endpoint", "chta"), "✗ there is no deployment chta in this fleet\n    did you mean chat?\n"),
         (("stop", "chta", "--yes"), "✗ there is no deployment chta in this fleet\n    did you mean chat?\n"),
-        (("lock", "--upgrade", "path:models/tyni"), "✗ nothing is locked under the name path:models/tyni\n    did you mean path:"),
+        (
+            ("lock", "--upgrade", "path:models/tyni"),
+            "✗ nothing is locked under the name path:models/tyni\n    did you mean path:",
+        ),
         (("plan", "--host"), "✗ argument --host: expected one argument\n    deployer plan --help\n"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -126,7 +129,9 @@ def test_a_wrong_host_key_names_the_command_that_pins_another(bench: Bench) -> N
         assert hint in done.out
 
 
-@pytest.mark.parametrize("words", [("plan",), ("apply", "--yes"), ("status",), ("history", "chat"), ("logs", "chat")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("plan",), ("apply", "--yes"), ("status",), ("history", "chat"), ("logs", "chat")], ids=" ".join
+)
 def test_where_nobody_answers_nothing_is_known_and_nothing_is_done(bench: Bench, words: tuple[str, ...]) -> None:
     bench("apply", "--yes")
     bench.each(lambda host: setattr(host, "unreachable", "timeout"))

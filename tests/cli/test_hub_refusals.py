@@ -47,9 +47,19 @@ def test_with_access_it_is_locked(asked: Bench, hub: LocalHub, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("situation", "token", "what", "next_"),
     [
-        ("missing", None, "org/none does not exist, or it is private and no token was given", "for a private one set model.token"),
+        (
+            "missing",
+            None,
+            "org/none does not exist, or it is private and no token was given",
+            "for a private one set model.token",
+        ),
         ("missing", "hf_test", "org/none does not exist, or it is private and the token cannot see it", "check the spelling at"),
-        ("private", None, "org/tiny does not exist, or it is private and no token was given", "for a private one set model.token"),
+        (
+            "private",
+            None,
+            "org/tiny does not exist, or it is private and no token was given",
+            "for a private one set model.token",
+        ),
         ("private", "hf_other", "org/tiny does not exist, or it is private and the token cannot see it", "may read it"),
         ("gated", None, "org/tiny is gated, and no token was given", "ask for access at"),
         ("gated", "hf_other", "org/tiny is gated, and the token has no access to it", "ask for access at"),
