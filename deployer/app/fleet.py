@@ -173,7 +173,7 @@ class Fleet:
         plan = make_plan(make_world(self.loaded, locked, observed, self.secrets, options, who=self.who, git=git))
         if options.hosts:
             plan = by_hosts(plan, options.hosts)
-        return Planned(self, plan, seconds, git.branch)
+        return Planned(self, self.secrets.say_absent(plan), seconds, git.branch)
 
     def saved_plan(self, path: str | Path) -> "Planned":
         """A plan from a file. Applying it does exactly that: nothing is planned again."""

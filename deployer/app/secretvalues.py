@@ -3,9 +3,11 @@ apply; `mask` takes every value that was read out of a text that is about to be 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from deployer.agent.wire import secret_fingerprint
+from deployer.plan.model import Notice, Plan
 from deployer.spec.models import FleetSpec, SecretRef
 from deployer.spec.secrets import Secret, resolve
 from deployer.state.observed import Observed, Reached
@@ -55,6 +57,24 @@ class SecretValues:
                 value = self.reveal(secret_id)
                 found[host, secret_id] = secret_fingerprint(str(key), value) if value is not None else None
         return found
+
+    def say_absent(self, plan: Plan) -> Plan:
+        """The plan, with a notice for every secret that apply will want and that is not on this machine."""
+        absent = [secret_id for secret_id in sorted(self._refs) if self.get(secret_id) is None]
+        if not absent or not plan.changes:
+            return plan
+        from deployer.plan.steps import secrets_needed  # late: it brings the planner
+
+        needed = {host: secrets_needed(plan, host) for host in sorted({change.host for change in plan.changes})}
+        notices = list(plan.notices)
+        for secret_id in absent:
+            hosts = [host for host, ids in needed.items() if secret_id in ids]
+            if hosts:
+                kind, _, name = secret_id.partition(":")
+                hint = f"before apply: export {name}=…" if kind == "env" else "apply it where it is at hand"
+                what = f"the secret {secret_id} is not at hand here; apply needs it for {', '.join(hosts)}"
+                notices.append(Notice("secret", what, hint))
+        return replace(plan, notices=tuple(notices))
 
 
 #: Every value that this process has read, so that texts for people can be cleaned of them.

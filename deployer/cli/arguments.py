@@ -28,7 +28,7 @@ def parser_for(name: str, module: Command) -> Parser:
     parser = Parser(
         prog=f"deployer {name}",
         usage=None,
-        description=f"{COMMANDS[name][1]}.",
+        description=f"{COMMANDS[name][1][0].upper()}{COMMANDS[name][1][1:]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -44,7 +44,12 @@ def chdir(parser: argparse.ArgumentParser) -> None:
 
 
 def names(parser: argparse.ArgumentParser, *, at_least_one: bool = False) -> None:
-    parser.add_argument("names", metavar="NAME", nargs="+" if at_least_one else "*", help="deployments (default: all)")
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+" if at_least_one else "*",
+        help=f"deployments{'' if at_least_one else ' (default: all)'}",
+    )
 
 
 def filters(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +58,7 @@ def filters(parser: argparse.ArgumentParser) -> None:
 
 
 def as_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 def approval(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "check every file, say every problem"),
     "lock": ("lock", "pin models and engine packages in deployer.lock"),
     "plan": ("plan", "ask the hosts and show what would change"),
-    "apply": ("apply", "do a plan"),
+    "apply": ("apply", "make, show and do a plan, or do a saved one"),
     "attach": ("attach", "follow an apply that runs on the hosts without you"),
     "status": ("status", "how deployments and hosts are"),
     "logs": ("logs", "what the engines write"),

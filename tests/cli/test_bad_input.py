@@ -280,6 +280,10 @@ def test_a_first_start_that_fails_leaves_nothing_that_runs(bench: Bench) -> None
 def test_a_secret_that_is_not_at_hand_is_refused_before_anything_is_begun(bench: Bench) -> None:
     bench.edit("{open: true}", "{keys: [{name: a, secret: {env: NO_SUCH_KEY}}]}")
     before = bench.world()
+    planned = bench("plan")
+    assert planned.code == 0
+    assert "the secret env:NO_SUCH_KEY is not at hand here; apply needs it for h1\n" in planned.out
+    assert "before apply: export NO_SUCH_KEY=…\n" in planned.out
     done = bench("apply", "--yes")
     assert done.code == 4
     assert "✗ h1: the secret env:NO_SUCH_KEY is not at hand, and this plan needs it on h1" in done.err

@@ -156,6 +156,7 @@ def test_the_host_downloads_with_the_token_and_nobody_else_sees_it(scene: Scene,
     assert during.looked["processes"] > 5
     assert during.looked["journal"] > 1000
     assert allowed(during.hits) == [], "seen while it downloaded"
+    assert {hit["word"] for hit in during.hits} == {0}, "the token, in the run's credential, and no other secret"
     assert not any(word.encode() in here for word in scene.words)
 
 
