@@ -25,6 +25,7 @@ class Host:
     stale: str | None = None
     fail_stage: str | None = None
     drop_at: int | None = None
+    tick_at: str | None = None  # the stage at which it says that nothing happens
     roster: dict[str, Any] | None = None
     blobs: dict[str, bytes] = field(default_factory=dict)
     partial: dict[str, bytes] = field(default_factory=dict)
@@ -55,6 +56,8 @@ class Host:
         ends = {t["id"]: {"state": "skipped"} for t in request["transactions"]}
         for stage in STAGES:
             self.say({"type": "barrier", "stage": stage, "state": "waiting"})
+            if stage == self.tick_at:
+                self.say({"type": "tick"})
             if not self._told(stage):
                 self.say({"type": "report", "result": "stopped", "transactions": ends})
                 return

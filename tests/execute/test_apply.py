@@ -164,6 +164,23 @@ def test_an_opening_that_was_lost_with_the_connection_is_given_again() -> None:
     assert [o.get("open") for o in host.orders_seen].count("artifacts") >= 1
 
 
+def test_a_host_that_waits_hears_that_the_controller_is_there() -> None:
+    hosts = stubs("a")
+    hosts["a"].tick_at = "artifacts"
+    report, events = applied(plan([replica("a")]), hosts)
+    assert report.exit_code == 0
+    assert {"here": True} in hosts["a"].orders_seen
+    assert not [e for e in events if e.type == "tick"]
+
+
+def test_how_long_a_host_waits_in_silence_is_the_callers_choice() -> None:
+    hosts = stubs("a")
+    applied(plan([replica("a")]), hosts, patience=Patience(silence_s=7.0))
+    (request,) = [r for r in hosts["a"].requests if r["verb"] == "start"]
+    assert {b["deadline_s"] for b in request["barriers"].values()} == {7.0}
+    assert {b["silence"] for b in request["barriers"].values()} == {"keep", "undo"}
+
+
 def test_a_host_that_stays_away_is_lost_and_said_so() -> None:
     hosts = stubs("a")
     hosts["a"].drop_at = 5

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.lab.commands import Deployer
@@ -35,14 +35,24 @@ class Controller:
         """Reads events up to the begin of the step, or of the phase in a step, that is called `word`. Fails with what it
         said when that never comes.
         """
+        return self.first(
+            lambda e: e["type"] == "step" and word in (e.get("label"), e.get("data", {}).get("phase")), f"{word!r} began"
+        )
+
+    def until_host(self, state: str) -> dict[str, Any]:
+        """Reads events up to the one that says so of a host: "broken", "back", "ended"."""
+        return self.first(lambda e: e["type"] == "host" and e.get("state") == state, f"a host is {state}")
+
+    def first(self, wanted: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """Reads events up to the one that is `wanted`."""
         assert self._process.stdout
         for line in self._process.stdout:
-            event = json.loads(line)
+            event: dict[str, Any] = json.loads(line)
             self.seen.append(event)
-            if event["type"] == "step" and word in (event.get("label"), event.get("data", {}).get("phase")):
+            if wanted(event):
                 return event
         _, err = self._process.communicate()
-        raise AssertionError(f"{word!r} never began: {[e.get('label') for e in self.seen]}\n{self.seen[-1:]}\n{err}")
+        raise AssertionError(f"never: {what}: {[e.get('label') for e in self.seen]}\n{self.seen[-1:]}\n{err}")
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)

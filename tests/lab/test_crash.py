@@ -32,6 +32,7 @@ def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
     add_model(lab_fleet.root)
     write_deployment(lab_fleet.root, "phoenix", PHOENIX)
+    lab_fleet.run(HOST, ["sh", "-c", "rm -rf /var/lib/deployer/models/*"])  # of an earlier session: they must be made here
     run("lock")
     run("apply", "--yes")
     yield run
@@ -131,6 +132,22 @@ def test_a_controller_killed_while_a_replica_starts_gives_the_old_one_back(deplo
     converges(deployer)
 
 
+def test_a_controller_killed_before_the_last_barrier_leaves_the_new_one_serving_and_the_next_plan_says_so(
+    deployer: Deployer,
+) -> None:
+    write_deployment(deployer.root, "phoenix", longer(704).replace("open: true", "open: true, timeout: 61s"))
+    with impatient(deployer) as controller:
+        controller.until("the endpoint answers")
+        controller.kill()
+    until(lambda: run_ended(deployer), "the run, left alone at the last barrier, keeps what it did and ends")
+    assert answer(deployer) == QUESTION["text"]
+    (run,) = probe(deployer)["unfinished"]
+    assert (run["stage"], run["deployments"]) == ("finish", ["phoenix"])
+    assert "was not finished" in deployer("status").stdout
+    assert "stopped half-way" in deployer("plan").stdout
+    converges(deployer)
+
+
 def test_attach_finishes_what_a_killed_controller_began(deployer: Deployer) -> None:
     write_deployment(deployer.root, "phoenix", longer(768))
     with applying(deployer) as controller:
@@ -184,3 +201,20 @@ def test_ctrl_c_stops_at_a_step_boundary_and_says_what_was_done(deployer: Deploy
     assert answer(deployer) == QUESTION["text"]
     assert in_use(deployer) == before
     converges(deployer)
+
+
+def test_a_connection_lost_in_the_middle_is_found_again_and_the_apply_ends_well(deployer: Deployer) -> None:
+    write_deployment(deployer.root, "phoenix", requantized("int16"))
+    with applying(deployer) as controller:
+        controller.until("converting")
+        deployer.lab.cut(HOST)
+        try:
+            lost = controller.until_host("broken")
+        finally:
+            deployer.lab.heal(HOST)
+        code, events = controller.end()
+    assert "trying again; the run goes on there" in lost["message"]
+    assert code == 0
+    assert [e["state"] for e in events if e["type"] == "host"] == ["broken", "back", "ended"]
+    deployer("plan", "--detailed-exitcode", exit_code=0)
+    assert answer(deployer) == QUESTION["text"]
