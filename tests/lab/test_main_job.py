@@ -10,6 +10,7 @@ from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
+KEY = "sk-lab-0123456789"
 CHAT = """\
 description: Team chat
 model: {path: models/tiny-chat}
@@ -28,6 +29,7 @@ def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
     add_model(lab_fleet.root)
     write_deployment(lab_fleet.root, "chat", CHAT)
+    (lab_fleet.root / "deployer.lock").unlink(missing_ok=True)  # of the tests before
     run("validate")
     run("plan", exit_code=3)  # there is no lock yet, and it says so
     run("lock")
@@ -135,10 +137,16 @@ def test_a_model_that_cannot_be_loaded_gives_the_old_one_back(deployer: Deployer
     write_deployment(deployer.root, "chat", CHAT.replace("models/tiny-chat", "models/broken"))
     deployer("lock")
     done = deployer("apply", "--yes", exit_code=5)
-    assert "chat" in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "cause" in said  # what, why, what now, and where to read on
+    assert "what stood before is back" in said
+    assert "deployer logs chat --failure" in said
     assert answer(url, REFERENCES[2]) == REFERENCES[2]["text"]
     (chat,) = deployer.json("status")["deployments"]
     assert chat["state"] == "deployed"
+    assert chat["failure"]["cause"]
+    assert "the last apply failed" in deployer("status").stdout
+    assert "tokenizer" in deployer("logs", "chat", "--failure").stdout
     write_deployment(deployer.root, "chat", CHAT)
     deployer("lock")
     deployer("apply", "--yes")
@@ -158,9 +166,8 @@ def test_a_saved_plan_of_a_world_that_moved_is_refused(deployer: Deployer) -> No
 def test_keys_are_wanted_once_they_are_written_down(deployer: Deployer) -> None:
     import hashlib
 
-    key = "sk-lab-0123456789"
     keyed = CHAT.replace(
-        "endpoint: {open: true}", f"endpoint:\n  keys: [{{name: team, sha256: {hashlib.sha256(key.encode()).hexdigest()}}}]"
+        "endpoint: {open: true}", f"endpoint:\n  keys: [{{name: team, sha256: {hashlib.sha256(KEY.encode()).hexdigest()}}}]"
     )
     write_deployment(deployer.root, "chat", keyed)
     deployer("apply", "--yes")
@@ -168,7 +175,22 @@ def test_keys_are_wanted_once_they_are_written_down(deployer: Deployer) -> None:
     body = {"model": "chat", "prompt": "Hello", "max_tokens": 2}
     assert post(f"{url}/completions", body)[0] == 401
     assert post(f"{url}/completions", body, "sk-wrong")[0] == 401
-    assert post(f"{url}/completions", body, key)[0] == 200
+    assert post(f"{url}/completions", body, KEY)[0] == 200
+
+
+def test_destroy_leaves_only_what_another_deployment_shares(deployer: Deployer) -> None:
+    url = deployer.json("endpoint", "chat")["url"]
+    body = {"model": "chat", "prompt": "Hello", "max_tokens": 2}
+    write_deployment(deployer.root, "second", CHAT)
+    deployer("apply", "second", "--yes")
+    assert post(url.replace("/chat/", "/second/") + "/completions", {**body, "model": "second"})[0] == 200
+    (deployer.root / "deployments" / "second.yaml").unlink()
+    deployer("destroy", "second", "--yes")
+    places = ["/etc/deployer", "/etc/systemd/system", "/var/lib/deployer", "/var/cache/deployer", "/run/deployer"]
+    assert deployer.lab.run("lab-1", ["find", *places, "-name", "*second*"], check=False).stdout == ""
+    assert post(url.replace("/chat/", "/second/") + "/completions", body)[0] == 404
+    assert post(f"{url}/completions", body, KEY)[0] == 200
+    assert deployer("plan", "--detailed-exitcode", exit_code=0)
 
 
 def test_what_is_in_no_file_stays_until_it_is_pruned_and_then_nothing_is_left(deployer: Deployer) -> None:
