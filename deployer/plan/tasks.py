@@ -85,6 +85,8 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
     for change in replicas:
         if change.after is not None:
             steps += _switch(change)
+    if not endpoints and any(s["kind"] == "unit.start" for s in steps):
+        steps += _still_answers(plan, host, name, replicas[0])
     for change in endpoints:
         steps += _route(change)
     for change in replicas:
@@ -158,6 +160,13 @@ def _route(change: Change) -> list[wire.Step]:
     if after is not None and p.get("check"):
         steps.append(step("gateway", "endpoint.ready", change, "the endpoint answers", 90.0, **p["check"]))
     return steps
+
+
+def _still_answers(plan: Plan, host: str, name: str, change: Change) -> list[wire.Step]:
+    """A route that stays as it is must find the new process: the gateway looks only every so often whether one is up."""
+    known = plan.recorded.get(host, {}).get(name, ())
+    checks = [r.payload["check"] for r in known if r.kind is Kind.ENDPOINT and r.payload.get("check")]
+    return [step("gateway", "endpoint.ready", change, "the endpoint answers", 90.0, **check) for check in checks]
 
 
 def _settle(change: Change) -> list[wire.Step]:

@@ -48,6 +48,16 @@ def test_a_change_of_a_setting_is_one_line_with_its_place() -> None:
     assert {c.kind for c in plan.changes} <= {"replica", "endpoint"}
 
 
+def test_a_replica_that_starts_anew_behind_a_route_that_stays_is_asked_for_through_the_endpoint_too() -> None:
+    maker = applied(WorldMaker())
+    unit = next(u for u in maker.probes["h1"]["units"] if "-chat-0-" in u["name"])
+    unit["active"] = "failed"
+    plan = make_plan(maker.world())
+    assert kinds(plan) == ["h1 replica:chat/0"]
+    found = [(s["stage"], s["kind"]) for t in transactions(plan, "h1") for s in t["steps"]]
+    assert found.index(("gateway", "endpoint.ready")) > found.index(("switch", "unit.ready"))
+
+
 def test_a_new_description_restarts_nothing() -> None:
     maker = applied(WorldMaker())
     maker.deployments = [deployment(description="Team chat", tags=("prod",))]
