@@ -5,14 +5,12 @@ Needs root on Linux. The lab stays below .deployer/bench with --keep; BENCH_HOST
 """
 
 import base64
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from benchmarks import fanout_peers
 from benchmarks.fanout_peers import Host, Login
@@ -89,19 +87,30 @@ def convert() -> None:
 
 
 def hosts_as_deployed() -> list[Host]:
-    """Addresses from the lab, units and artifacts as they are on the hosts."""
-    status: dict[str, Any] = json.loads(deployer("status", "--json"))
-    units: dict[str, list[str]] = {}
-    for one in status["deployments"]:
-        for replica in one["replicas"]:
-            for unit in replica["units"]:
-                units.setdefault(unit["host"], []).append(unit["unit"])
+    """Addresses from the lab; files, units and artifacts as they are on the hosts."""
     found = []
-    for host, names in sorted(units.items()):
-        texts = {name: on_host(host, "cat", f"/etc/systemd/system/{name}").decode() for name in names}
-        listed = on_host(host, "sh", "-c", "ls -d /opt/deployer/engines/* /var/lib/deployer/models/*/*").decode().split()
-        found.append(Host(host, address_of(host), texts, tuple(listed)))
+    for file in sorted((FLEET / "hosts").glob("lab-*.yaml"), key=lambda path: int(path.stem.partition("-")[2])):
+        host = file.stem
+        look = "find /etc/deployer/bench /etc/systemd/system/deployer-bench-*.service -type f -printf '%p %m\\n'"
+        texts = tuple(copied(host, *line.split()) for line in lines_of(host, look))
+        units = tuple(Path(path).name for path, _, _ in texts if path.startswith("/etc/systemd/"))
+        artifacts = tuple(lines_of(host, "ls -d /opt/deployer/engines/* /var/lib/deployer/models/*/*"))
+        if len(units) != 2 or len(artifacts) < 3:
+            raise SystemExit(f"{host} is not deployed as expected: {units}, {artifacts}")
+        found.append(Host(host, address_of(host), texts, units, artifacts))
     return found
+
+
+def lines_of(host: str, command: str) -> list[str]:
+    return on_host(host, "sh", "-c", command).decode().splitlines()
+
+
+def copied(host: str, path: str, mode: str) -> tuple[str, str, str]:
+    """(path, where its copy lies here, mode)"""
+    here = WORK / "files" / host / path.lstrip("/")
+    here.parent.mkdir(parents=True, exist_ok=True)
+    here.write_bytes(on_host(host, "cat", path))
+    return path, str(here), mode
 
 
 def address_of(host: str) -> str:
@@ -113,7 +122,6 @@ def address_of(host: str) -> str:
 
 def measure(hosts: list[Host]) -> list[Row]:
     login = Login("deploy", FLEET / ".deployer/lab/id_ed25519", FLEET / ".deployer/lab/known_hosts")
-    fanout_peers.write_units(WORK, hosts)
     here = Path(__file__).parent
     fabric = [
         PYTHON,

@@ -1,7 +1,8 @@
 """pyinfra and ansible-core set up to check what a no-op plan checks: each in an environment of its own, made once.
 
-Per host: the units' files have this content, the units are enabled and running, HAProxy's package is there, the artifacts'
-directories exist. Neither changes anything (`--dry`, `--check --diff`).
+Per host: our units and settings have this content and mode, the units are enabled and running, HAProxy's package is there, the
+artifacts' directories exist. That is what a plan compares, but for what neither can tell (GPUs, ports, revisions, the roster).
+Neither changes anything (`--dry`, `--check --diff`).
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import ROOT
 
@@ -18,8 +20,9 @@ PYINFRA_DEPLOY = """\
 from pyinfra import host
 from pyinfra.operations import apt, files, systemd
 
+for path, source, mode in host.data.texts:
+    files.put(name=f"file {path}", src=source, dest=path, mode=mode)
 for unit in host.data.units:
-    files.put(name=f"file {unit}", src=f"{host.data.folder}/{unit}", dest=f"/etc/systemd/system/{unit}", mode="644")
     systemd.service(name=f"service {unit}", service=unit, running=True, enabled=True)
 for path in host.data.artifacts:
     files.directory(name=f"artifact {path}", path=path)
@@ -31,9 +34,10 @@ ANSIBLE_PLAY = """\
   gather_facts: true
   become: true
   tasks:
-    - name: unit files
-      ansible.builtin.copy: {src: "{{ folder }}/{{ item }}", dest: "/etc/systemd/system/{{ item }}", mode: "0644"}
-      loop: "{{ units }}"
+    - name: files
+      ansible.builtin.copy: {dest: "{{ item[0] }}", src: "{{ item[1] }}", mode: "0{{ item[2] }}"}
+      loop: "{{ texts }}"
+      no_log: true
     - name: services
       ansible.builtin.systemd_service: {name: "{{ item }}", state: started, enabled: true}
       loop: "{{ units }}"
@@ -49,12 +53,17 @@ ANSIBLE_PLAY = """\
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A lab host as the peers see it. `units`: file name → text; `artifacts`: directories."""
+    """A lab host as the peers see it. `texts`: (path there, the same file here, mode); `units`; `artifacts`: directories."""
 
     name: str
     address: str
-    units: dict[str, str]
+    texts: tuple[tuple[str, str, str], ...]
+    units: tuple[str, ...]
     artifacts: tuple[str, ...]
+
+    def data(self) -> dict[str, Any]:
+        """What the peers' inventories say of it."""
+        return {"texts": [list(t) for t in self.texts], "units": list(self.units), "artifacts": list(self.artifacts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +83,11 @@ def install(folder: Path, *requirements: str) -> Path:
     return folder / "bin"
 
 
-def write_units(work: Path, hosts: list[Host]) -> None:
-    for host in hosts:
-        folder = work / "units" / host.name
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in host.units.items():
-            (folder / name).write_text(text)
-
-
 def pyinfra(work: Path, hosts: list[Host], login: Login) -> list[str]:
     """The command of a dry run over all hosts at once."""
     bin_ = install(work / "pyinfra", PYINFRA)
     common = {"ssh_user": login.user, "ssh_key": str(login.key), "ssh_known_hosts_file": str(login.known_hosts), "_sudo": True}
-    rows = [
-        (h.name, {**common, "ssh_hostname": h.address, "units": sorted(h.units), "artifacts": list(h.artifacts),
-                  "folder": str(work / "units" / h.name)})
-        for h in hosts
-    ]  # fmt: skip
+    rows = [(h.name, {**common, "ssh_hostname": h.address, **h.data()}) for h in hosts]
     (work / "inventory.py").write_text(f"hosts = {rows!r}\n")
     (work / "checks.py").write_text(PYINFRA_DEPLOY)
     # Not -y: it would leave out the comparison with what is there, which is the work.
@@ -101,15 +98,7 @@ def pyinfra(work: Path, hosts: list[Host], login: Login) -> list[str]:
 def ansible(work: Path, hosts: list[Host], login: Login) -> tuple[list[str], dict[str, str]]:
     """The command of a check run over all hosts at once, and its environment: pipelining, kept connections."""
     bin_ = install(work / "ansible", ANSIBLE)
-    rows = {
-        h.name: {
-            "ansible_host": h.address,
-            "units": sorted(h.units),
-            "artifacts": list(h.artifacts),
-            "folder": str(work / "units" / h.name),
-        }
-        for h in hosts
-    }
+    rows = {h.name: {"ansible_host": h.address, **h.data()} for h in hosts}
     arguments = f"-o UserKnownHostsFile={login.known_hosts} -o ControlMaster=auto -o ControlPersist=60s"
     shared = {
         "ansible_user": login.user,
