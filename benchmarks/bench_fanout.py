@@ -86,31 +86,28 @@ def convert() -> None:
     subprocess.run(["tar", "-xf", "-", "-C", str(target)], input=archive, check=True)
 
 
-def hosts_as_deployed() -> list[Host]:
-    """Addresses from the lab; files, units and artifacts as they are on the hosts."""
-    found = []
-    for file in sorted((FLEET / "hosts").glob("lab-*.yaml"), key=lambda path: int(path.stem.partition("-")[2])):
-        host = file.stem
-        look = "find /etc/deployer/bench /etc/systemd/system/deployer-bench-*.service -type f -printf '%p %m\\n'"
-        texts = tuple(copied(host, *line.split()) for line in lines_of(host, look))
-        units = tuple(Path(path).name for path, _, _ in texts if path.startswith("/etc/systemd/"))
-        artifacts = tuple(lines_of(host, "ls -d /opt/deployer/engines/* /var/lib/deployer/models/*/*"))
-        if len(units) != 2 or len(artifacts) < 3:
-            raise SystemExit(f"{host} is not deployed as expected: {units}, {artifacts}")
-        found.append(Host(host, address_of(host), texts, units, artifacts))
-    return found
+#: Lists what is ours on a host, then packs the files, in one go.
+LOOK = """\
+find /etc/deployer/bench /etc/systemd/system/deployer-bench-*.service -type f -printf 'file %p %m\\n'
+ls -d /opt/deployer/engines/* /var/lib/deployer/models/*/* | sed 's/^/artifact /'
+echo archive
+tar -cf - /etc/deployer/bench /etc/systemd/system/deployer-bench-*.service 2>/dev/null | base64
+"""
 
 
-def lines_of(host: str, command: str) -> list[str]:
-    return on_host(host, "sh", "-c", command).decode().splitlines()
-
-
-def copied(host: str, path: str, mode: str) -> tuple[str, str, str]:
-    """(path, where its copy lies here, mode)"""
-    here = WORK / "files" / host / path.lstrip("/")
-    here.parent.mkdir(parents=True, exist_ok=True)
-    here.write_bytes(on_host(host, "cat", path))
-    return path, str(here), mode
+def host_as_deployed(name: str) -> Host:
+    """Address from the lab; files (copied here), units and artifacts as they are on the host."""
+    listed, _, archive = on_host(name, "sh", "-c", LOOK).decode().partition("archive\n")
+    rows = [line.split() for line in listed.splitlines()]
+    here = WORK / "files" / name
+    here.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "-xf", "-", "-C", str(here)], input=base64.b64decode(archive), check=True)
+    texts = tuple((row[1], str(here / row[1].lstrip("/")), row[2]) for row in rows if row[0] == "file")
+    units = tuple(Path(path).name for path, _, _ in texts if path.startswith("/etc/systemd/"))
+    artifacts = tuple(row[1] for row in rows if row[0] == "artifact")
+    if len(units) != 2 or len(artifacts) < 3:
+        raise SystemExit(f"{name} is not deployed as expected: {units}, {artifacts}")
+    return Host(name, address_of(name), texts, units, artifacts)
 
 
 def address_of(host: str) -> str:
@@ -151,7 +148,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         prepare_fleet()
-        hosts = hosts_as_deployed()
+        hosts = [host_as_deployed(f"lab-{number}") for number in range(1, COUNT + 1)]
         print(f"{len(hosts)} hosts stand after {time.monotonic() - started:.0f} s; measuring", file=sys.stderr)
         return finish(measure(hosts))
     finally:

@@ -1,8 +1,8 @@
 """pyinfra and ansible-core set up to check what a no-op plan checks: each in an environment of its own, made once.
 
 Per host: our units and settings have this content and mode, the units are enabled and running, HAProxy's package is there, the
-artifacts' directories exist. That is what a plan compares, but for what neither can tell (GPUs, ports, revisions, the roster).
-Neither changes anything (`--dry`, `--check --diff`).
+artifacts' directories exist; and what a plan must know besides: distribution, memory, CPUs, disks, Pythons, listening ports,
+GPUs, the noted revisions. Neither changes anything (`--dry`, `--check --diff`).
 """
 
 import json
@@ -16,10 +16,26 @@ from benchmarks.measure import ROOT
 
 PYINFRA, ANSIBLE = "pyinfra>=3.10,<4", "ansible-core>=2.19,<2.20"
 
-PYINFRA_DEPLOY = """\
+#: What has no module of its own is asked in a shell, by both.
+LOOKS = [
+    "ls /usr/bin/python3*",
+    "ss -Hltnp",
+    "nvidia-smi -L || true",
+    "cat /var/lib/deployer/bench/roster.json /var/lib/deployer/bench/*/current.json",
+]
+
+PYINFRA_DEPLOY = (
+    f"LOOKS = {LOOKS!r}\n"
+    + """\
 from pyinfra import host
+from pyinfra.facts.hardware import Cpus, Memory
+from pyinfra.facts.server import Command, LinuxDistribution, Mounts
 from pyinfra.operations import apt, files, systemd
 
+for fact in (LinuxDistribution, Memory, Cpus, Mounts):
+    host.get_fact(fact)
+for look in LOOKS:
+    host.get_fact(Command, look)
 for path, source, mode in host.data.texts:
     files.put(name=f"file {path}", src=source, dest=path, mode=mode)
 for unit in host.data.units:
@@ -28,6 +44,7 @@ for path in host.data.artifacts:
     files.directory(name=f"artifact {path}", path=path)
 apt.packages(name="haproxy", packages=["haproxy"], update=False)
 """
+)
 
 ANSIBLE_PLAY = """\
 - hosts: all
@@ -44,6 +61,11 @@ ANSIBLE_PLAY = """\
     - name: artifacts
       ansible.builtin.stat: {path: "{{ item }}"}
       loop: "{{ artifacts }}"
+    - name: looks
+      ansible.builtin.shell: {cmd: "{{ item }}"}
+      loop: "{{ looks }}"
+      check_mode: false
+      changed_when: false
     - name: haproxy is there
       ansible.builtin.command: {cmd: dpkg-query -W haproxy}
       check_mode: false
@@ -105,6 +127,7 @@ def ansible(work: Path, hosts: list[Host], login: Login) -> tuple[list[str], dic
         "ansible_ssh_private_key_file": str(login.key),
         "ansible_ssh_common_args": arguments,
         "ansible_python_interpreter": "/usr/bin/python3",
+        "looks": LOOKS,
     }
     (work / "inventory.json").write_text(json.dumps({"all": {"hosts": rows, "vars": shared}}))
     (work / "play.yaml").write_text(ANSIBLE_PLAY)

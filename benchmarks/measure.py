@@ -66,6 +66,8 @@ def side_by_side(rounds: int, *subjects: Callable[[], object]) -> list[float]:
 def process(command: Sequence[str], *, env: Mapping[str, str] | None = None, codes: Sequence[int] = (0,)) -> Callable[[], None]:
     """A subject: one whole process, whose exit code must be among `codes`."""
     environment = {**os.environ, **(env or {})}
+    # Where it is set, whatever was not installed by pip (our own checkout) would be compiled anew in every process.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def call() -> None:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False)
