@@ -131,22 +131,22 @@ def test_stopped_by_hand_it_answers_503_until_it_is_started(deployer: Deployer) 
 
 def test_a_model_that_cannot_be_loaded_gives_the_old_one_back(deployer: Deployer) -> None:
     url = deployer.json("endpoint", "chat")["url"]
-    # sound for the converter, broken for the server: its tokenizer is no JSON
-    add_model(deployer.root, "broken")
-    (deployer.root / "models" / "broken" / "tokenizer.json").write_text("{ this is not JSON")
-    write_deployment(deployer.root, "chat", CHAT.replace("models/tiny-chat", "models/broken"))
+    converted = '"$(dirname "$(find /var/lib/deployer/models -name model.bin | head -n 1)")"'
+    script = f"mkdir -p /srv/broken && cp {converted}/* /srv/broken && truncate -s 1000 /srv/broken/model.bin"
+    deployer.lab.run("lab-1", ["sh", "-c", script])
+    write_deployment(deployer.root, "chat", CHAT.replace("{path: models/tiny-chat}", "{host_path: /srv/broken}"))
     deployer("lock")
     done = deployer("apply", "--yes", exit_code=5)
     said = done.stdout + done.stderr
-    assert "cause" in said  # what, why, what now, and where to read on
+    assert "cause   model.bin is missing or cut off" in said  # what, why, what now, and where to read on
     assert "what stood before is back" in said
     assert "deployer logs chat --failure" in said
     assert answer(url, REFERENCES[2]) == REFERENCES[2]["text"]
     (chat,) = deployer.json("status")["deployments"]
     assert chat["state"] == "deployed"
-    assert chat["failure"]["cause"]
+    assert chat["failure"]["cause"] == "model.bin is missing or cut off"
     assert "the last apply failed" in deployer("status").stdout
-    assert "tokenizer" in deployer("logs", "chat", "--failure").stdout
+    assert "invalid payload size" in deployer("logs", "chat", "--failure").stdout
     write_deployment(deployer.root, "chat", CHAT)
     deployer("lock")
     deployer("apply", "--yes")
