@@ -85,6 +85,8 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
     for change in replicas:
         if change.after is not None:
             steps += _switch(change)
+    if any(s["kind"] == "unit.stop" for s in steps):
+        steps = [*_answers_again(plan, host, name, replicas[0]), *steps]
     if not endpoints and any(s["kind"] == "unit.start" for s in steps):
         steps += _still_answers(plan, host, name, replicas[0])
     for change in endpoints:
@@ -164,9 +166,19 @@ def _route(change: Change) -> list[wire.Step]:
 
 def _still_answers(plan: Plan, host: str, name: str, change: Change) -> list[wire.Step]:
     """A route that stays as it is must find the new process: the gateway looks only every so often whether one is up."""
-    known = plan.recorded.get(host, {}).get(name, ())
-    checks = [r.payload["check"] for r in known if r.kind is Kind.ENDPOINT and r.payload.get("check")]
+    checks = _checks(plan, host, name)
     return [step("gateway", "endpoint.ready", change, "the endpoint answers", 90.0, **check) for check in checks]
+
+
+def _answers_again(plan: Plan, host: str, name: str, change: Change) -> list[wire.Step]:
+    """First of all steps, so that its undo is the last: the old one is back when the endpoint says so."""
+    checks = _checks(plan, host, name)
+    return [step("switch", "endpoint.again", change, "the endpoint answers as before", 60.0, **check) for check in checks]
+
+
+def _checks(plan: Plan, host: str, name: str) -> list[dict[str, Any]]:
+    known = plan.recorded.get(host, {}).get(name, ())
+    return [r.payload["check"] for r in known if r.kind is Kind.ENDPOINT and r.payload.get("check")]
 
 
 def _settle(change: Change) -> list[wire.Step]:

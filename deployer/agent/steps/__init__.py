@@ -48,6 +48,7 @@ STEPS: Dict[str, Step] = {
     "gateway.keys": gateway.Keys(),
     "gateway.reload": gateway.Reload(),
     "endpoint.ready": gateway.EndpointReady(),
+    "endpoint.again": gateway.EndpointAgain(),
     "record": record.Record(),
     "run.undo": housekeeping.UndoRun(),
     "agent.remove": housekeeping.RemoveAgent(),

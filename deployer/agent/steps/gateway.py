@@ -17,6 +17,7 @@ from deployer.agent.steps.text import mode_of, own_path, put_back
 #: The name that requests of our own carry. No key of a person can have it.
 PROBE_NAME = "deployer:probe"
 START_S = 30.0
+BACK_S = 15.0  # how long the gateway may take to see that an old version is up again
 
 
 def probe_key(ctx: Context) -> str:
@@ -146,4 +147,27 @@ class EndpointReady(Step):
             if ctx.system.clock() > end:
                 raise StepFailed("the endpoint %s is not ready: %s" % (ctx.args["url"], why), log=log)
             ctx.progress(phase="asking the endpoint: %s" % why)
+            ctx.system.sleep(0.3)
+
+
+class EndpointAgain(Step):
+    """Does nothing. Undone, it waits a little until the endpoint answers with what stood before: the gateway looks only
+    every so often whether a replica is up. No problem of its own: the old one is back either way.
+    """
+
+    after_files = True
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        return None
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        headers = {"Content-Type": "application/json", "Authorization": "Bearer " + probe_key(ctx)}
+        body = json.dumps(ctx.args["body"]).encode()
+        end = ctx.system.clock() + BACK_S
+        while ctx.system.clock() < end:
+            try:
+                if ctx.system.http("POST", str(ctx.args["url"]), headers, body, timeout=10)[0] == 200:
+                    return
+            except OSError:
+                pass  # not up yet: asked again
             ctx.system.sleep(0.3)
