@@ -21,6 +21,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *machines(world, roster),
         *identity(world),
         *divergent(world),
+        *renames(world, wanted),
         *licences(world, wanted),
         *models(world, wanted),
         *host_paths(world, wanted, changes),
@@ -68,6 +69,16 @@ def divergent(world: World) -> Iterable[Refusal]:
         if known is False:
             what = f"your checkout is behind: the hosts were applied from {commit[:7]}, which is not in its history"
             yield Refusal("divergent", what, hint="git pull, or: --allow-divergent")
+
+
+def renames(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]:
+    """A rename as a move needs two names to share one slot for a while; until that is done it is said, not ignored."""
+    for spec in wanted:
+        if spec.previous_names:
+            source = world.positions.of(f"deployment:{spec.name}", "previous_names")
+            what = f"{spec.name}: previous_names is not supported yet"
+            hint = f"keep the name {spec.previous_names[0]}, or destroy it and deploy {spec.name} anew"
+            yield Refusal("rename", what, (), hint, deployment=spec.name, source=source)
 
 
 def licences(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]:

@@ -34,7 +34,7 @@ def make_plan(world: World) -> Plan:
     roster = latest(world.observed)
     holds = holds_now(world, roster)
     scope = _scope(world, holds)
-    names = {spec.name for spec in scope.planned} | {old for spec in scope.planned for old in spec.previous_names}
+    names = {spec.name for spec in scope.planned}
     kept = [p for p in roster.places if p.deployment not in names and p.deployment not in scope.destroyed]
     placed = place(world, roster, scope.planned, kept)
     wanted = desire(world, scope.planned, placed.places, holds)

@@ -33,7 +33,7 @@ def place(world: World, roster: Roster, wanted: Iterable[DeploymentSpec], kept: 
     leaving: list[Place] = []
     known = roster.by_deployment()
     for spec in specs:
-        for old in _previous(known, spec):
+        for old in known.get(spec.name, ()):
             if old.number >= spec.replicas:
                 claims.take(old)  # it stops late in the plan: its room is free only for the next one
                 continue
@@ -64,14 +64,6 @@ def _fill(
             beside.add(found.host)
             places.append(found)
     return places, refusals
-
-
-def _previous(known: Mapping[str, tuple[Place, ...]], spec: DeploymentSpec) -> list[Place]:
-    for name in (spec.name, *spec.previous_names):
-        found = known.get(name, ())
-        if found:
-            return [Place(spec.name, p.number, p.host, p.port, p.gpus) for p in found]
-    return []
 
 
 def _must_move(world: World, spec: DeploymentSpec, old: Place) -> str | None:

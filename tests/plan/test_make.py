@@ -302,3 +302,10 @@ def test_labels_choose_the_host(label: str) -> None:
     hosts = [host("h1"), host("h2", labels={label: "h100"})]
     maker = WorldMaker([deployment(placement=Placement(labels={label: "h100"}))], hosts, {"h1": probe("h1"), "h2": probe("h2")})
     assert {c.host for c in make_plan(maker.world()).changes} == {"h2"}
+
+
+def test_a_rename_is_refused_aloud_until_it_is_a_move() -> None:
+    maker = applied(WorldMaker())
+    maker.deployments = [deployment("talk", previous_names=("chat",))]
+    (refusal,) = make_plan(maker.world()).refusals
+    assert refusal.what == "talk: previous_names is not supported yet"
