@@ -6,6 +6,7 @@ attribute "unit file" and restarts nothing.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from deployer.plan.model import Change, Delta, Impact
 from deployer.state.canonical import digest
@@ -49,38 +50,28 @@ def keep_secrets(before: Resource, after: Resource) -> Resource:
     return replace(after, attributes=tuple(kept(a) for a in after.attributes))
 
 
-def create(after: Resource, reason: str) -> Change:
+def change_of(resource: Resource, actions: tuple[str, ...], reason: str, **rest: Any) -> Change:
+    """A change of one resource; `rest` are the fields of Change that are not the resource's own."""
     return Change(
-        id=change_id(after.host, after.address, ("create",)),
-        host=after.host,
-        kind=after.kind,
-        name=after.name,
-        deployment=after.deployment,
-        actions=("create",),
+        id=change_id(resource.host, resource.address, actions),
+        host=resource.host,
+        kind=resource.kind,
+        name=resource.name,
+        deployment=resource.deployment,
+        actions=actions,
         reason=reason,
-        after=after,
-        source=after.source,
-        impact=Impact(
-            vram_bytes=after.vram_bytes,
-            disk_bytes=after.disk_bytes,
-            download_bytes=after.download_bytes,
-            restarts=0,
-        ),
+        **rest,
     )
+
+
+def create(after: Resource, reason: str) -> Change:
+    impact = Impact(vram_bytes=after.vram_bytes, disk_bytes=after.disk_bytes, download_bytes=after.download_bytes)
+    return change_of(after, ("create",), reason, after=after, source=after.source, impact=impact)
 
 
 def delete(before: Resource, reason: str) -> Change:
-    return Change(
-        id=change_id(before.host, before.address, ("delete",)),
-        host=before.host,
-        kind=before.kind,
-        name=before.name,
-        deployment=before.deployment,
-        actions=("delete",),
-        reason=reason,
-        before=before,
-        impact=Impact(vram_bytes=-before.vram_bytes, disk_bytes=-before.disk_bytes),
-    )
+    impact = Impact(vram_bytes=-before.vram_bytes, disk_bytes=-before.disk_bytes)
+    return change_of(before, ("delete",), reason, before=before, impact=impact)
 
 
 def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S) -> Change | None:
@@ -95,20 +86,8 @@ def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S)
     if restarts:
         actions, reason, impact = _replacement(before, after, differing, start_s)
     first = next((d.source for d in differing if d.source), None)
-    return Change(
-        id=change_id(after.host, after.address, actions),
-        host=after.host,
-        kind=after.kind,
-        name=after.name,
-        deployment=after.deployment,
-        actions=actions,
-        reason=reason,
-        deltas=differing,
-        before=before,
-        after=after,
-        source=first or after.source,
-        impact=impact,
-    )
+    source = first or after.source
+    return change_of(after, actions, reason, deltas=differing, before=before, after=after, source=source, impact=impact)
 
 
 def _said(differing: tuple[Delta, ...]) -> str:

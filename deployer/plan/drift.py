@@ -6,7 +6,7 @@ Files we wrote (by digest), drop-ins of our units, units that are gone, disabled
 from dataclasses import dataclass
 
 from deployer.agent.wire import Probe, Unit
-from deployer.plan.diff import UNKNOWN_START_S, change_id
+from deployer.plan.diff import UNKNOWN_START_S, change_of
 from deployer.plan.model import Change, Drift, Impact
 from deployer.state.resources import Kind, Resource
 
@@ -85,14 +85,10 @@ def repair(resource: Resource, findings: list[Finding], start_s: float = UNKNOWN
     """The change that puts a resource back as it was recorded."""
     restarts = resource.kind is Kind.REPLICA and any(f.restarts for f in findings)
     actions: tuple[str, ...] = ("delete", "create") if restarts else ("update",)
-    return Change(
-        id=change_id(resource.host, resource.address, actions),
-        host=resource.host,
-        kind=resource.kind,
-        name=resource.name,
-        deployment=resource.deployment,
-        actions=actions,
-        reason="put back: " + "; ".join(f.what for f in findings),
+    return change_of(
+        resource,
+        actions,
+        "put back: " + "; ".join(f.what for f in findings),
         before=resource,
         after=resource,
         impact=Impact(downtime_s=start_s if restarts else None, restarts=int(restarts)),
