@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.ctranslate2_logs import FAILURES, PHASES
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.settings import Requirement, Version, environment, environment_complaints
-from deployer.engines.vllm import TORCH_CPU
+from deployer.engines.settings import TORCH_CPU, Requirement, Version, environment, environment_complaints
 from deployer.spec.models import DeploymentSpec, Model
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed

@@ -14,6 +14,9 @@ Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9A-Za-z]+)*([+
 #: As uv reads it in a requirements file; an option or a second line would be something else.
 Requirement = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][^\r\n]*$")]
 
+#: The CPU build where an index or a folder of wheels has it; vLLM for CPUs and CTranslate2's converter need the same.
+TORCH_CPU = "torch==2.13.0"
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"(?i)(^|_)(api_?key|token|secret|password|passwd|credentials?)(_|$)")
 

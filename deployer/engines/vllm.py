@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.settings import environment, environment_complaints
+from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
 from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text, minor
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_flags import flags
@@ -23,7 +23,6 @@ from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
 from deployer.state.resources import Scalar
 
-TORCH_CPU = "torch==2.13.0"  # the +cpu build where an index or a folder of wheels has it
 #: They come in CUDA builds, which break the import of a vLLM for CPUs.
 NO_CUDA = ("torchvision", "torchaudio", "torchcodec")
 

@@ -4,13 +4,12 @@ Positions do not count, nor does anything in a payload that no attribute names: 
 attribute "unit file" and restarts nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from deployer.plan.model import Change, Delta, Impact
 from deployer.state.canonical import digest
-from deployer.state.resources import ARTIFACTS, Attribute, Kind, Resource
+from deployer.state.resources import Attribute, Kind, Resource
 
 #: How long a restart takes when nothing was learned yet, in seconds; said as "about".
 UNKNOWN_START_S = 60.0
@@ -104,16 +103,6 @@ def _replacement(
         return ("update",), "stopped", Impact(vram_bytes=-before.vram_bytes)
     if state is not None and state.before == "stopped":
         return ("update",), "started again", Impact(vram_bytes=after.vram_bytes)
-    if _is_stopped(after):
+    if not after.runs:
         return ("update",), _said(differing), Impact()
     return ("delete", "create"), _said(differing), Impact(downtime_s=start_s, restarts=1, vram_bytes=vram)
-
-
-def _is_stopped(resource: Resource) -> bool:
-    state = resource.attribute("state")
-    return state is not None and state.value == "stopped"
-
-
-def same_artifact(resource: Resource, complete: Mapping[str, object]) -> bool:
-    """A content-addressed directory is there or it is not; there is nothing to compare."""
-    return resource.kind in ARTIFACTS and resource.payload["path"] in complete

@@ -102,8 +102,7 @@ def _made(wanted: Mapping[str, Resource], reached: Reached, out: Compared) -> No
 
 
 def _standing(resource: Resource) -> bool:
-    state = resource.attribute("state")
-    return resource.kind in (*OF_DEPLOYMENT, Kind.GATEWAY) and (state is None or state.value != "stopped")
+    return resource.kind in (*OF_DEPLOYMENT, Kind.GATEWAY) and resource.runs
 
 
 def _removed(

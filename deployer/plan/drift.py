@@ -37,7 +37,7 @@ def _files(resource: Resource, probe: Probe) -> list[Finding]:
     if there is None:  # could not be read: unknown is not absent
         return []
     found = []
-    running = resource.kind is Kind.REPLICA and _wants_to_run(resource)
+    running = resource.kind is Kind.REPLICA and resource.runs
     for file in resource.payload.get("files", []):
         path, recorded = file["path"], file.get("sha256")
         if recorded is None:
@@ -54,7 +54,7 @@ def _unit(resource: Resource, probe: Probe, name: str) -> list[Finding]:
     if "units" not in probe:
         return []
     unit = next((u for u in probe["units"] if u["name"] == name), None)
-    wanted = _wants_to_run(resource)
+    wanted = resource.runs
     if unit is None:
         return [Finding(f"{name} is gone", "there", None, "will be made again", True)] if wanted else []
     dropins = sorted(unit.get("dropins", []))
@@ -74,11 +74,6 @@ def _how(unit: Unit) -> str:
     result = unit.get("result") or ""
     status = f", exit status {unit['exit_status']}" if unit.get("exit_status") else ""
     return f"{unit.get('active', 'unknown')}{f' ({result}{status})' if result and result != 'success' else ''}"
-
-
-def _wants_to_run(resource: Resource) -> bool:
-    state = resource.attribute("state")
-    return state is None or state.value == "running"
 
 
 def repair(resource: Resource, findings: list[Finding], start_s: float = UNKNOWN_START_S) -> Change:

@@ -109,11 +109,6 @@ def _written(stage: str, change: Change, file: dict[str, Any]) -> wire.Step:
     return step(stage, "file.write", change, f"write {file['path']}", **args)
 
 
-def _runs(resource: Resource | None) -> bool:
-    state = resource.attribute("state") if resource else None
-    return resource is not None and (state is None or state.value == "running")
-
-
 def _stop(stage: str, change: Change, resource: Resource) -> wire.Step:
     p = resource.payload
     ready = {"unit": p["unit"], **p["ready"]}
@@ -130,12 +125,12 @@ def _switch(change: Change) -> list[wire.Step]:
     steps = [_written("switch", change, f) for f in after.payload["files"]]
     steps += [step("switch", "file.remove", change, f"remove {d}", path=d) for d in change.data.get("dropins", ())]
     steps.append(step("switch", "systemd.reload", change, "read units again"))
-    restart = "create" in change.actions or (before is not None and _runs(before) != _runs(after))
+    restart = "create" in change.actions or (before is not None and before.runs != after.runs)
     if not restart:
         return steps
-    if before is not None and _runs(before):
+    if before is not None and before.runs:
         steps.append(_stop("switch", change, before))
-    if _runs(after):
+    if after.runs:
         ready = after.payload["ready"]
         steps.append(step("switch", "unit.start", change, f"start {after.name}", unit=unit))
         deadline = float(ready["deadline_s"]) + 30.0
@@ -186,12 +181,12 @@ def _settle(change: Change) -> list[wire.Step]:
     before, after = change.before, change.after
     steps: list[wire.Step] = []
     if after is not None:
-        verb = "unit.enable" if _runs(after) else "unit.disable"
+        verb = "unit.enable" if after.runs else "unit.disable"
         steps.append(step("finish", verb, change, f"{verb.partition('.')[2]} {after.name}", unit=after.payload["unit"]))
     gone = before is not None and (after is None or before.payload["unit"] != after.payload["unit"])
     if before is None or not gone:
         return steps
-    if after is None and _runs(before):
+    if after is None and before.runs:
         steps.append(_stop("finish", change, before))
     steps.append(step("finish", "unit.disable", change, f"disable {before.payload['unit']}", unit=before.payload["unit"]))
     kept = {f["path"] for f in after.payload["files"]} if after else set()

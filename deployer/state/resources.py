@@ -69,3 +69,9 @@ class Resource:
 
     def attribute(self, name: str) -> Attribute | None:
         return next((a for a in self.attributes if a.name == name), None)
+
+    @property
+    def runs(self) -> bool:
+        """Is it wanted to run? What has no state of its own always is."""
+        state = self.attribute("state")
+        return state is None or state.value == "running"
