@@ -17,7 +17,15 @@ from deployer.errors import SpecError
 from deployer.spec.models import DeploymentSpec
 from tests.engines.builders import CPU_SLOT, model
 
+
 #: What one line of a unit or of a config file could stumble over.
+class Quoted(yaml.SafeDumper):
+    """Texts in quotes: a plain 08 or on is refused by the spec, which is another test's matter."""
+
+
+Quoted.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
 NASTY = (
     "%h",
     "$HOME",
@@ -61,7 +69,7 @@ def load(root: Path, engine: str, env: dict[str, str], description: str, stop: l
     (root / "deployments").mkdir(exist_ok=True)
     (root / "deployer.yaml").write_text("id: 0ddba115\nname: odd\n")
     (root / "hosts/lab-1.yaml").write_text("name: lab-1\naddress: 192.0.2.1\n")
-    (root / "deployments/chat.yaml").write_text(yaml.safe_dump(written, allow_unicode=True))
+    (root / "deployments/chat.yaml").write_text(yaml.dump(written, Dumper=Quoted, allow_unicode=True))
     return checking.load(root).fleet.deployments["chat"]
 
 
