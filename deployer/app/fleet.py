@@ -79,6 +79,15 @@ class Fleet:
         """Raises SpecError with every problem of every file."""
         return cls(checking.load(Path(path).resolve()), passwords)
 
+    def again(self) -> "Fleet":
+        """The same fleet as its files are now. Connections are kept while the hosts are the same. Raises SpecError."""
+        found = Fleet(checking.load(self.root), self._passwords)
+        if self._pool is not None and found.spec.hosts == self.spec.hosts:
+            found._pool, found._who = self._pool, self._who
+        else:
+            self.close()
+        return found
+
     def __enter__(self) -> "Fleet":
         return self
 

@@ -2,10 +2,10 @@
 
 import argparse
 
+from deployer.app.times import ago
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet
-from deployer.cli.words import ago
 
 EXAMPLES = ("deployer history chat", "deployer history chat --json", "deployer history chat -C fleets/acme")
 

@@ -9,9 +9,9 @@ from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 
+from deployer.app.board import Board, Row, amount
+from deployer.app.times import clock
 from deployer.cli import console
-from deployer.cli.board import Board, Row, amount
-from deployer.cli.words import clock
 from deployer.execute.events import Event
 
 #: Hosts that are shown at once; the rest is counted.

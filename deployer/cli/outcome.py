@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from deployer.app.advice import place_of_hint
 from deployer.app.fleet import Fleet
-from deployer.cli.words import clock
+from deployer.app.times import clock
 from deployer.execute.events import Failure, HostReport, Report
 
 _MARKS = {"done": ("✓", "32"), "unchanged": ("·", "2"), "released": ("·", "2"), "dropped": ("·", "33")}

@@ -2,9 +2,9 @@
 
 import time
 
+from deployer.app.board import amount
+from deployer.app.times import clock
 from deployer.cli import console
-from deployer.cli.board import amount
-from deployer.cli.words import clock
 from deployer.execute.events import Event
 
 #: How often a long step says how far it is, in seconds.

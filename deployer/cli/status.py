@@ -2,10 +2,10 @@
 
 import argparse
 
+from deployer.app.times import ago
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet
-from deployer.cli.words import ago
 from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status
 
 EXAMPLES = ("deployer status", "deployer status chat", "deployer status --json | jq .deployments")

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("plan", "ask the hosts and show what would change"),
     "apply": ("apply", "make, show and do a plan, or do a saved one"),
     "attach": ("attach", "follow an apply that runs on the hosts without you"),
+    "ui": ("ui", "review plans, watch applies, see the fleet in the terminal"),
     "status": ("status", "how deployments and hosts are"),
     "logs": ("logs", "what the engines write"),
     "history": ("history", "revisions of a deployment: what, who, when, why"),

@@ -4,8 +4,9 @@ import io
 
 import pytest
 
-from deployer.cli import plainprogress, words
-from deployer.cli.board import Board, amount
+from deployer.app import times
+from deployer.app.board import Board, amount
+from deployer.cli import plainprogress
 from deployer.cli.liveprogress import LiveProgress
 from deployer.cli.plainprogress import PlainProgress
 from deployer.execute.events import Event
@@ -77,7 +78,7 @@ def test_the_moving_display_draws_every_kind_of_event(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (64, "1:04"), (3850, "1:04:10")])
 def test_clocks(seconds: float, text: str) -> None:
-    assert words.clock(seconds) == text
+    assert times.clock(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -93,4 +94,4 @@ def test_clocks(seconds: float, text: str) -> None:
 def test_times_are_relative_for_people(at: str | None, text: str) -> None:
     from datetime import UTC, datetime
 
-    assert words.ago(at, datetime(2026, 1, 1, 12, tzinfo=UTC)) == text
+    assert times.ago(at, datetime(2026, 1, 1, 12, tzinfo=UTC)) == text

@@ -1,4 +1,4 @@
-"""Times as a person reads them. Used by every command that shows one."""
+"""Times as a person reads them. Used by both front ends wherever one is shown."""
 
 from datetime import UTC, datetime
 

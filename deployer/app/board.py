@@ -56,7 +56,7 @@ class Board:
 
 def amount(data: dict[str, Any]) -> str:
     """ "9.8 of 15.0 GiB  62.0 MiB/s  1:24 left"; empty when there is nothing to count."""
-    from deployer.cli.words import clock
+    from deployer.app.times import clock
     from deployer.plan.words import size
 
     done, total = data.get("done"), data.get("total")

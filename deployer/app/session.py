@@ -1,0 +1,81 @@
+"""What one sitting at the terminal UI works with: the fleet as its files are now, the plan under review, the apply that
+runs, and the standing connections. Blocking calls; the UI makes them from threads.
+"""
+
+from pathlib import Path
+
+from deployer.app.fleet import Fleet
+from deployer.app.looking import FleetNow
+from deployer.app.operation import Operation
+from deployer.app.planned import Planned
+from deployer.errors import UsageError
+from deployer.plan.world import Options
+
+
+class Session:
+    """`read_only`: nothing can be begun or written. `operation` is the last one, running or over."""
+
+    def __init__(self, fleet: Fleet, *, read_only: bool = False) -> None:
+        self.fleet = fleet
+        self.read_only = read_only
+        self.planned: Planned | None = None
+        self.operation: Operation | None = None
+
+    def watch(self, every_s: float = 1.0) -> None:
+        """Opens the standing connections; from then on `now` is fresh."""
+
+    @property
+    def now(self) -> FleetNow:
+        """The fleet as it is. Never blocks."""
+        return FleetNow()
+
+    def reload(self) -> Fleet:
+        """Reads the files again. Raises SpecError, and the fleet stays what it was."""
+        self.fleet = self.fleet.again()
+        return self.fleet
+
+    def plan(self, options: Options | None = None) -> Planned:
+        """Reads the files again, asks the hosts, and keeps the plan as the one under review."""
+        return self.review(self.reload().plan(options))
+
+    def review(self, planned: Planned) -> Planned:
+        """Puts a plan made elsewhere (a hold, a saved one) under review. Every plan is kept on disk."""
+        planned.save()
+        self.planned = planned
+        return planned
+
+    def save(self, planned: Planned, path: Path) -> Path:
+        return planned.save(path)
+
+    def begin(self, planned: Planned, *, why: str | None = None) -> Operation:
+        """Starts exactly this plan. Raises UsageError when another one runs here, or nothing may be done."""
+        self.must_write("an apply")
+        if self.operation is not None and not self.operation.over:
+            raise UsageError("an apply runs already", hint="wait for its end, or stop it")
+        self.operation = Operation.of_plan(planned, why=why)
+        self.operation.begin()
+        return self.operation
+
+    def find_running(self) -> Operation | None:
+        """Attaches to the apply that runs on the hosts, whoever began it; None when none does."""
+        if self.read_only or (self.operation is not None and not self.operation.over):
+            return None
+        found = self.fleet.running()
+        if not found:
+            return None
+        self.operation = Operation.of_running(self.fleet, found[-1])
+        self.operation.begin()
+        return self.operation
+
+    def must_write(self, what: str) -> None:
+        if self.read_only:
+            raise UsageError(
+                f"{what} is not possible here: this is a read-only view", hint="start deployer ui without --read-only"
+            )
+
+    def close(self) -> None:
+        """What runs on the hosts goes on there."""
+        if self.operation is not None and not self.operation.over:
+            self.operation.detach()
+            self.operation.wait(5.0)
+        self.fleet.close()

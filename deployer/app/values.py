@@ -1,0 +1,24 @@
+"""The values that front ends are handed. The terminal UI takes them from here: it knows app, plan and state alone."""
+
+from deployer.execute.attach import Running
+from deployer.execute.endpoint import Endpoint
+from deployer.execute.events import Event, Failure, HostReport, Report
+from deployer.execute.follow import Control
+from deployer.execute.logs import LogLine
+from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
+
+__all__ = [
+    "Control",
+    "DeploymentState",
+    "Endpoint",
+    "Event",
+    "Failure",
+    "HostReport",
+    "HostState",
+    "LogLine",
+    "ReplicaState",
+    "Report",
+    "Running",
+    "Status",
+    "UnitState",
+]

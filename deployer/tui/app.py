@@ -1,0 +1,290 @@
+"""The application: its places, what is common to them, and the apply that belongs to no screen. Started by `deployer ui`."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from deployer.app.looking import FleetNow
+from deployer.app.operation import Operation
+from deployer.app.planned import Planned
+from deployer.app.preferences import Preferences
+from deployer.app.session import Session
+from deployer.errors import DeployerError
+from deployer.plan.world import Options
+from deployer.tui import commands, jobs
+from deployer.tui.glyphs import ASCII, UNICODE, Glyphs
+from deployer.tui.line import Span
+from deployer.tui.modals.asking import Asking
+from deployer.tui.modals.failure import failure
+from deployer.tui.modals.help import help_for
+from deployer.tui.screens.apply import ApplyPlace
+from deployer.tui.screens.drift import DriftPlace
+from deployer.tui.screens.fleet import FleetPlace
+from deployer.tui.screens.place import Place
+from deployer.tui.screens.plan import PlanPlace
+
+T = TypeVar("T")
+
+#: Faults while drawing that are shown before we give up. More would be a panel that fails again and again.
+MOST_FAULTS = 5
+
+
+class DeployerApp(App[int]):
+    """`begin`: the place it opens with. `tick_s`: how often places look for what is new."""
+
+    TITLE = "deployer"
+    CSS_PATH = "style.tcss"
+    COMMANDS = {commands.Palette}
+    MODES: ClassVar[dict[str, type[Screen[None]] | Callable[[], Screen[None]] | str]] = {
+        "fleet": FleetPlace,
+        "plan": PlanPlace,
+        "apply": ApplyPlace,
+        "drift": DriftPlace,
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "go('fleet')", "Fleet", id="fleet"),
+        Binding("2", "go('plan')", "Plan", id="plan"),
+        Binding("3", "go('apply')", "Apply", id="apply"),
+        Binding("4", "go('drift')", "Drift", id="drift"),
+        Binding("colon", "say", "Command", key_display=":", id="command"),
+        Binding("question_mark", "help", "Help", key_display="?", id="help"),
+        Binding("q", "back_or_leave", "Quit", id="quit"),
+        Binding("ctrl+q", "leave", "Leave", show=False),
+    ]
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        preferences: Preferences | None = None,
+        begin: str = "fleet",
+        options: Options | None = None,
+        ascii_only: bool = False,
+        watching: bool = True,
+        tick_s: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.preferences = preferences or Preferences()
+        self.glyphs: Glyphs = ASCII if ascii_only or self.preferences.ascii else UNICODE
+        self.options = options or Options()
+        self.tick_s = tick_s
+        self.clock = clock
+        self.planning = False
+        self._begin = begin
+        self._watching = watching
+        self._faults = 0
+        self.fault: DeployerError | None = None
+
+    # its life
+
+    def on_mount(self) -> None:
+        self.set_keymap(self.preferences.keys)
+        self.theme = self.preferences.theme
+        self.switch_mode(self._begin)
+        if self._watching:
+            self.session.watch(self.preferences.refresh_s)
+        if self._begin == "plan" and self.session.planned is None:
+            self.plan_again()
+        elif not self.session.read_only:
+            self.job(self.session.find_running, self._found_running, quiet=True, name="find-running")
+
+    def on_unmount(self) -> None:
+        self.session.close()
+
+    def _found_running(self, operation: Operation | None) -> None:
+        if operation is not None:
+            self.notify(f"{operation.title}: it runs on the hosts")
+            self.go("apply")
+
+    @property
+    def now(self) -> FleetNow:
+        return self.session.now
+
+    def connection_note(self) -> list[Span]:
+        """How many hosts are heard, for the top line."""
+        hosts = self.now.hosts.values()
+        if not hosts:
+            return []
+        up = sum(1 for host in hosts if host.state == "up")
+        return [(f" {up}/{len(hosts)} hosts ", "good" if up == len(hosts) else "warn")]
+
+    # places
+
+    def action_go(self, place: str) -> None:
+        self.go(place)
+
+    def go(self, place: str) -> None:
+        """To one of the places; what lies above it there stays as it was."""
+        if self.current_mode != place:
+            self.switch_mode(place)
+        if place == "plan" and self.session.planned is None and not self.planning:
+            self.plan_again()
+
+    def back(self) -> None:
+        """One level back: to the place below, at last to the fleet."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif self.current_mode != "fleet":
+            self.go("fleet")
+
+    def action_back_or_leave(self) -> None:
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        else:
+            self.leave()
+
+    def action_leave(self) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Ask first when an apply runs: what shall become of it."""
+        operation = self.session.operation
+        if operation is None or operation.over:
+            self.exit(0)
+            return
+        from deployer.tui.modals.leaving import Leaving
+
+        self.push_screen(Leaving(operation), self._left)
+
+    def _left(self, how: str | None) -> None:
+        operation = self.session.operation
+        if how == "detach":
+            self.exit(0)
+        elif how == "stop" and operation is not None:
+            operation.stop()
+            self.go("apply")
+
+    def open_deployment(self, name: str) -> None:
+        from deployer.tui.screens.deployment import DeploymentPlace
+
+        self.push_screen(DeploymentPlace(name))
+
+    def new_deployment(self) -> None:
+        from deployer.tui.screens.wizard import Wizard
+
+        self.session.must_write("a new deployment")
+        self.push_screen(Wizard())
+
+    # plan and apply
+
+    def plan_again(self, options: Options | None = None) -> None:
+        """Ask the hosts, and review what comes of it."""
+        if options is not None:
+            self.options = options
+        self.planning = True
+        if self.current_mode != "plan":
+            self.switch_mode("plan")
+        self.job(lambda: self.session.plan(self.options), self.review, self._not_planned, name="plan")
+
+    def review_hold(self, make: Callable[[], Planned]) -> None:
+        """A plan made by `make` (stop, start, a rollback), opened in the review."""
+        self.planning = True
+        self.go("plan")
+        self.job(lambda: self.session.review(make()), self.review, self._not_planned, name="plan")
+
+    def review(self, planned: Planned) -> None:
+        self.planning = False
+        self.go("plan")
+        for screen in self.screen_stack:
+            if isinstance(screen, PlanPlace):
+                screen.take(planned)
+
+    def _not_planned(self, error: DeployerError) -> None:
+        self.planning = False
+        self.wrong(error)
+
+    def begin_apply(self, planned: Planned, *, why: str | None = None) -> None:
+        """Start exactly this plan, and look at it."""
+        try:
+            self.session.begin(planned, why=why)
+        except DeployerError as error:
+            self.wrong(error)
+        else:
+            self.go("apply")
+
+    # what is common
+
+    def job(
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], None],
+        failed: Callable[[DeployerError], None] | None = None,
+        *,
+        quiet: bool = False,
+        name: str = "job",
+    ) -> None:
+        """Work that blocks, in a thread. What goes wrong is shown, unless `failed` takes it or it is `quiet`."""
+        ignore: Callable[[DeployerError], None] = lambda error: None  # noqa: E731
+        jobs.run(self, work, then, failed or (ignore if quiet else self.wrong), name=name)
+
+    @on(jobs.Answer)
+    def _answered(self, message: jobs.Answer) -> None:
+        message.use()
+
+    def wrong(self, error: DeployerError) -> None:
+        """An error panel with the next step."""
+        self.push_screen(failure(error))
+
+    def say(self, text: str) -> None:
+        try:
+            commands.say(self, text)
+        except DeployerError as error:
+            self.wrong(error)
+
+    def action_say(self) -> None:
+        asking = Asking("Command", placeholder="plan, deployment NAME, theme, …", suggester=commands.suggester())
+        self.push_screen(asking, lambda text: self.say(text or ""))
+
+    def action_help(self) -> None:
+        screen = self.screen
+        self.push_screen(help_for(screen, " ".join(screen.crumbs()) if isinstance(screen, Place) else ""))
+
+    def copy(self, text: str, what: str) -> None:
+        """To the clipboard, and said; what cannot be copied is shown to be taken by hand."""
+        from deployer.tui import clipboard
+
+        try:
+            sequence = clipboard.copy(text, self.preferences.clipboard)
+        except (ValueError, OSError) as error:
+            self.notify(str(error), severity="warning", markup=False)
+            return
+        if sequence is not None and self._driver is not None:
+            self._driver.write(sequence)
+        self.notify(f"copied: {what}", markup=False)
+
+    def ask_password(self, prompt: str) -> str:
+        """For the transport, from its threads: a panel asks, the thread waits. Empty after Esc."""
+        answered, value = threading.Event(), [""]
+
+        def take(text: str | None) -> None:
+            value[0] = text or ""
+            answered.set()
+
+        def ask() -> None:
+            self.push_screen(Asking(prompt, hidden=True), take)
+
+        self.post_message(jobs.Answer(ask))
+        answered.wait()
+        return value[0]
+
+    def get_system_commands(self, screen: Screen[object]) -> "list[SystemCommand]":
+        return []  # our own commands say the same, and more
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A fault of ours is a panel, never a traceback; when it comes again and again we leave, and say why."""
+        from deployer.app.faults import unexpected
+
+        self.fault = unexpected(error)
+        self._faults += 1
+        if self._faults > MOST_FAULTS or not self.is_running or not self.screen_stack:
+            self.exit(1)
+        else:
+            self.wrong(self.fault)

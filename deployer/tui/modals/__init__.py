@@ -1,0 +1,1 @@
+"""Questions and panels above a place."""

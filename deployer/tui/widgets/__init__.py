@@ -1,0 +1,1 @@
+"""Parts that screens are made of. Each draws values it is given and knows nothing of a fleet."""

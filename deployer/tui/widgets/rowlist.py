@@ -1,0 +1,191 @@
+"""A list of rows with a cursor, drawn line by line: a million rows cost no more than those in sight. Every table and tree
+of the terminal UI is one, so that the same keys move everywhere.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from deployer.tui.line import ROLES, Line, beside
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`key` names it across refreshes: the cursor stays on it. `left` may be cut, `right` stands at the right edge."""
+
+    key: str
+    left: Line
+    right: Line = ()
+
+
+class RowList(ScrollView, can_focus=True):
+    """Posts Moved when the cursor comes to another row, and Chosen on Enter or a click on the row that has the cursor."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--head", *(f"rows--{role}" for role in ROLES)}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "Down", show=False),
+        Binding("k,up", "move(-1)", "Up", show=False),
+        Binding("g,home", "move_to(0)", "First", show=False),
+        Binding("G,end", "move_to(-1)", "Last", show=False),
+        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False),
+        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False),
+        Binding("enter", "choose", "Open", show=False),
+    ]
+
+    cursor: reactive[int] = reactive(0, init=False)
+
+    class Moved(Message):
+        def __init__(self, rows: "RowList", row: Row | None) -> None:
+            super().__init__()
+            self.rows, self.row = rows, row
+
+        @property
+        def control(self) -> "RowList":
+            return self.rows
+
+    class Chosen(Message):
+        def __init__(self, rows: "RowList", row: Row) -> None:
+            super().__init__()
+            self.rows, self.row = rows, row
+
+        @property
+        def control(self) -> "RowList":
+            return self.rows
+
+    def __init__(self, *, empty: str = "", id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.rows: Sequence[Row] = ()
+        self._head: Row | None = None
+        self._empty = empty
+        self._styles: dict[str, Style] = {}
+        self._told: str | None = None
+
+    # what is shown
+
+    def show(self, rows: Sequence[Row], head: Row | None = None) -> None:
+        """Draw these. The cursor stays on the row of the same key, else at the same place."""
+        before = self.current
+        self.rows, self._head = rows, head
+        self.virtual_size = Size(self.size.width, len(rows) + (1 if head else 0))
+        place = self._place(before.key) if before is not None else None
+        self.set_reactive(RowList.cursor, self._within(self.cursor if place is None else place))
+        self.refresh()
+        self._tell()
+
+    def say_empty(self, text: str) -> None:
+        """What stands there when there is no row: how to fill it."""
+        self._empty = text
+        self.refresh()
+
+    @property
+    def current(self) -> Row | None:
+        return self.rows[self.cursor] if 0 <= self.cursor < len(self.rows) else None
+
+    def move_to_key(self, key: str) -> bool:
+        place = self._place(key)
+        if place is not None:
+            self.cursor = place
+        return place is not None
+
+    def _place(self, key: str) -> int | None:
+        if 0 <= self.cursor < len(self.rows) and self.rows[self.cursor].key == key:
+            return self.cursor
+        return next((n for n, row in enumerate(self.rows) if row.key == key), None)
+
+    def _within(self, place: int) -> int:
+        return max(0, min(place, len(self.rows) - 1))
+
+    # moving
+
+    def validate_cursor(self, cursor: int) -> int:
+        return self._within(cursor)
+
+    def watch_cursor(self, before: int, after: int) -> None:
+        self._scroll()
+        self.refresh()
+        self._tell()
+
+    def _scroll(self) -> None:
+        # the head stays in sight above the rows: one line more must be free
+        self.scroll_to_region(Region(0, self.cursor, 1, 2 if self._head else 1), animate=False, force=True, x_axis=False)
+
+    def _tell(self) -> None:
+        row = self.current
+        key = row.key if row else None
+        if key != self._told:
+            self._told = key
+            self.post_message(self.Moved(self, row))
+
+    def action_move(self, by: int) -> None:
+        self.cursor += by
+
+    def action_move_to(self, place: int) -> None:
+        self.cursor = len(self.rows) - 1 if place < 0 else place
+
+    def action_page(self, way: int) -> None:
+        self.cursor += way * max(1, self.size.height - 2)
+
+    def action_choose(self) -> None:
+        if self.current is not None:
+            self.post_message(self.Chosen(self, self.current))
+
+    def on_click(self, event: events.Click) -> None:
+        place = int(event.y + self.scroll_y) - (1 if self._head else 0)
+        if not 0 <= place < len(self.rows):
+            return
+        again = place == self.cursor
+        self.cursor = place
+        if again or event.chain > 1:
+            self.action_choose()
+
+    # drawing
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.virtual_size = Size(event.size.width, len(self.rows) + (1 if self._head else 0))
+        self._scroll()
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        if self._head is not None and y == 0:
+            return self._strip(self._head, base + self._style("head"), width)
+        place = y + int(self.scroll_y) - (1 if self._head is not None else 0)
+        if not self.rows and place == 0 and self._empty:
+            return self._strip(Row("", ((self._empty, "dim"),)), base, width)
+        if not 0 <= place < len(self.rows):
+            return Strip.blank(width, base)
+        style = base + self._style("cursor") if place == self.cursor and self._shows_cursor else base
+        return self._strip(self.rows[place], style, width)
+
+    @property
+    def _shows_cursor(self) -> bool:
+        return self.has_focus or not self.has_class("-quiet")
+
+    def _strip(self, row: Row, base: Style, width: int) -> Strip:
+        segments = list(self._segments(beside(row.left, row.right, width), base))
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _segments(self, spans: Line, base: Style) -> Iterator[Segment]:
+        for text, roles in spans:
+            style = base
+            for role in roles.split():
+                style += self._style(role)
+            yield Segment(text, style)
+
+    def _style(self, role: str) -> Style:
+        if role not in self._styles:
+            self._styles[role] = self.get_component_rich_style(f"rows--{role}", partial=True)
+        return self._styles[role]

@@ -1,0 +1,27 @@
+"""The line at the top: where one is, in which fleet and environment, and how fresh it is. Always in sight."""
+
+from textual.widgets import Static
+
+from deployer.tui.line import Line, beside, content
+
+
+class TopLine(Static):
+    """`left`: the environment and the way here; `right`: connection, age, mode. An environment of production has its own
+    class, and its word beside the colour.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: Line = ()
+        self._right: Line = ()
+
+    def say(self, left: Line, right: Line) -> None:
+        if (left, right) != (self._left, self._right):
+            self._left, self._right = left, right
+            self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        self.update(content(beside(self._left, self._right, max(1, self.size.width))))
