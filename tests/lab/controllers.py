@@ -11,13 +11,17 @@ from typing import Any
 
 from tests.lab.commands import Deployer
 
-#: `deployer apply --yes --json`, but hosts hear no word for a few seconds only before they act alone.
+#: `deployer apply --yes --json`, but hosts hear no word for a few seconds only before they act alone; and it goes no
+#: further than the begin of the step, or of the phase, that the third word names, however quick the host is.
 _IMPATIENT = """
-import json, sys
+import json, sys, threading
 from deployer.app.fleet import Fleet
 from deployer.execute.hostrun import Patience
+def say(event):
+    print(json.dumps(event.json()), flush=True)
+    if sys.argv[3] in (event.label, event.data.get("phase")):
+        threading.Event().wait()
 with Fleet.load(sys.argv[1]) as fleet:
-    say = lambda event: print(json.dumps(event.json()), flush=True)
     fleet.plan().apply(on_event=say, patience=Patience(silence_s=float(sys.argv[2])))
 """
 
@@ -77,9 +81,11 @@ def applying(deployer: Deployer, *words: str) -> Iterator[Controller]:
 
 
 @contextlib.contextmanager
-def impatient(deployer: Deployer, silence_s: float = 3.0) -> Iterator[Controller]:
-    """The same, and its hosts act alone after `silence_s` seconds without a word of it."""
-    argv = [sys.executable, "-c", _IMPATIENT, str(deployer.root), str(silence_s)]
+def impatient(deployer: Deployer, last: str, silence_s: float = 3.0) -> Iterator[Controller]:
+    """The same, but it opens no barrier any more once the step or phase `last` has begun, and its hosts act alone after
+    `silence_s` seconds without a word of it.
+    """
+    argv = [sys.executable, "-c", _IMPATIENT, str(deployer.root), str(silence_s), last]
     with _watched(Controller(argv, deployer)) as controller:
         yield controller
 

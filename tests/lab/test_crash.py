@@ -103,7 +103,7 @@ def converges(deployer: Deployer) -> None:
 
 def test_a_controller_killed_while_a_model_is_made_leaves_a_whole_one_or_none(deployer: Deployer) -> None:
     write_deployment(deployer.root, "phoenix", requantized("int8"))
-    with impatient(deployer) as controller:
+    with impatient(deployer, last="converting") as controller:
         controller.until("converting")
         controller.kill()
     assert answer(deployer) == QUESTION["text"]  # nothing was stopped for it
@@ -122,7 +122,7 @@ def test_a_controller_killed_while_a_model_is_made_leaves_a_whole_one_or_none(de
 def test_a_controller_killed_while_a_replica_starts_gives_the_old_one_back(deployer: Deployer) -> None:
     before = in_use(deployer)
     write_deployment(deployer.root, "phoenix", longer(640))
-    with impatient(deployer) as controller:
+    with impatient(deployer, last="phoenix/0 answers") as controller:
         controller.until("phoenix/0 answers")
         controller.kill()
     until(lambda: run_ended(deployer), "the run, left alone at the gateway's barrier, undoes the switch")
@@ -136,7 +136,7 @@ def test_a_controller_killed_before_the_last_barrier_leaves_the_new_one_serving_
     deployer: Deployer,
 ) -> None:
     write_deployment(deployer.root, "phoenix", longer(704).replace("open: true", "open: true, timeout: 61s"))
-    with impatient(deployer) as controller:
+    with impatient(deployer, last="the endpoint answers") as controller:
         controller.until("the endpoint answers")
         controller.kill()
     until(lambda: run_ended(deployer), "the run, left alone at the last barrier, keeps what it did and ends")
