@@ -2,21 +2,20 @@
 of the terminal UI is one, so that the same keys move everywhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from deployer.tui.line import ROLES, Line, beside
+from deployer.tui.line import Line, beside
+from deployer.tui.widgets.drawn import Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +27,10 @@ class Row:
     right: Line = ()
 
 
-class RowList(ScrollView, can_focus=True):
+class RowList(Drawn, can_focus=True):
     """Posts Moved when the cursor comes to another row, and Chosen on Enter or a click on the row that has the cursor."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--head", *(f"rows--{role}" for role in ROLES)}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--head"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "Down", show=False),
         Binding("k,up", "move(-1)", "Up", show=False),
@@ -67,7 +66,6 @@ class RowList(ScrollView, can_focus=True):
         self.rows: Sequence[Row] = ()
         self._head: Row | None = None
         self._empty = empty
-        self._styles: dict[str, Style] = {}
         self._told: str | None = None
 
     # what is shown
@@ -150,10 +148,6 @@ class RowList(ScrollView, can_focus=True):
 
     # drawing
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
-
     def on_resize(self, event: events.Resize) -> None:
         self.virtual_size = Size(event.size.width, len(self.rows) + (1 if self._head else 0))
         self._scroll()
@@ -161,13 +155,13 @@ class RowList(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self.rich_style
         if self._head is not None and y == 0:
-            return self._strip(self._head, base + self._style("head"), width)
+            return self._strip(self._head, base + self.look_of("rows--head"), width)
         place = y + int(self.scroll_y) - (1 if self._head is not None else 0)
         if not self.rows and place == 0 and self._empty:
             return self._strip(Row("", ((self._empty, "dim"),)), base, width)
         if not 0 <= place < len(self.rows):
             return Strip.blank(width, base)
-        style = base + self._style("cursor") if place == self.cursor and self._shows_cursor else base
+        style = base + self.look_of("rows--cursor") if place == self.cursor and self._shows_cursor else base
         return self._strip(self.rows[place], style, width)
 
     @property
@@ -175,17 +169,5 @@ class RowList(ScrollView, can_focus=True):
         return self.has_focus or not self.has_class("-quiet")
 
     def _strip(self, row: Row, base: Style, width: int) -> Strip:
-        segments = list(self._segments(beside(row.left, row.right, width), base))
+        segments = list(self.segments(beside(row.left, row.right, width), base))
         return Strip(segments).adjust_cell_length(width, base)
-
-    def _segments(self, spans: Line, base: Style) -> Iterator[Segment]:
-        for text, roles in spans:
-            style = base
-            for role in roles.split():
-                style += self._style(role)
-            yield Segment(text, style)
-
-    def _style(self, role: str) -> Style:
-        if role not in self._styles:
-            self._styles[role] = self.get_component_rich_style(f"rows--{role}", partial=True)
-        return self._styles[role]
