@@ -70,6 +70,10 @@ def _obey(system: System, run_id: str, word: Any) -> bool:
         files.write(system, paths.run(run_id) + "/heard", b"%.3f" % system.clock(), 0o600)
     if word.get("stop"):
         files.write(system, paths.run(run_id) + "/stop", b"", 0o600)
+    if word.get("pause"):
+        files.write(system, paths.run(run_id) + "/pause", b"", 0o600)
+    if word.get("resume"):
+        files.remove(system, paths.run(run_id) + "/pause")
     stage = word.get("open")
     if stage in wire.STAGES:
         files.write(system, "%s/open-%s" % (paths.run(run_id), stage), json.dumps(word.get("data") or {}).encode(), 0o600)

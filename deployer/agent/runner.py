@@ -65,11 +65,35 @@ class Runner:
                 return None
             if self._shared.stopping():
                 raise Stopped
-            now = self._shared.system.clock()
-            if now > began + patience and now > self._heard() + patience:
+            if self._alone(began, patience):
                 self._journal.say("barrier", stage=stage, state="timeout")
                 return str(said.get("silence") or "keep")
             self._shared.system.pause(POLL_S)
+
+    def _wait_while_paused(self, stage: str, step: Dict[str, Any]) -> None:
+        """Before a step: returns when nobody holds the run up any more, or whoever did is gone (see wire.py)."""
+        system, path = self._shared.system, paths.run(self._shared.run) + "/pause"
+        if files.read(system, path) is None:
+            return
+        label = str(step.get("label") or step["kind"])
+        said = (self._shared.request.get("barriers") or {}).get(stage) or {}
+        began, patience = system.clock(), float(said.get("deadline_s") or 600.0)
+        self._doing("paused before " + label)
+        self._journal.say("pause", state="paused", message="before " + label)
+        while files.read(system, path) is not None:
+            if self._shared.stopping():
+                return
+            if self._alone(began, patience):
+                files.remove(system, path)
+                self._journal.say("pause", state="timeout", message="nobody said for %.0f s that it shall wait" % patience)
+                return
+            system.pause(POLL_S)
+        self._journal.say("pause", state="resumed")
+
+    def _alone(self, began: float, patience: float) -> bool:
+        """Whether the controller has been silent for longer than we wait."""
+        now = self._shared.system.clock()
+        return now > began + patience and now > self._heard() + patience
 
     def _heard(self) -> float:
         """When the controller last gave a word. While it is there, a host may wait long for the others."""
@@ -114,6 +138,7 @@ class Runner:
             if lacking is not None:
                 self._fail(tx, step, StepFailed("it needs %s, which failed" % lacking))
                 return
+            self._wait_while_paused(stage, step)
             if self._shared.stopping():
                 raise Stopped
             tx.state = "begun"

@@ -10,14 +10,19 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     attach    in  {"run", "offset"}; then lines           out events from that byte of the journal on, each with "offset":
                   {"open": stage, "data": {...}}          the byte after it, where a later attach goes on; the report is
                   | {"stop": true} | {"detach": true}     the last event. {"type": "tick"} now and then: nothing happened;
-                  | {"here": true}                        it is answered with "here": a barrier's deadline counts from the
-                                                          last word of the controller
+                  | {"pause": true} | {"resume": true}    it is answered with "here": a barrier's deadline counts from the
+                  | {"here": true}                        last word of the controller
     logs      in  {"units", "lines", "follow", "since"}   out {"type": "log", "unit", "at", "text"}
     roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
 
 What a barrier is opened with reaches the steps behind it: {"probe_keys": [sha256 of the other hosts' probe keys]}, for
 `gateway.keys`. A stage that `barriers` does not name is not waited for.
+
+A paused run begins no new step; what runs is finished, undoing is never held up, a stop ends it. When the controller has
+given no word for the deadline of the stage's barrier, the run goes on as if it were resumed: what it does was approved, a
+host in the middle of it serves nobody, and its lock would keep everybody else out. The next barrier then waits as it always
+does, and what its silence means is in the plan.
 """
 
 from typing import Any, Dict, List, Optional, TypedDict  # noqa: UP035  (Python 3.9 on hosts)
@@ -198,6 +203,7 @@ class RunRequest(TypedDict, total=False):
 # Events of a run, one JSON line each, all with "type" and "at" (ISO 8601, UTC):
 #   locked    {"probe_key_sha256"}            refused   {"reason": "lock" | "stale", "detail", "holder"}
 #   barrier   {"stage", "state": "waiting" | "open" | "timeout"}
+#   pause     {"state": "paused" | "resumed" | "timeout", "message"}
 #   step      {"tx", "step", "change", "label", "state": "start" | "progress" | "done" | "failed" | "undone" | "undo-failed"
 #              | "skipped", "message", "data"}    progress data: {"done", "total", "unit", "rate", "eta_s", "phase"}
 #   report    {"result": "done" | "failed" | "rolled-back" | "locked" | "stale" | "stopped" | "lost",

@@ -18,6 +18,7 @@ class Conductor:
         self._sent: dict[str, str] = {}  # the last barrier we opened for it
         self._keys: dict[str, str] = {}  # sha256 of each host's probe key
         self._stopping: set[str] = set()
+        self._paused: bool | None = None  # None: nobody asked
         self.results: dict[str, Mapping[str, Any]] = {}  # the report of each host that gave one
         self.refused: dict[str, Mapping[str, Any]] = {}  # the "refused" line of each host that said it
 
@@ -78,12 +79,22 @@ class Conductor:
         self._stopping.update(asked)
         return [(host, {"stop": True}) for host in asked]
 
+    def pause(self, paused: bool) -> list[Order]:
+        """Begin no new step, or go on, on every host."""
+        self._paused = paused
+        return [order for host in self.active for order in self.paused(host)]
+
+    def paused(self, host: str) -> list[Order]:
+        """What a host must be told of that when its run begins, or the connection may have swallowed it."""
+        return [] if self._paused is None else [(host, {"pause": True} if self._paused else {"resume": True})]
+
     def again(self, host: str) -> list[Order]:
         """What a host must be told once more, because the connection broke and may have swallowed it."""
         if host in self._stopping:
             return [(host, {"stop": True})]
         stage = self._waiting.get(host)
-        return [(host, self._opening(host, stage))] if stage and self._sent.get(host) == stage else []
+        opening = [(host, self._opening(host, stage))] if stage and self._sent.get(host) == stage else []
+        return [*self.paused(host), *opening]
 
     def opened(self, host: str, stage: str) -> bool:
         return host in self._sent and _rank(self._sent[host]) >= _rank(stage)

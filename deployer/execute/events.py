@@ -26,7 +26,8 @@ class Event:
     """One thing that happened on one host (`host` None: in the whole apply). `at` is ISO 8601, UTC.
 
     `type`: "locked", "refused", "barrier", "step" as the agent says them; "transfer" for bytes that we push; "host"
-    when a host's run begins, breaks off, comes back or ends (`state`). Progress is in `data`:
+    when a host's run begins, breaks off, comes back or ends (`state`); "stop" and "pause" when somebody asks for it (`host`
+    None), "pause" also when a host stands still or goes on. Progress is in `data`:
     {"done", "total", "unit", "rate", "eta_s", "phase"}.
     """
 

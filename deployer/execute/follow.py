@@ -26,16 +26,26 @@ class _Pressed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Pause:
+    """A person wants no new step to be begun, or (False) wants it to go on."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _FeedFailed:
     host: str
     error: DeployerError
 
 
 class Control:
-    """A person's wish, from any thread or a signal handler: once stops at a step boundary, twice leaves it to the hosts."""
+    """A person's wish, from any thread or a signal handler: `interrupt` once stops at a step boundary, twice leaves it to
+    the hosts; `pause` begins no new step until `resume`. `paused` is None while nobody has said either.
+    """
 
     def __init__(self) -> None:
         self.presses = 0
+        self.paused: bool | None = None
         self._inbox: queue.SimpleQueue[Any] | None = None
 
     def interrupt(self) -> None:
@@ -43,8 +53,21 @@ class Control:
         if self._inbox is not None:
             self._inbox.put(_Pressed())
 
+    def pause(self) -> None:
+        self._say(paused=True)
+
+    def resume(self) -> None:
+        self._say(paused=False)
+
+    def _say(self, *, paused: bool) -> None:
+        self.paused = paused
+        if self._inbox is not None:
+            self._inbox.put(_Pause(paused))
+
     def bind(self, inbox: "queue.SimpleQueue[Any]") -> None:
         self._inbox = inbox
+        if self.paused is not None:
+            inbox.put(_Pause(self.paused))
 
 
 def now() -> str:
@@ -127,6 +150,8 @@ class Follower:
             self._gone(signal)
         elif isinstance(signal, _FeedFailed):
             self._feed_failed(signal)
+        elif isinstance(signal, _Pause):
+            self._pause(signal.paused)
         else:
             self._pressed()
 
@@ -136,6 +161,9 @@ class Follower:
             self._order((signal.host, {"here": True}))  # a host at a barrier waits as long as it hears of us
             return
         self.conductor.take(signal.host, signal.line)
+        if signal.line.get("type") == "locked":  # before that there may have been no connection to say it on
+            for order in self.conductor.paused(signal.host):
+                self._order(order)
         if signal.line.get("type") != "report":
             self._tell(from_line(signal.host, signal.line, now()))
 
@@ -173,6 +201,12 @@ class Follower:
             self._runs[host].leave()
             self.ended[host] = time.monotonic()
             self.conductor.gone(host)
+
+    def _pause(self, paused: bool) -> None:
+        message = "finishing the running steps, then waiting until it is resumed" if paused else "going on"
+        self._tell(Event("pause", now(), state="asked" if paused else "resumed", message=message))
+        for order in self.conductor.pause(paused):
+            self._order(order)
 
     def _order(self, order: Order) -> None:
         """An order that does not get through is given again when the connection is back."""

@@ -526,3 +526,86 @@ def test_apt_is_not_stopped_in_its_middle(host: FakeHost) -> None:
     report = list(lines)[-2]
     assert report["transactions"]["package:haproxy"]["state"] == "done"
     assert report["transactions"]["chat"]["state"] == "skipped"
+
+
+class Paused:
+    """A run that is told to pause while it writes the file "one", and is paused before it writes "two"."""
+
+    def __init__(self, host: FakeHost, **more: Any) -> None:
+        self.host = host
+        hold = host.faults.hold("file.write", "one")
+        self.request = run_request(_two_files(), barriers={"switch": {"silence": "keep", "deadline_s": 30.0, **more}})
+        self.channel = connect(host).open("start", self.request)
+        self.lines = self.channel.lines()
+        assert self._until("barrier")["state"] == "waiting"
+        self.channel.send({"open": "switch"})
+        assert hold.reached.wait(10)
+        self.channel.send({"pause": True})
+        _wait_for(host, "pause")
+        hold.release()
+        said = self._until("pause")
+        assert (said["state"], said["message"]) == ("paused", "before two")
+        assert written(host) == ["one"]
+
+    def _until(self, kind: str) -> dict[str, Any]:
+        return next(event for event in self.lines if event["type"] == kind)
+
+
+def _two_files() -> dict[str, Any]:
+    one = step("switch", "file.write", "one", path="/etc/deployer/acme/one", content="1")
+    two = step("switch", "file.write", "two", path="/etc/deployer/acme/two", content="2")
+    return transaction("files", one, two)
+
+
+def written(host: FakeHost) -> list[str]:
+    return sorted(path.name for path in host.path("/etc/deployer/acme").glob("*"))
+
+
+def test_a_paused_run_finishes_its_step_and_begins_no_other_until_it_is_resumed(host: FakeHost) -> None:
+    run = Paused(host)
+    assert probe(host)["lock"]["doing"] == "paused before two"
+    run.channel.send({"resume": True})
+    rest = list(run.lines)
+    assert [e["state"] for e in rest if e["type"] == "pause"] == ["resumed"]
+    assert rest[-2]["result"] == "done"
+    assert written(host) == ["one", "two"]
+
+
+def test_whoever_attaches_to_a_paused_run_sees_that_and_may_resume_it(host: FakeHost) -> None:
+    run = Paused(host)
+    host.drop()
+    other = connect(host).open("attach", {"fleet": FLEET, "run": run.request["run"], "offset": 0})
+    for event in other.lines():
+        if event["type"] == "pause" and event["state"] == "paused":
+            other.send({"resume": True})
+        if event["type"] == "report":
+            break
+    assert event["result"] == "done"
+
+
+def test_a_run_whose_controller_died_while_it_was_paused_goes_on(host: FakeHost) -> None:
+    run = Paused(host, deadline_s=0.4)
+    host.drop()
+    host.settle()
+    events = ask(host, "attach", {"fleet": FLEET, "run": run.request["run"], "offset": 0})
+    assert [e["state"] for e in events if e["type"] == "pause"] == ["paused", "timeout"]
+    assert events[-1]["result"] == "done"
+
+
+def test_a_paused_run_waits_as_long_as_the_controller_gives_a_word(host: FakeHost) -> None:
+    run = Paused(host, deadline_s=0.4)
+    until = time.monotonic() + 1.2  # three deadlines
+    while time.monotonic() < until:
+        run.channel.send({"here": True})
+        threading.Event().wait(0.05)
+    assert written(host) == ["one"]
+    run.channel.send({"resume": True})
+    assert list(run.lines)[-2]["result"] == "done"
+
+
+def test_a_paused_run_can_be_stopped_and_its_undoing_is_not_held_up(host: FakeHost) -> None:
+    run = Paused(host)
+    run.channel.send({"stop": True})
+    report = list(run.lines)[-2]
+    assert (report["result"], report["transactions"]["files"]["state"]) == ("stopped", "undone")
+    assert written(host) == []

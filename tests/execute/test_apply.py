@@ -236,6 +236,23 @@ def test_the_second_interrupt_leaves_the_runs_to_the_hosts() -> None:
     assert report.exit_code == 130
 
 
+def test_a_pause_reaches_every_host_also_one_that_was_not_there_yet() -> None:
+    hosts = stubs("a", "b")
+    control = Control()
+    control.pause()
+
+    def go_on(event: Event) -> None:
+        if event.type == "barrier" and event.state == "open" and event.stage == "switch":
+            control.resume()
+
+    report, events = applied(plan([replica("a"), replica("b")]), hosts, go_on, control=control)
+    assert report.exit_code == 0
+    for host in hosts.values():
+        said = [tuple(order)[0] for order in host.orders_seen]
+        assert said.index("pause") < said.index("open")
+    assert [e.state for e in events if e.type == "pause"][:2] == ["asked", "resumed"]
+
+
 def test_a_secret_that_must_be_written_and_is_not_at_hand_is_refused_before_anything() -> None:
     hosts = stubs("a")
     with pytest.raises(Refused, match="env:HF_TOKEN is not at hand"):

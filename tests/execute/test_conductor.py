@@ -58,3 +58,17 @@ def test_a_stop_is_given_once_and_given_again_when_it_may_be_lost() -> None:
     assert conductor.stop(["a", "b"]) == [("a", {"stop": True})]
     assert conductor.stop(["a"]) == []
     assert conductor.again("a") == [("a", {"stop": True})]
+
+
+def test_a_pause_is_given_to_all_and_again_to_those_who_may_have_missed_it() -> None:
+    conductor = Conductor()
+    conductor.add(["a", "b", "c"])
+    conductor.gone("c")
+    assert conductor.paused("a") == []
+    assert conductor.pause(True) == [("a", {"pause": True}), ("b", {"pause": True})]
+    assert conductor.again("a") == [("a", {"pause": True})]
+    assert conductor.pause(False) == [("a", {"resume": True}), ("b", {"resume": True})]
+    conductor.take("a", waiting("artifacts"))
+    conductor.take("b", waiting("artifacts"))
+    conductor.open()
+    assert [order for _, order in conductor.again("a")] == [{"resume": True}, {"open": "artifacts", "data": {"probe_keys": []}}]
