@@ -1,5 +1,6 @@
 """What can be said about the files without asking anybody: spec, engines' settings, the lock. Called by Fleet.load."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from deployer.engines import ENGINES, settings_models
@@ -8,9 +9,11 @@ from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.problems import ordered, problem_at
 
 
-def load(root: Path) -> Loaded:
-    """Raises SpecError with every problem of every file: those of the YAML, then those that only an engine can see."""
-    loaded = load_fleet(root, settings_models())
+def load(root: Path, instead: Mapping[str, str] | None = None) -> Loaded:
+    """Raises SpecError with every problem of every file: those of the YAML, then those that only an engine can see.
+    `instead`: texts that count as if they stood in these files.
+    """
+    loaded = load_fleet(root, settings_models(), instead)
     found = complaints(loaded)
     if found:
         raise SpecError(ordered(found))

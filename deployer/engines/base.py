@@ -103,6 +103,7 @@ class Engine(Protocol):
     """All methods are pure. `settings` is the validated `engine.<name>` mapping, an instance of `Settings`."""
 
     name: str
+    about: str  # one line for a person who chooses an engine
     Settings: type[BaseModel]
     serve: bool  # it runs our own server, deployer/serve, which travels as one archive (a tool)
 

@@ -60,14 +60,20 @@ _START_S = 600.0
 class CTranslate2Settings(Model):
     """`engine: {ctranslate2: {…}}`. `quantization` left out keeps the model's own type."""
 
-    version: Version | None = None
-    quantization: Quantization | None = None
-    compute_type: Quantization | Literal["default", "auto"] = "default"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    inter_threads: int = Field(default=1, ge=1)
-    intra_threads: int = Field(default=0, ge=0)
-    max_model_len: int | None = Field(default=None, ge=1)
-    max_queue: int = Field(default=256, ge=1)
+    version: Version | None = Field(default=None, description=f"of the package ctranslate2; left out: {TESTED}")
+    quantization: Quantization | None = Field(
+        default=None, description="how weights are stored after the conversion: int8 is half of float16; left out: as they are"
+    )
+    compute_type: Quantization | Literal["default", "auto"] = Field(
+        default="default", description="what it computes in; default: as the weights are stored, auto: the fastest there is"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: GPUs when it is given some, else the CPU")
+    inter_threads: int = Field(default=1, ge=1, description="batches that are worked on at the same time")
+    intra_threads: int = Field(default=0, ge=0, description="CPU threads for one batch; 0: as many as there are cores")
+    max_model_len: int | None = Field(
+        default=None, ge=1, description="tokens of prompt and answer together; left out: the model's context"
+    )
+    max_queue: int = Field(default=256, ge=1, description="requests that may wait; more are refused with 503")
     env: Mapping[str, str] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     exclude: tuple[Requirement, ...] = ()
@@ -86,6 +92,7 @@ def settings_of(deployment: DeploymentSpec) -> CTranslate2Settings:
 
 class CTranslate2:
     name = "ctranslate2"
+    about = "small footprint, starts in seconds, good on CPUs and one small GPU; converts the model once, int8 and more"
     Settings: type[BaseModel] = CTranslate2Settings
     serve = True
 

@@ -72,6 +72,7 @@ _FORBIDDEN = {
 
 class Vllm:
     name = "vllm"
+    about = "many requests at once on GPUs, most architectures, tensor parallel over several GPUs; also a CPU build"
     Settings: type[BaseModel] = VllmSettings
     serve = False
 

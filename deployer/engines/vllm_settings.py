@@ -15,15 +15,23 @@ TESTED = {"cuda": "0.32.0", "cpu": "0.32.0"}
 class VllmSettings(Model):
     """`engine: {vllm: {…}}`. Left out means vLLM's own default."""
 
-    version: Version | None = None
-    variant: Literal["cuda", "cpu"] = "cuda"
-    dtype: Literal["auto", "bfloat16", "float", "float16", "float32", "half"] | None = None
-    max_model_len: int | None = Field(default=None, ge=1)
-    quantization: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    kv_cache_dtype: str | None = None
-    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
-    tensor_parallel: int = Field(default=1, ge=1)
-    pipeline_parallel: int = Field(default=1, ge=1)
+    version: Version | None = Field(default=None, description=f"of the package vllm; left out: {TESTED['cuda']}")
+    variant: Literal["cuda", "cpu"] = Field(default="cuda", description="the build: for NVIDIA GPUs, or for CPUs")
+    dtype: Literal["auto", "bfloat16", "float", "float16", "float32", "half"] | None = Field(
+        default=None, description="what it computes in; left out: as the model's files say"
+    )
+    max_model_len: int | None = Field(
+        default=None, ge=1, description="tokens of prompt and answer together; smaller needs less cache; left out: the model's"
+    )
+    quantization: str | None = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9_-]*$", description="fp8, awq, gptq, …; left out: as the model's files say"
+    )
+    kv_cache_dtype: str | None = Field(default=None, description="fp8 halves the cache; left out: as the model computes")
+    gpu_memory_utilization: float | None = Field(
+        default=None, gt=0, le=1, description="share of each GPU's memory that it takes for weights and cache"
+    )
+    tensor_parallel: int = Field(default=1, ge=1, description="GPUs that share each layer, for a model larger than one GPU")
+    pipeline_parallel: int = Field(default=1, ge=1, description="GPUs that take the layers one after another")
     args: Mapping[str, Any] = Field(default_factory=dict)
     env: Mapping[str, str] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()

@@ -1,6 +1,7 @@
 """The files of a fleet, read once each: bytes → text → tree. Used by `spec.load`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from deployer.errors import Problem
@@ -13,10 +14,13 @@ _ENDINGS = (".yaml", ".yml")
 
 
 class Files:
-    """Reads below `root`; names are relative to it, with forward slashes. `problems` collects what cannot be read."""
+    """Reads below `root`; names are relative to it, with forward slashes. `problems` collects what cannot be read.
+    `instead`: texts that count as if they stood on disk, by name.
+    """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, instead: Mapping[str, str] | None = None) -> None:
         self.root = root
+        self._instead = instead or {}
         self.texts: dict[str, str] = {}
         self.problems: list[Problem] = []
         self._trees: dict[str, Node | None] = {}
@@ -29,11 +33,12 @@ class Files:
 
     def listing(self, folder: str) -> list[str]:
         """The YAML files of a folder, by name. Hidden ones and other kinds of file are not ours."""
+        drafts = {(name.removeprefix(f"{folder}/"), False) for name in self._instead if name.startswith(f"{folder}/")}
         try:
             with os.scandir(self.root / folder) as entries:
-                found = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+                found = sorted({*((e.name, e.is_dir()) for e in entries if not e.name.startswith(".")), *drafts})
         except FileNotFoundError:
-            return []
+            found = sorted(drafts)
         except OSError as error:
             self._problem(folder, f"cannot be listed: {error.strerror}")
             return []
@@ -67,6 +72,8 @@ class Files:
         return None if tree is None or tree.value is None else tree
 
     def _text(self, name: str) -> str | None:
+        if name in self._instead:
+            return self._instead[name]
         path = self.root / name
         try:
             if not path.is_file():

@@ -31,13 +31,14 @@ class Loaded:
     origins: Mapping[str, str]
 
 
-def load_fleet(root: Path, settings: Mapping[str, type[BaseModel]]) -> Loaded:
+def load_fleet(root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str] | None = None) -> Loaded:
     """Reads deployer.yaml, hosts/ and deployments/ below `root`; `settings` maps an engine's name to its settings model.
+    `instead`: texts of files that are not written yet, by name: the fleet as it would be with them.
 
     Raises SpecError with all problems, by file and line.
     """
     with _collector_paused():
-        return _Loading(root, settings).run()
+        return _Loading(root, settings, instead).run()
 
 
 @contextmanager
@@ -53,9 +54,9 @@ def _collector_paused() -> Iterator[None]:
 
 
 class _Loading:
-    def __init__(self, root: Path, settings: Mapping[str, type[BaseModel]]) -> None:
+    def __init__(self, root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str] | None) -> None:
         self.root = root
-        self.files = Files(root)
+        self.files = Files(root, instead)
         self.validator = Validator(settings, self.files.texts)
         self.problems: list[Problem] = []
 

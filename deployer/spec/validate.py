@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,15 @@ M = TypeVar("M", bound=BaseModel)
 _INCOMPLETE = ("missing", "one_of", "needs")
 
 
+@lru_cache(maxsize=4)
+def grammars(settings: tuple[tuple[str, type[BaseModel]], ...]) -> Mapping[str, Grammar]:
+    """What the fields of each kind of file want. Slow to make, so made once: a form asks at every key."""
+    made = documents(dict(settings))
+    roots = {"deployment": "DeploymentSpec", "host": "HostSpec", "deployer": "FleetFile"}
+    nouns = {"deployment": "a deployment", "host": "a host", "deployer": "deployer.yaml"}
+    return {kind: Grammar({"$ref": f"#/$defs/{name}", "$defs": made[kind]["$defs"]}, nouns[kind]) for kind, name in roots.items()}
+
+
 class Validator:
     """Checks documents against the models; knows the engines' settings. `problems` collects what is wrong."""
 
@@ -29,17 +38,8 @@ class Validator:
         self.secrets: list[Place] = []
 
     @cached_property
-    def _schemas(self) -> dict[str, dict[str, Any]]:
-        return documents(self.settings)
-
-    @cached_property
-    def _grammars(self) -> dict[str, Grammar]:
-        roots = {"deployment": "DeploymentSpec", "host": "HostSpec", "deployer": "FleetFile"}
-        nouns = {"deployment": "a deployment", "host": "a host", "deployer": "deployer.yaml"}
-        return {
-            kind: Grammar({"$ref": f"#/$defs/{name}", "$defs": self._schemas[kind]["$defs"]}, nouns[kind])
-            for kind, name in roots.items()
-        }
+    def _grammars(self) -> Mapping[str, Grammar]:
+        return grammars(tuple(self.settings.items()))
 
     def fleet(self, root: Node) -> FleetFile | None:
         found = self._model(FleetFile, "deployer", root)
