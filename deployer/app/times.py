@@ -27,3 +27,15 @@ def ago(at: str | None, now: datetime | None = None) -> str:
             number = int(seconds // size)
             return f"{number} {unit}{'s' * (unit == 'day' and number != 1)} ago"
     return f"{max(0, int(seconds))} s ago"
+
+
+def age(seconds: float) -> str:
+    """How long ago something was heard: "14s", "2m14s", "1h02m", "3d4h"."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"

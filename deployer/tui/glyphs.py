@@ -40,6 +40,7 @@ class Glyphs:
     bad: str = "✗"
     good: str = "✓"
     warn: str = "▲"
+    degree: str = "°"
 
 
 UNICODE = Glyphs()
@@ -65,6 +66,7 @@ ASCII = Glyphs(
     bad="x",
     good="v",
     warn="!",
+    degree="C",
 )  # fmt: skip
 
 #: State of a deployment, replica or step → the role its word is drawn in.

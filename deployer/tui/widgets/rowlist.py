@@ -3,7 +3,6 @@ of the terminal UI is one, so that the same keys move everywhere.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.style import Style
@@ -14,17 +13,11 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from deployer.tui.line import Line, beside
+from deployer.tui.line import beside
 from deployer.tui.widgets.drawn import Drawn
+from deployer.tui.widgets.rows import LazyRows, Row, changed_cells, key_at
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`key` names it across refreshes: the cursor stays on it. `left` may be cut, `right` stands at the right edge."""
-
-    key: str
-    left: Line
-    right: Line = ()
+__all__ = ["LazyRows", "Row", "RowList"]
 
 
 class RowList(Drawn, can_focus=True):
@@ -71,14 +64,42 @@ class RowList(Drawn, can_focus=True):
     # what is shown
 
     def show(self, rows: Sequence[Row], head: Row | None = None) -> None:
-        """Draw these. The cursor stays on the row of the same key, else at the same place."""
-        before = self.current
+        """Draw these. The cursor stays on the row of the same key, and that row where it is on the screen; when it is gone,
+        the cursor stays at its place. Only lines that look different are painted again.
+        """
+        before, cursor, key = (self.rows, self._head), self.cursor, self._key
         self.rows, self._head = rows, head
         self.virtual_size = Size(self.size.width, len(rows) + (1 if head else 0))
-        place = self._place(before.key) if before is not None else None
+        place = self._place(key) if key is not None else None
         self.set_reactive(RowList.cursor, self._within(self.cursor if place is None else place))
-        self.refresh()
+        same = self.cursor == cursor and len(rows) == len(before[0]) and (head is None) == (before[1] is None)
+        if not (same and len(rows)):
+            if place is not None and place != cursor:
+                self.scroll_to(y=self.scroll_y + place - cursor, animate=False, force=True)
+            self.refresh()
+        else:
+            self._refresh_changed(*before)
         self._tell()
+
+    def _refresh_changed(self, rows: Sequence[Row], head: Row | None) -> None:
+        """The cells in sight that differ from those of `rows`, of which there are as many as now."""
+        if head != self._head and head is not None and self._head is not None:
+            self._refresh_cells(0, head, self._head)
+        first = 1 if self._head is not None else 0
+        top = int(self.scroll_y)
+        for y in range(first, self.size.height):
+            place = y + top - first
+            if place >= len(rows):
+                break
+            before, after = rows[place], self.rows[place]
+            if before is not after:
+                self._refresh_cells(y, before, after)
+
+    def _refresh_cells(self, y: int, before: Row, after: Row) -> None:
+        width = self.size.width
+        cells = changed_cells(beside(before.left, before.right, width), beside(after.left, after.right, width))
+        if cells is not None:
+            self.refresh(Region(cells[0], y, cells[1] - cells[0], 1))
 
     def say_empty(self, text: str) -> None:
         """What stands there when there is no row: how to fill it."""
@@ -95,13 +116,25 @@ class RowList(Drawn, can_focus=True):
             self.cursor = place
         return place is not None
 
+    @property
+    def _key(self) -> str | None:
+        return key_at(self.rows, self.cursor) if 0 <= self.cursor < len(self.rows) else None
+
     def _place(self, key: str) -> int | None:
-        if 0 <= self.cursor < len(self.rows) and self.rows[self.cursor].key == key:
+        if self._key == key:
             return self.cursor
-        return next((n for n, row in enumerate(self.rows) if row.key == key), None)
+        return next((n for n in range(len(self.rows)) if key_at(self.rows, n) == key), None)
 
     def _within(self, place: int) -> int:
-        return max(0, min(place, len(self.rows) - 1))
+        """The nearest place that has a row of its own: of a note, the row above, or the first one below."""
+        place = max(0, min(place, len(self.rows) - 1))
+        above = place
+        while above > 0 and self.rows[above].note:
+            above -= 1
+        below = above
+        while below < len(self.rows) - 1 and self.rows[below].note:
+            below += 1
+        return below
 
     # moving
 
@@ -114,8 +147,12 @@ class RowList(Drawn, can_focus=True):
         self._tell()
 
     def _scroll(self) -> None:
-        # the head stays in sight above the rows: one line more must be free
-        self.scroll_to_region(Region(0, self.cursor, 1, 2 if self._head else 1), animate=False, force=True, x_axis=False)
+        # notes just above come along; the head stays in sight above the rows: one line more must be free
+        first = self.cursor
+        while first > 0 and first < len(self.rows) and self.rows[first - 1].note and self.cursor - first < 2:
+            first -= 1
+        lines = self.cursor - first + (2 if self._head else 1)
+        self.scroll_to_region(Region(0, first, 1, lines), animate=False, force=True, x_axis=False)
 
     def _tell(self) -> None:
         row = self.current
@@ -125,7 +162,11 @@ class RowList(Drawn, can_focus=True):
             self.post_message(self.Moved(self, row))
 
     def action_move(self, by: int) -> None:
-        self.cursor += by
+        place = self.cursor + by
+        while 0 <= place < len(self.rows) and self.rows[place].note:
+            place += by
+        if 0 <= place < len(self.rows):
+            self.cursor = place
 
     def action_move_to(self, place: int) -> None:
         self.cursor = len(self.rows) - 1 if place < 0 else place

@@ -2,12 +2,12 @@
 
 from textual.widgets import Static
 
-from deployer.tui.line import Line, beside, content
+from deployer.tui.line import Line, beside, content, width_of
 
 
 class TopLine(Static):
-    """`left`: the environment and the way here; `right`: connection, age, mode. An environment of production has its own
-    class, and its word beside the colour.
+    """`left`: the environment and the way here; `right`: connection, age, mode, the least important first: that is what is
+    left out where there is no room. An environment of production has its own class, and its word beside the colour.
     """
 
     def __init__(self) -> None:
@@ -24,4 +24,7 @@ class TopLine(Static):
         self._draw()
 
     def _draw(self) -> None:
-        self.update(content(beside(self._left, self._right, max(1, self.size.width))))
+        right, width = self._right, max(1, self.size.width)
+        while len(right) > 1 and width_of(self._left) + width_of(right) + 1 > width:
+            right = right[1:]
+        self.update(content(beside(self._left, right, width)), layout=False)
