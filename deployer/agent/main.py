@@ -43,6 +43,12 @@ def _logs(system: System, request: Dict[str, Any], talk: Talk) -> None:
     logs(system, request, talk)
 
 
+def _watch(system: System, request: Dict[str, Any], talk: Talk) -> None:
+    from deployer.agent.watch import watch
+
+    watch(system, request, talk)
+
+
 def _roster(system: System, request: Dict[str, Any], talk: Talk) -> None:
     from deployer.agent.roster import roster
 
@@ -62,6 +68,7 @@ VERBS: Dict[str, Verb] = {
     "start": _start,
     "attach": _attach,
     "logs": _logs,
+    "watch": _watch,
     "roster": _roster,
     "runs": _runs,
 }

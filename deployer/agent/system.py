@@ -83,6 +83,12 @@ class System:
 
         return nvml.read(self)
 
+    def gpu_reader(self) -> Callable[[], List[Dict[str, Any]]]:
+        """For who reads again and again: each call of what is returned says the GPUs as they are (see nvml.Reader)."""
+        from deployer.agent.facts import nvml
+
+        return nvml.Reader(self).read
+
     def environ(self) -> Dict[str, str]:
         return dict(os.environ)
 
@@ -118,6 +124,10 @@ class System:
 
     def pause(self, seconds: float) -> None:
         """Wait for the controller: a barrier, a blob, a follower."""
+        time.sleep(seconds)
+
+    def beat(self, seconds: float) -> None:
+        """Wait for the next look of somebody who watches."""
         time.sleep(seconds)
 
     def http(

@@ -22,23 +22,26 @@ PROPERTIES = (
     "InvocationID",
 )
 
+#: What somebody who only watches asks for. Time goes on in a simulated host when somebody asks for more.
+GLANCE = ("Id", "ActiveState", "SubState", "NRestarts", "StateChangeTimestampMonotonic", "UnitFileState")
+
 UP = frozenset({"active", "activating", "reloading", "refreshing"})
 
 
-def show(system: System, units: Sequence[str]) -> Optional[Dict[str, Dict[str, str]]]:
+def show(system: System, units: Sequence[str], properties: Sequence[str] = PROPERTIES) -> Optional[Dict[str, Dict[str, str]]]:
     """Properties of units by name, in one call. None when systemd could not be asked."""
     if not units:
         return {}
     try:
-        done = system.run(["systemctl", "show", "--no-pager", "-p", ",".join(PROPERTIES), "--", *units], timeout=15)
+        done = system.run(["systemctl", "show", "--no-pager", "-p", ",".join(properties), "--", *units], timeout=15)
     except OSError:
         return None
     found: Dict[str, Dict[str, str]] = {}
     for block in done.out.decode("utf-8", "replace").split("\n\n"):
         pairs = (line.partition("=") for line in block.splitlines())
-        properties = {key: value for key, _, value in pairs}
-        if "Id" in properties:
-            found[properties["Id"]] = properties
+        told = {key: value for key, _, value in pairs}
+        if "Id" in told:
+            found[told["Id"]] = told
     return found if done.rc == 0 or found else None
 
 

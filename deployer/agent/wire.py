@@ -13,6 +13,9 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
                   | {"pause": true} | {"resume": true}    it is answered with "here": a barrier's deadline counts from the
                   | {"here": true}                        last word of the controller
     logs      in  {"units", "lines", "follow", "since"}   out {"type": "log", "unit", "at", "text"}
+    watch     in  WatchRequest; then lines                out {"type": "sample", ...Sample} every `every_s` seconds, until the
+                  {"here": true}                          controller hangs up or has not said "here" for a minute (or for
+                                                          30 samples); {"type": "tick"} in between when samples are rare
     roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
 
@@ -163,6 +166,23 @@ class Probe(TypedDict, total=False):
 
 #: What a fingerprint is made of, in this order, so that a stale plan can say what moved.
 FINGERPRINT_PARTS = ("units", "files", "records", "artifacts", "runs", "holds", "roster")
+
+
+class WatchRequest(TypedDict, total=False):
+    fleet: Fleet
+    every_s: float
+    gpus: bool
+    units: List[str]  # only these; left out: all of the fleet's replicas
+
+
+class Sample(TypedDict, total=False):
+    at: float  # seconds on the host's steady clock
+    gpus: List[Dict[str, Any]]  # Gpu: uuid, index, name, memory_total, memory_used, utilization, temperature
+    units: List[Dict[str, Any]]  # {"unit", "replica", "active", "phase", "figures"}, see agent/watch.py
+    memory_total: int
+    memory_available: int
+    load: Optional[float]  # of one minute, per CPU
+    standing: str  # changes when something that a status or a plan rests on may have changed
 
 
 class Step(TypedDict, total=False):

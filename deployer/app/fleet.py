@@ -113,10 +113,15 @@ class Fleet:
     @property
     def pool(self) -> "Pool":
         if self._pool is None:
-            from deployer.execute.pool import Pool
-
-            self._pool = Pool(open_transport(self.root, self.spec, self._passwords), self.spec.hosts)
+            self._pool = self.open_pool()
         return self._pool
+
+    def open_pool(self, *, connect_timeout_s: float = 10.0) -> "Pool":
+        """Connections of its own, for work that must not share those of an apply. The caller closes it."""
+        from deployer.execute.pool import Pool
+
+        transport = open_transport(self.root, self.spec, self._passwords)
+        return Pool(transport, self.spec.hosts, connect_timeout_s=connect_timeout_s)
 
     # what is wanted
 
@@ -141,7 +146,15 @@ class Fleet:
         self.known(hosts=hosts)
         return probe_hosts(self.pool, hosts or sorted(self.spec.hosts), self.spec, verify=verify, gpus=gpus)
 
-    def status(self, names: Sequence[str] = (), *, tags: Sequence[str] = (), observed: Observed | None = None) -> "Status":
+    def status(
+        self,
+        names: Sequence[str] = (),
+        *,
+        tags: Sequence[str] = (),
+        observed: Observed | None = None,
+        remembered: Observed | None = None,
+    ) -> "Status":
+        """`remembered`: the last answers of hosts, also of those that do not answer now; places and revisions are theirs."""
         from deployer.app.worlds import now
         from deployer.execute.status import make_status
 
@@ -149,7 +162,7 @@ class Fleet:
         if tags:
             names = (*names, *(n for n, d in self.spec.deployments.items() if set(tags) & set(d.tags)))
             names = names or ("",)
-        return make_status(self.spec, observed, now(), names=names)
+        return make_status(self.spec, observed, now(), names=names, remembered=remembered)
 
     def deployment(self, name: str) -> "Deployment":
         from deployer.app.deployment import Deployment

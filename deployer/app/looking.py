@@ -1,5 +1,6 @@
 """The fleet as it is now, for somebody who looks on: one standing connection per host, samples as they come, and a new
-status of a host when something on it changed. Owned by the terminal UI's application; it asks `now` once per tick.
+status of a host when something on it changed. These are the values; app/looker.py makes them, the terminal UI asks the session
+for `now` once per tick.
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,9 @@ class GpuNow:
 
 @dataclass(frozen=True, slots=True)
 class HostNow:
-    """`heard_s`: seconds since its last word; None: never in this session. What is shown of a host that is not `reachable`
-    is the last that was heard. `state`: "connecting", "up", "lost" (its connection broke, tried again), "unreachable".
+    """`heard_s`: seconds since its last sample; None: never in this session. What is shown of a host that is not "up" is the
+    last that was heard. `state`: "connecting", "up", "lost" (its connection broke just now, tried again), "unreachable" (it
+    was tried, in vain, and is tried on).
     """
 
     name: str

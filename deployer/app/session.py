@@ -5,6 +5,7 @@ runs, and the standing connections. Blocking calls; the UI makes them from threa
 from pathlib import Path
 
 from deployer.app.fleet import Fleet
+from deployer.app.looker import Looker
 from deployer.app.looking import FleetNow
 from deployer.app.operation import Operation
 from deployer.app.planned import Planned
@@ -20,18 +21,24 @@ class Session:
         self.read_only = read_only
         self.planned: Planned | None = None
         self.operation: Operation | None = None
+        self._looker: Looker | None = None
 
     def watch(self, every_s: float = 1.0) -> None:
-        """Opens the standing connections; from then on `now` is fresh."""
+        """Opens the standing connections; from then on `now` is fresh. Once."""
+        if self._looker is None:
+            self._looker = Looker(self.fleet, every_s)
+            self._looker.start()
 
     @property
     def now(self) -> FleetNow:
         """The fleet as it is. Never blocks."""
-        return FleetNow()
+        return FleetNow() if self._looker is None else self._looker.now()
 
     def reload(self) -> Fleet:
         """Reads the files again. Raises SpecError, and the fleet stays what it was."""
         self.fleet = self.fleet.again()
+        if self._looker is not None:
+            self._looker.replace(self.fleet)
         return self.fleet
 
     def plan(self, options: Options | None = None) -> Planned:
@@ -75,6 +82,8 @@ class Session:
 
     def close(self) -> None:
         """What runs on the hosts goes on there."""
+        if self._looker is not None:
+            self._looker.stop()
         if self.operation is not None and not self.operation.over:
             self.operation.detach()
             self.operation.wait(5.0)

@@ -22,12 +22,17 @@ _STAGES = {"artifacts": "downloading", "switch": "starting", "gateway": "startin
 _MOVING = ("downloading", "optimizing", "starting")
 
 
-def make_status(fleet: FleetSpec, observed: Observed, at: str, *, names: Collection[str] = ()) -> Status:
-    """`names` empty: all deployments, those in no file (orphans) included."""
-    roster = latest(observed)
-    known = {*fleet.deployments, *roster.by_deployment(), *_recorded(observed)}
+def make_status(
+    fleet: FleetSpec, observed: Observed, at: str, *, names: Collection[str] = (), remembered: Observed | None = None
+) -> Status:
+    """`names` empty: all deployments, those in no file (orphans) included. `remembered`: the last answer of each host, for
+    where things are and which revision; whoever looks on for long has it of hosts that do not answer now.
+    """
+    remembered = observed if remembered is None else remembered
+    roster = latest(remembered)
+    known = {*fleet.deployments, *roster.by_deployment(), *_recorded(remembered)}
     wanted = [name for name in sorted(known) if not names or name in names]
-    deployments = tuple(_deployment(fleet, observed, roster, name) for name in wanted)
+    deployments = tuple(_deployment(fleet, observed, remembered, roster, name) for name in wanted)
     hosts = tuple(_host(name, found, roster) for name, found in sorted(observed.items()))
     return Status(fleet.name, at, deployments, hosts)
 
@@ -37,7 +42,7 @@ def _recorded(observed: Observed) -> set[str]:
     return {name for probe in probes for name in probe.get("records", {}) if name != HOST_RECORD}
 
 
-def _deployment(fleet: FleetSpec, observed: Observed, roster: Roster, name: str) -> DeploymentState:
+def _deployment(fleet: FleetSpec, observed: Observed, remembered: Observed, roster: Roster, name: str) -> DeploymentState:
     spec = fleet.deployments.get(name)
     places = {place.number: place for place in roster.by_deployment().get(name, ())}
     slots = sorted({*places, *range(spec.replicas if spec else 0)})
@@ -54,7 +59,7 @@ def _deployment(fleet: FleetSpec, observed: Observed, roster: Roster, name: str)
     return DeploymentState(
         name=name,
         state=state,
-        revision=_revision(observed, name),
+        revision=_revision(remembered, name),
         endpoint=found.url if found else None,
         replicas=replicas,
         tags=spec.tags if spec else (),

@@ -28,8 +28,11 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class EngineFigures:
-    """One engine's own metrics, under vLLM's names. None: it does not tell. `kv_cache`: 0 to 1."""
+    """One engine's own metrics, under vLLM's names. None: it does not tell. `kv_cache`: 0 to 1. `at`: when it was asked, on
+    the host's steady clock; samples of a host may hold the same figures twice.
+    """
 
+    at: float = 0.0
     running: float | None = None
     waiting: float | None = None
     kv_cache: float | None = None

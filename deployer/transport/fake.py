@@ -18,6 +18,7 @@ from deployer.errors import DeployerError, HostKeyError, Unreachable
 from deployer.spec.models import HostSpec
 from deployer.transport.simulation import furniture
 from deployer.transport.simulation.faults import Faults
+from deployer.transport.simulation.figures import Figures
 from deployer.transport.simulation.machine import Machine
 from deployer.transport.simulation.pipes import Pipe
 from deployer.transport.simulation.units import Engine
@@ -58,6 +59,8 @@ class FakeHost:
         self.machine = Machine(self.root, name, gpus=listed, disk=disk, arch=arch, glibc=glibc)
         self.unreachable: str | None = None  # why: "timeout", "refused", "auth", "sudo", "key"
         self.latency_s = 0.0
+        self.hearable = threading.Event()
+        self.hearable.set()
         self._open: list[FakeConnection] = []
 
     @property
@@ -78,6 +81,31 @@ class FakeHost:
     def path(self, path: str) -> Path:
         """Where a path of the host really lies."""
         return Path(self.machine.path(path))
+
+    def set_gpu(self, index: int, **facts: Any) -> None:
+        """What its GPU says from now on: `utilization` (percent), `memory_used` (bytes), `temperature`."""
+        self.machine.set_gpu(index, facts)
+
+    def figures(self, match: str) -> Figures:
+        """What engines whose unit's name holds `match` ("chat-0") say of themselves; change it as you like."""
+        return self.machine.figures.setdefault(match, Figures())
+
+    def hold_beats(self) -> None:
+        """Who watches gets no more samples, until `beat`."""
+        self.machine.beats.hold()
+
+    def beat(self, times: int = 1) -> None:
+        """So many more intervals pass for who watches."""
+        self.machine.beats.allow(times)
+
+    def cut(self) -> None:
+        """The network swallows everything: nobody is told, nobody can connect. `heal` ends it."""
+        self.unreachable = "timeout"
+        self.hearable.clear()
+
+    def heal(self) -> None:
+        self.unreachable = None
+        self.hearable.set()
 
     def running(self) -> list[str]:
         """Names of the units that are up, sorted."""
@@ -187,6 +215,10 @@ class FakeChannel:
             if self._left == 0:
                 self.cut()
             line = self._out.readline()
+            while not self._host.hearable.wait(0.02):
+                if self._out.broken:
+                    line = b""
+                    break
             if not line:
                 if self._closed:
                     return

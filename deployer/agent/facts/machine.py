@@ -17,7 +17,7 @@ PYTHON_PLACES = ("/usr/bin", "/usr/local/bin")
 
 def machine(system: System, path_overrides: Any) -> Dict[str, Any]:
     hostname, kernel, arch, glibc = system.uname()
-    memory = _memory(system)
+    memory = memory_of(system)
     return {
         "hostname": hostname,
         "machine_id": _text(system, "/etc/machine-id"),
@@ -29,7 +29,7 @@ def machine(system: System, path_overrides: Any) -> Dict[str, Any]:
         "systemd": systemd_version(system),
         "python": pythons(system),
         "user": system.user(),
-        "cpus": _cpus(system),
+        "cpus": cpus(system),
         "memory_total": memory.get("MemTotal", 0),
         "memory_available": memory.get("MemAvailable", 0),
         "disks": _disks(system, path_overrides),
@@ -53,18 +53,28 @@ def _os_name(system: System) -> str:
     return "unknown"
 
 
-def _cpus(system: System) -> int:
+def cpus(system: System) -> int:
     found = len(re.findall(r"^processor\s*:", _text(system, "/proc/cpuinfo"), re.M))
     return found or os.cpu_count() or 1
 
 
-def _memory(system: System) -> Dict[str, int]:
+def memory_of(system: System) -> Dict[str, int]:
+    """/proc/meminfo, in bytes."""
     found = {}
     for line in _text(system, "/proc/meminfo").splitlines():
         words = line.split()
         if len(words) >= 2 and words[1].isdigit():
             found[words[0].rstrip(":")] = int(words[1]) * 1024
     return found
+
+
+def load(system: System) -> Optional[float]:
+    """How many processes wanted to run, on average of the last minute."""
+    words = _text(system, "/proc/loadavg").split()
+    try:
+        return float(words[0])
+    except (IndexError, ValueError):
+        return None
 
 
 def _disks(system: System, path_overrides: Any) -> Dict[str, Dict[str, int]]:

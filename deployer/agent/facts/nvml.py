@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from deployer.agent.system import System
 
+AGAIN_S = 10.0
 LIBRARY = "libnvidia-ml.so.1"
 PLACES = (
     "/usr/lib/x86_64-linux-gnu",
@@ -39,17 +40,12 @@ def library(system: System) -> Optional[str]:
 def read(system: System) -> Dict[str, Any]:
     """{"gpus", "gpu_error", "driver", "cuda"}. A host without NVML has no GPUs, which is no error."""
     nothing: Dict[str, Any] = {"gpus": [], "gpu_error": None, "driver": None, "cuda": None}
-    found = library(system)
-    if found is None:
-        return nothing
     try:
-        if os.sep in found:
-            import ctypes
-
-            ctypes.CDLL(found, mode=ctypes.RTLD_GLOBAL)  # outside the loader's path: the name is then known
-        import pynvml
+        pynvml = _load(system)
     except (ImportError, OSError) as error:
         return dict(nothing, gpu_error="NVML is there but cannot be used: %s" % error)
+    if pynvml is None:
+        return nothing
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -58,6 +54,81 @@ def read(system: System) -> Dict[str, Any]:
         return _inventory(pynvml, nothing)
     finally:
         _maybe(pynvml, pynvml.nvmlShutdown)
+
+
+def _load(system: System) -> Any:
+    """pynvml, ready to be initialised; None on a host without NVML. Raises ImportError and OSError."""
+    found = library(system)
+    if found is None:
+        return None
+    if os.sep in found:
+        import ctypes
+
+        ctypes.CDLL(found, mode=ctypes.RTLD_GLOBAL)  # outside the loader's path: the name is then known
+    import pynvml
+
+    return pynvml
+
+
+class Reader:
+    """NVML kept open, for figures again and again. A driver that went away is opened anew, at most every AGAIN_S."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._nvml: Any = None
+        self._known: List[Any] = []  # (handle, what never changes)
+        self._tried = -1e9
+
+    def read(self) -> List[Dict[str, Any]]:
+        """[{"uuid", "index", "name", "memory_total", "memory_used", "utilization", "temperature"}]; what fails is left out."""
+        if not self._known and not self._open():
+            return []
+        found = [one for one in (self._one(handle, fixed) for handle, fixed in self._known) if one is not None]
+        if len(found) < len(self._known):
+            self._close()
+        return found
+
+    def _open(self) -> bool:
+        now = self._system.clock()
+        if now - self._tried < AGAIN_S:
+            return False
+        self._tried = now
+        try:
+            nvml = _load(self._system)
+            if nvml is None:
+                return False
+            nvml.nvmlInit()
+        except (ImportError, OSError):
+            return False
+        except Exception as error:  # noqa: BLE001  (pynvml's own class is known only once it is loaded)
+            if type(error).__module__ != "pynvml":
+                raise
+            return False
+        self._nvml = nvml
+        for index in range(_maybe(nvml, nvml.nvmlDeviceGetCount) or 0):
+            handle = _maybe(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
+            uuid = _maybe(nvml, nvml.nvmlDeviceGetUUID, handle) if handle is not None else None
+            if uuid is not None:
+                self._known.append((handle, {"uuid": uuid, "index": index, "name": _maybe(nvml, nvml.nvmlDeviceGetName, handle)}))
+        return bool(self._known)
+
+    def _one(self, handle: Any, fixed: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+        nvml = self._nvml
+        memory = _maybe(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
+        if memory is None:
+            return None
+        used = _maybe(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
+        return dict(
+            fixed,
+            memory_total=memory.total,
+            memory_used=memory.used,
+            utilization=used.gpu if used else None,
+            temperature=_maybe(nvml, nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+        )
+
+    def _close(self) -> None:
+        self._known = []
+        _maybe(self._nvml, self._nvml.nvmlShutdown)
 
 
 def _inventory(nvml: Any, nothing: Dict[str, Any]) -> Dict[str, Any]:

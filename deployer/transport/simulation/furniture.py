@@ -15,6 +15,7 @@ def furnish(root: Path, name: str, *, memory: int, cpus: int, pythons: tuple[str
     write(root, "/etc/machine-id", machine_id + "\n")
     write(root, "/etc/os-release", 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
     write(root, "/proc/meminfo", f"MemTotal: {memory >> 10} kB\nMemAvailable: {memory >> 10} kB\n")
+    write(root, "/proc/loadavg", "0.00 0.00 0.00 1/100 1000\n")
     write(root, "/proc/cpuinfo", "".join(f"processor\t: {n}\n" for n in range(cpus)))
     write(root, f"/usr/lib/systemd/libsystemd-shared-{systemd}.so", "")
     write(root, "/var/lib/dpkg/status", "")

@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 from deployer.agent.context import Context
 from deployer.agent.system import Done, System
 from deployer.transport.simulation import furniture, programs
+from deployer.transport.simulation.beats import Beats
 from deployer.transport.simulation.faults import Faults, Killed, faulty_steps
+from deployer.transport.simulation.figures import Figures
 from deployer.transport.simulation.gateway import completion
 from deployer.transport.simulation.units import Units
 
 REAL_PAUSE_S = 0.002
+_SAMPLED = ("uuid", "index", "name", "memory_total", "memory_used", "utilization", "temperature")
 
 
 class Machine(System):
@@ -39,6 +42,8 @@ class Machine(System):
         self.root_user = True
         self.gpu_error: str | None = None
         self.disk_bytes = disk
+        self.beats = Beats()
+        self.figures: dict[str, Figures] = {}  # by a part of the unit's name
         self._gpus = gpus
         self._facts = (arch, glibc)
         self._skew = 0.0
@@ -79,12 +84,23 @@ class Machine(System):
             users = [u for u in self.units.known.values() if gpu["uuid"] in u.gpus and u.active == "active"]
             used = gpu["memory_total"] * 9 // 10
             processes = [{"pid": u.pid, "memory": used} for u in users]
-            found.append(dict(gpu, memory_used=used * bool(users) + (1 << 20), processes=processes, utilization=0, mig=False))
+            facts = {"memory_used": used * bool(users) + (1 << 20), "processes": processes, "utilization": 0, "mig": False}
+            found.append({**facts, **gpu})
         driver = ("575.57.08", "12.9") if self._gpus else (None, None)
         return {"gpus": found, "gpu_error": self.gpu_error, "driver": driver[0], "cuda": driver[1]}
 
+    def gpu_reader(self) -> Callable[[], list[dict[str, Any]]]:
+        return lambda: [{key: gpu.get(key) for key in _SAMPLED} for gpu in self.gpus()["gpus"]]
+
+    def set_gpu(self, index: int, facts: dict[str, Any]) -> None:
+        self._gpus[index].update(facts)
+
     def clock(self) -> float:
-        return time.monotonic() + self._skew
+        return self.beats.clock(time.monotonic() + self._skew)
+
+    def beat(self, seconds: float) -> None:
+        self._living()
+        self.beats.wait(seconds, self.clock())
 
     def sleep(self, seconds: float) -> None:
         self._living()
@@ -123,6 +139,9 @@ class Machine(System):
                 raise ConnectionRefusedError(111, "Connection refused")
             if unit.gateway is not None:
                 return unit.gateway.answer(parts.path, headers or {}, self._answers)
+            if parts.path == "/metrics":
+                found = next((said for part, said in self.figures.items() if part in unit.name), Figures())
+                return 200, found.text().encode()
         return 200, completion()
 
     def _answers(self, port: int) -> bool:
