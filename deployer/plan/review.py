@@ -1,15 +1,16 @@
 """Approving a plan change by change. Pure: a review is a value, every decision makes a new one.
 
-What is approved brings along what it needs; what is rejected takes along what needs it. So the approved part can always
-be done as it stands. Used by the terminal UI.
+What is approved brings along what it needs, and gives it up again when the approval is taken back; what is rejected takes
+along what needs it. So the approved part can always be done as it stands. Used by the terminal UI.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from deployer.plan.links import Links
 from deployer.plan.model import Change, Plan
-from deployer.plan.subset import by_changes, dependents
+from deployer.plan.subset import by_changes
 
 
 class Decision(StrEnum):
@@ -21,62 +22,68 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """Decisions on the changes of one plan, by id. Nothing is approved at the start."""
+    """Decisions on the changes of one plan, by id. Nothing is approved at the start.
+
+    `asked`: what a person approved; `approved`: that and all it needs. `rejected`: what a person rejected; `blocked`: what
+    needs one of those.
+    """
 
     plan: Plan
-    approved: frozenset[str] = frozenset()
+    links: Links = field(compare=False, repr=False)
+    asked: frozenset[str] = frozenset()
     rejected: frozenset[str] = frozenset()
+    approved: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, plan: Plan) -> "Review":
+        return cls(plan, Links.of(plan))
+
     def decision(self, change: str) -> Decision:
+        if change in self.approved:
+            return Decision.APPROVED
         if change in self.rejected:
             return Decision.REJECTED
-        if change in self.blocked:
-            return Decision.BLOCKED
-        return Decision.APPROVED if change in self.approved else Decision.PENDING
+        return Decision.BLOCKED if change in self.blocked else Decision.PENDING
 
-    def approve(self, changes: Iterable[str], *, destructive: bool = True) -> "Review":
-        """These and all that they need; what was rejected of that is approved again. With `destructive` False, changes
-        that delete something are left out, and so is what needs them.
+    def approve(self, changes: Iterable[str]) -> "Review":
+        """These and all that they need; what was rejected of that is approved again."""
+        wanted = frozenset(changes)
+        return self._settled(self.asked | wanted, self.rejected - wanted - self.links.all_needs(wanted))
+
+    def approve_all(self, changes: Iterable[str], *, destructive: bool = False) -> "Review":
+        """Of these, what was not rejected and is not blocked; without `destructive` nothing that deletes something, nor what
+        needs that, unless it was approved before.
         """
-        wanted = set(changes)
+        out = set(self.rejected | self.blocked)
         if not destructive:
-            grave = {c.id for c in self.plan.changes if c.destructive and c.id not in self.approved}
-            wanted = {one for one in wanted if not grave & (self._needs({one}) | {one})}
-        wanted |= self._needs(wanted)
-        return self._settled(self.approved | wanted, self.rejected - wanted)
+            out |= {c.id for c in self.plan.changes if c.destructive} - self.approved
+        out |= self.links.all_dependents(out)
+        return self._settled(self.asked | (frozenset(changes) - out), self.rejected)
 
     def reject(self, changes: Iterable[str]) -> "Review":
         """These; what needs them is blocked."""
-        out = frozenset(changes)
-        return self._settled(self.approved - out, self.rejected | out)
+        return self._settled(self.asked, self.rejected | frozenset(changes))
 
     def undecide(self, changes: Iterable[str]) -> "Review":
         """Neither approved nor rejected; what needs them is no longer approved either."""
         out = frozenset(changes)
-        lost = frozenset(dependents(self.plan, out))
-        return self._settled(self.approved - out - lost, self.rejected - out)
+        return self._settled(self.asked - out - self.links.all_dependents(out), self.rejected - out)
 
     def blockers(self, change: str) -> tuple[Change, ...]:
         """The rejected changes for whose sake this one cannot be done."""
-        needed = self._needs({change}) & self.rejected
+        needed = self.links.all_needs((change,)) & self.rejected
         return tuple(c for c in self.plan.changes if c.id in needed)
+
+    @property
+    def approved_changes(self) -> tuple[Change, ...]:
+        return tuple(c for c in self.plan.changes if c.id in self.approved)
 
     def part(self) -> Plan:
         """Exactly what was approved, as a plan of its own; the plan itself when that is all of it."""
         return by_changes(self.plan, self.approved)
 
-    def _needs(self, changes: Collection[str]) -> set[str]:
-        by_id = {c.id: c for c in self.plan.changes}
-        found: set[str] = set()
-        left = list(changes)
-        while left:
-            change = by_id.get(left.pop())
-            more = [one for one in (change.depends_on if change else ()) if one in by_id and one not in found]
-            found.update(more)
-            left += more
-        return found
-
-    def _settled(self, approved: frozenset[str], rejected: frozenset[str]) -> "Review":
-        blocked = frozenset(dependents(self.plan, rejected)) - rejected
-        return replace(self, approved=approved - blocked - rejected, rejected=rejected, blocked=blocked)
+    def _settled(self, asked: frozenset[str], rejected: frozenset[str]) -> "Review":
+        blocked = frozenset(self.links.all_dependents(rejected)) - rejected
+        asked = asked - rejected - blocked
+        return replace(self, asked=asked, rejected=rejected, approved=asked | self.links.all_needs(asked), blocked=blocked)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from deployer.plan.identity import plan_id
+from deployer.plan.links import Links
 from deployer.plan.model import Change, Plan
 
 
@@ -22,13 +23,7 @@ def by_hosts(plan: Plan, hosts: Collection[str]) -> Plan:
 
 def dependents(plan: Plan, left_out: Collection[str]) -> set[str]:
     """Ids of the changes that cannot be done without those."""
-    out = set(left_out)
-    grown = True
-    while grown:
-        more = {c.id for c in plan.changes if c.id not in out and out & set(c.depends_on)}
-        grown = bool(more)
-        out |= more
-    return out - set(left_out)
+    return Links.of(plan).all_dependents(left_out) - set(left_out)
 
 
 def _part(plan: Plan, wanted: set[str]) -> Plan:
