@@ -1,30 +1,143 @@
-"""Plan review: every change with its reason and its cost, approved or rejected one by one."""
+"""Plan review: every change with its reason and its cost, approved or rejected one by one. Applies exactly what was approved."""
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 
 from deployer.app.planned import Planned
-from deployer.plan.describe import cost, subject
-from deployer.tui.line import line
-from deployer.tui.screens.place import Place
-from deployer.tui.widgets.rowlist import Row, RowList
+from deployer.plan.review import Review
+from deployer.plan.words import count
+from deployer.tui import plansummary
+from deployer.tui.line import Line, Span, line
+from deployer.tui.modals.approve import Approval, Approve
+from deployer.tui.plantree import PlanTree
+from deployer.tui.reviewing import Reviewing
+from deployer.tui.screens.plandeciding import PlanDeciding
 
 
-class PlanPlace(Place):
+class PlanPlace(PlanDeciding):
     NAME: ClassVar[str] = "plan"
-    FILTERS: ClassVar[str | None] = "text, host:gpu-01, +, ~, -"
-    AUTO_FOCUS = "RowList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("A", "apply", "Apply…"),
+        Binding("f", "verb", "Only + ~ ± -"),
+        Binding("t", "turn", "By host or deployment"),
+        Binding("r", "again", "Plan again"),
+    ]
 
-    def body(self) -> ComposeResult:
-        yield RowList(id="changes", empty="asking the hosts …")
+    def __init__(self) -> None:
+        super().__init__()
+        self.planned: Planned | None = None
+        self._asking_since: float | None = None
+        self._begun = False
+        self._ready = False
+        self._why_not = ""
 
     def on_mount(self) -> None:
         super().on_mount()
+        self._ready = True
         if self.main.session.planned is not None:
             self.take(self.main.session.planned)
+        self.look()
 
     def take(self, planned: Planned) -> None:
-        """Review this plan from now on."""
-        rows = [Row(c.id, line(subject(c)), line(cost(c))) for c in planned.plan.changes]
-        self.query_one("#changes", RowList).show(rows)
+        """Review this plan from now on. The very same plan keeps its decisions."""
+        if not self._ready:
+            return  # on_mount takes it
+        same = self.planned is not None and self.planned.plan.plan_id == planned.plan.plan_id
+        self.planned, self._begun = planned, False
+        if not same:
+            by = self.tree_of_plan.by if self.tree_of_plan else "host"
+            self.reviewing, self.tree_of_plan = Reviewing(planned.plan), PlanTree(planned.plan, by)
+            self._verb, self._only_undecided, self._under_filter = None, False, set()
+        self._asking_since = None
+        self.rebuild()
+        self.top()
+
+    def look(self) -> None:
+        if not self.main.planning:
+            self._asking_since = None
+        elif self._asking_since is None:
+            self._asking_since = self.main.clock()
+        if self.reviewing is None:
+            self.rows.say_empty(self._asking() or "no plan yet: r asks the hosts")
+        self.summarize()
+        if self.why_not() != self._why_not:
+            self._why_not = self.why_not()
+            self.refresh_bindings()
+
+    def notes(self) -> list[Span]:
+        return plansummary.age(self.planned, self.main.clock()) if self.planned else []
+
+    def _asking(self) -> str:
+        if self._asking_since is None:
+            return ""
+        hosts = count(len(self.main.session.fleet.spec.hosts), "host")
+        return f"asking {hosts} … {self.main.clock() - self._asking_since:.0f} s"
+
+    def summary(self) -> list[Line]:
+        found = super().summary()
+        asking = self._asking()
+        if asking and self.reviewing is not None:
+            found[2] = line((f"{asking}; above is the plan of before", "accent"))
+        elif self.reviewing is not None and not found[2]:
+            found[2] = line((self._next_step(), "dim"))
+        return found
+
+    def _next_step(self) -> str:
+        why_not = self.why_not()
+        if not why_not:
+            return "A applies what is approved"
+        return f"A applies; first: {why_not}" if self.reviewing and self.reviewing.review.plan.changes else why_not
+
+    # apply
+
+    def why_not(self) -> str:
+        """Why nothing can be applied now; empty: it can."""
+        main = self.main
+        if self.reviewing is None or self.planned is None:
+            return "there is no plan"
+        review = self.reviewing.review
+        if main.session.read_only:
+            return "this is a read-only view"
+        if review.plan.refusals:
+            return f"{count(len(review.plan.refusals), 'refusal')} above; once they are settled, r plans again"
+        if review.plan.empty:
+            return "r asks the hosts again"
+        if main.planning:
+            return "the hosts are asked"
+        if self._begun:
+            return "this plan was begun; r plans again"
+        if main.session.operation is not None and not main.session.operation.over:
+            return "an apply runs; 3 shows it"
+        return "" if review.approved else "space approves one, a its group, ctrl+a all that delete nothing"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "apply" and self.why_not():
+            return None
+        if action == "again" and self.main.planning:
+            return None
+        return super().check_action(action, parameters)
+
+    def action_apply(self) -> None:
+        """Makes the approved part, which is a plan of its own, and asks for it."""
+        if self.reviewing is None or self.planned is None or self.why_not():
+            return
+        planned, review = self.planned, self.reviewing.review
+        self.main.job(lambda: _part(planned, review), lambda part: self._ask(part, planned), name="part")
+
+    def _ask(self, part: Planned, whole: Planned) -> None:
+        def answered(approval: Approval | None) -> None:
+            if approval is not None and self.planned is whole:
+                self._begun = True
+                self.main.begin_apply(part, why=approval.why)
+
+        self.main.push_screen(Approve(part.plan, whole.plan, self.main.glyphs), answered)
+
+    def action_again(self) -> None:
+        self.main.plan_again()
+
+
+def _part(planned: Planned, review: Review) -> Planned:
+    """Exactly what was approved; the plan itself when that is all of it."""
+    part = planned.only(lambda change: change.id in review.approved)
+    return planned if part.plan is planned.plan else part

@@ -6,7 +6,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 #: Keys typed within this time make one filtering. Seconds.
-PAUSE_S = 0.05
+PAUSE_S = 0.01
 
 
 class FilterLine(Input):

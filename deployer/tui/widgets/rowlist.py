@@ -96,7 +96,7 @@ class RowList(Drawn, can_focus=True):
                 self._refresh_cells(y, before, after)
 
     def _refresh_cells(self, y: int, before: Row, after: Row) -> None:
-        width = self.size.width
+        width = self._room
         cells = changed_cells(beside(before.left, before.right, width), beside(after.left, after.right, width))
         if cells is not None:
             self.refresh(Region(cells[0], y, cells[1] - cells[0], 1))
@@ -194,7 +194,7 @@ class RowList(Drawn, can_focus=True):
         self._scroll()
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self._room, self.rich_style
         if self._head is not None and y == 0:
             return self._strip(self._head, base + self.look_of("rows--head"), width)
         place = y + int(self.scroll_y) - (1 if self._head is not None else 0)
@@ -204,6 +204,11 @@ class RowList(Drawn, can_focus=True):
             return Strip.blank(width, base)
         style = base + self.look_of("rows--cursor") if place == self.cursor and self._shows_cursor else base
         return self._strip(self.rows[place], style, width)
+
+    @property
+    def _room(self) -> int:
+        """Cells of a line, without the scrollbar."""
+        return self.scrollable_content_region.width
 
     @property
     def _shows_cursor(self) -> bool:
