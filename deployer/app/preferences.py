@@ -10,7 +10,9 @@ from deployer.errors import UsageError
 
 
 class Preferences(BaseModel):
-    """`keys`: the name of an action (`?` shows them) → the key, as {plan: "p", quit: "ctrl+x"}."""
+    """`keys`: the name of an action (`?` shows them) → the key, as {plan: "p", quit: "ctrl+x"}. `source`: the file they
+    came from, None for the defaults.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,6 +22,7 @@ class Preferences(BaseModel):
     mouse: bool = True
     refresh_s: float = Field(1.0, ge=0.5, le=60)
     keys: dict[str, str] = Field(default_factory=dict)
+    source: str | None = Field(None, exclude=True)
 
 
 def path() -> Path:
@@ -39,10 +42,30 @@ def read(file: Path | None = None) -> Preferences:
     import yaml
 
     try:
-        return Preferences.model_validate(yaml.safe_load(text) or {})
+        found = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise UsageError(f"it is not YAML: {error}", where=str(file)) from None
+    if not isinstance(found, dict):
+        raise UsageError("it must be a mapping, such as theme: light", where=str(file), hint=_HINT)
+    try:
+        return Preferences.model_validate({**found, "source": str(file)})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{place}: {first['msg']}", where=str(file), hint="docs/tui.md lists what can be said there") from None
+        raise _wrong(error, str(file)) from None
+
+
+_HINT = "docs/tui.md lists what can be said there"
+
+
+def _wrong(error: ValidationError, where: str) -> UsageError:
+    import difflib
+
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        there = [name for name in Preferences.model_fields if name != "source"]
+        close = difflib.get_close_matches(place, there, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there is: {', '.join(there)}"
+        return UsageError(f"it has no {place!r}", where=where, hint=hint)
+    if place.startswith("keys.") and first["type"] == "string_type":
+        return UsageError(f'{place}: write the key in quotes: "{first["input"]}"', where=where, hint=_HINT)
+    return UsageError(f"{place}: {first['msg']}", where=where, hint=_HINT)

@@ -14,11 +14,14 @@ from deployer.plan.world import Options
 
 
 class Session:
-    """`read_only`: nothing can be begun or written. `operation` is the last one, running or over."""
+    """`read_only`: nothing can be begun or written. `why`: the reason an apply has when none is given. `operation` is the
+    last one, running or over.
+    """
 
-    def __init__(self, fleet: Fleet, *, read_only: bool = False) -> None:
+    def __init__(self, fleet: Fleet, *, read_only: bool = False, why: str | None = None) -> None:
         self.fleet = fleet
         self.read_only = read_only
+        self.why = why
         self.planned: Planned | None = None
         self.operation: Operation | None = None
         self._looker: Looker | None = None
@@ -46,12 +49,14 @@ class Session:
         return self.review(self.reload().plan(options))
 
     def review(self, planned: Planned) -> Planned:
-        """Puts a plan made elsewhere (a hold, a saved one) under review. Every plan is kept on disk."""
-        planned.save()
+        """Puts a plan made elsewhere (a hold, a saved one) under review. Every plan is kept on disk, unless we only look."""
+        if not self.read_only:
+            planned.save()
         self.planned = planned
         return planned
 
     def save(self, planned: Planned, path: Path) -> Path:
+        self.must_write("saving a plan")
         return planned.save(path)
 
     def begin(self, planned: Planned, *, why: str | None = None) -> Operation:
@@ -59,7 +64,7 @@ class Session:
         self.must_write("an apply")
         if self.operation is not None and not self.operation.over:
             raise UsageError("an apply runs already", hint="wait for its end, or stop it")
-        self.operation = Operation.of_plan(planned, why=why)
+        self.operation = Operation.of_plan(planned, why=why or self.why)
         self.operation.begin()
         return self.operation
 

@@ -16,6 +16,7 @@ EXAMPLES = (
     "deployer apply                                  # plan, show, ask, do",
     "deployer apply .deployer/plans/9e3b1f2.json     # exactly that plan",
     "deployer apply chat --yes --why 'longer context'",
+    "deployer apply --ui                             # review it change by change, then watch it",
 )
 
 
@@ -25,17 +26,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     shared.planning(parser)
     shared.approval(parser)
     shared.as_json(parser)
+    parser.add_argument("--ui", action="store_true", help="review and do it in the terminal UI")
 
 
 def run(args: argparse.Namespace) -> int:
     saved = [name for name in args.names if name.endswith(".json") or "/" in name]
     if saved and len(args.names) > 1:
         raise UsageError("a saved plan is applied as it is, alone", hint="deployer apply PLAN.json, or deployer apply NAME…")
+    if args.ui:
+        return _in_ui(args, saved)
     with ends_with_report(args.json), open_fleet(args) as fleet:
         planned = _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
         if not args.json:
             show(planned)
         return carry_out(planned, args)
+
+
+def _in_ui(args: argparse.Namespace, saved: list[str]) -> int:
+    from deployer.cli import ui
+
+    ui.only_here(args, "json", "yes")
+    if saved:
+        return ui.start(args, begin="plan", planned=lambda fleet: _saved(fleet, args, saved[0]), why=args.why)
+    return ui.start(args, begin="plan", options=options(args), why=args.why)
 
 
 def _saved(fleet: Fleet, args: argparse.Namespace, name: str) -> Planned:
@@ -47,6 +60,6 @@ def _saved(fleet: Fleet, args: argparse.Namespace, name: str) -> Planned:
     if not path.exists() and not path.is_absolute() and (fleet.root / path).exists():
         path = fleet.root / path
     planned = fleet.saved_plan(path)
-    if not args.json:
+    if not args.json and not args.ui:
         console.say(f"doing exactly {path.name}, made before; nothing is planned again")
     return planned

@@ -14,6 +14,7 @@ EXAMPLES = (
     "deployer plan                                       # the whole fleet",
     "deployer plan chat --out chat.plan.json             # one deployment, kept to be applied as it is",
     "deployer plan --format markdown --detailed-exitcode # for a pull request: 2 when something changes",
+    "deployer plan --ui                                  # review it change by change in the terminal UI",
 )
 
 
@@ -25,9 +26,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     parser.add_argument("--out", metavar="FILE", type=Path, help="keep it in this file too (0600, no secret in it)")
     parser.add_argument("--detailed-exitcode", action="store_true", help="0: nothing to change, 2: there are changes")
+    parser.add_argument("--ui", action="store_true", help="review it in the terminal UI")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.ui:
+        from deployer.cli import ui
+
+        ui.only_here(args, "format", "out", "detailed_exitcode")
+        return ui.start(args, begin="plan", options=options(args))
     with open_fleet(args) as fleet:
         planned = make_plan(fleet, options(args))
         _print(planned, args.format)

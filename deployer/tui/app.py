@@ -1,12 +1,11 @@
 """The application: its places, what is common to them, and the apply that belongs to no screen. Started by `deployer ui`."""
 
-import threading
 import time
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -17,9 +16,10 @@ from deployer.app.preferences import Preferences
 from deployer.app.session import Session
 from deployer.errors import DeployerError
 from deployer.plan.world import Options
-from deployer.tui import commands, jobs
+from deployer.tui import commands, jobs, themes
 from deployer.tui.glyphs import ASCII, UNICODE, Glyphs
 from deployer.tui.line import Span
+from deployer.tui.mishaps import Mishaps
 from deployer.tui.modals.asking import Asking
 from deployer.tui.modals.failure import failure
 from deployer.tui.modals.help import help_for
@@ -31,11 +31,8 @@ from deployer.tui.screens.plan import PlanPlace
 
 T = TypeVar("T")
 
-#: Faults while drawing that are shown before we give up. More would be a panel that fails again and again.
-MOST_FAULTS = 5
 
-
-class DeployerApp(App[int]):
+class DeployerApp(Mishaps):
     """`begin`: the place it opens with. `tick_s`: how often places look for what is new."""
 
     TITLE = "deployer"
@@ -55,7 +52,7 @@ class DeployerApp(App[int]):
         Binding("colon", "say", "Command", key_display=":", id="command"),
         Binding("question_mark", "help", "Help", key_display="?", id="help"),
         Binding("q", "back_or_leave", "Quit", id="quit"),
-        Binding("ctrl+q", "leave", "Leave", show=False),
+        Binding("ctrl+q", "leave", "Leave", show=False, id="leave"),
     ]
 
     def __init__(
@@ -80,15 +77,16 @@ class DeployerApp(App[int]):
         self.planning = False
         self._begin = begin
         self._watching = watching
-        self._faults = 0
-        self.fault: DeployerError | None = None
+        themes.register(self)
 
     # its life
 
     def on_mount(self) -> None:
+        self.mind_signals()
         self.set_keymap(self.preferences.keys)
-        self.theme = self.preferences.theme
+        self.theme = themes.full(self, self.preferences.theme, self.preferences.source)
         self.switch_mode(self._begin)
+        self.settled = True
         if self._watching:
             self.session.watch(self.preferences.refresh_s)
         if self._begin == "plan" and self.session.planned is None:
@@ -97,6 +95,7 @@ class DeployerApp(App[int]):
             self.job(self.session.find_running, self._found_running, quiet=True, name="find-running")
 
     def on_unmount(self) -> None:
+        self.forget_signals()
         self.session.close()
 
     def _found_running(self, operation: Operation | None) -> None:
@@ -144,15 +143,30 @@ class DeployerApp(App[int]):
     def action_leave(self) -> None:
         self.leave()
 
+    async def action_quit(self) -> None:
+        """Textual's own way out (a click, the palette) asks like ours."""
+        self.leave()
+
+    def action_help_quit(self) -> None:
+        """Ctrl-C does not end what may be in the middle of an apply: it says how one leaves."""
+        self.notify(f"{self.key_of('quit')} leaves, ctrl+q from anywhere; an apply goes on on the hosts", markup=False)
+
+    def key_of(self, name: str) -> str:
+        """The key that a binding has here, as it is shown."""
+        for binding in (one for one in self.BINDINGS if isinstance(one, Binding) and one.id == name):
+            keys = self.preferences.keys.get(name, binding.key)
+            return self.get_key_display(binding.with_key(key=keys.partition(",")[0].strip(), key_display=None))
+        return name
+
     def leave(self) -> None:
         """Ask first when an apply runs: what shall become of it."""
+        from deployer.tui.modals.leaving import Leaving
+
         operation = self.session.operation
         if operation is None or operation.over:
             self.exit(0)
-            return
-        from deployer.tui.modals.leaving import Leaving
-
-        self.push_screen(Leaving(operation), self._left)
+        elif not isinstance(self.screen, Leaving):
+            self.push_screen(Leaving(operation), self._left)
 
     def _left(self, how: str | None) -> None:
         operation = self.session.operation
@@ -261,30 +275,10 @@ class DeployerApp(App[int]):
         self.notify(f"copied: {what}", markup=False)
 
     def ask_password(self, prompt: str) -> str:
-        """For the transport, from its threads: a panel asks, the thread waits. Empty after Esc."""
-        answered, value = threading.Event(), [""]
+        """For the transport, from its threads."""
+        from deployer.tui import passwords
 
-        def take(text: str | None) -> None:
-            value[0] = text or ""
-            answered.set()
-
-        def ask() -> None:
-            self.push_screen(Asking(prompt, hidden=True), take)
-
-        self.post_message(jobs.Answer(ask))
-        answered.wait()
-        return value[0]
+        return passwords.ask(self, prompt)
 
     def get_system_commands(self, screen: Screen[object]) -> "list[SystemCommand]":
         return []  # our own commands say the same, and more
-
-    def _handle_exception(self, error: Exception) -> None:
-        """A fault of ours is a panel, never a traceback; when it comes again and again we leave, and say why."""
-        from deployer.app.faults import unexpected
-
-        self.fault = unexpected(error)
-        self._faults += 1
-        if self._faults > MOST_FAULTS or not self.is_running or not self.screen_stack:
-            self.exit(1)
-        else:
-            self.wrong(self.fault)

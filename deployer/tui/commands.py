@@ -9,6 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.suggester import SuggestFromList
 
 from deployer.errors import UsageError
+from deployer.tui import themes
 
 if TYPE_CHECKING:
     from deployer.tui.app import DeployerApp
@@ -30,10 +31,8 @@ def _place(name: str) -> Callable[["DeployerApp", list[str]], None]:
 def _theme(app: "DeployerApp", words: list[str]) -> None:
     if not words:
         app.action_change_theme()
-    elif words[0] not in app.available_themes:
-        raise UsageError(f"there is no theme {words[0]}", hint=f"there is: {', '.join(sorted(app.available_themes))}")
     else:
-        app.theme = words[0]
+        app.theme = themes.full(app, words[0])
 
 
 def _deployment(app: "DeployerApp", words: list[str]) -> None:

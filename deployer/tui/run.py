@@ -1,6 +1,6 @@
 """`deployer ui`, `plan --ui`, `apply --ui`: the application over a fleet, to its end. Called by the command line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from deployer.app.fleet import Fleet
 from deployer.app.passwords import Passwords
@@ -8,6 +8,7 @@ from deployer.app.planned import Planned
 from deployer.app.preferences import read
 from deployer.app.session import Session
 from deployer.plan.world import Options
+from deployer.tui import keys, themes
 from deployer.tui.app import DeployerApp
 
 
@@ -17,20 +18,29 @@ def run(
     begin: str = "fleet",
     planned: Callable[[Fleet], Planned] | None = None,
     options: Options | None = None,
+    why: str | None = None,
     read_only: bool = False,
-    ascii_only: bool = False,
+    look: Mapping[str, object] | None = None,
 ) -> int:
-    """Returns the exit code. `planned`: a plan to begin with instead of making one."""
+    """Returns the exit code. `planned`: a plan to begin with instead of making one. `look`: what the command line says
+    against the preferences (theme, ascii, mouse). Raises UsageError for a theme, a key or a name that there is not.
+    """
     preferences = read()
+    keys.check(preferences.keys, preferences.source)
+    if look:
+        preferences = preferences.model_copy(update={**look, **({"source": None} if "theme" in look else {})})
     asking: list[DeployerApp] = []
     fleet = open_fleet(Passwords(lambda prompt: asking[0].ask_password(prompt) if asking else ""))
-    session = Session(fleet, read_only=read_only)
+    if options is not None:
+        fleet.known(deployments=options.names, hosts=options.hosts, tags=options.tags)
+    session = Session(fleet, read_only=read_only, why=why)
+    app = DeployerApp(session, preferences=preferences, begin=begin, options=options)
+    themes.full(app, preferences.theme, preferences.source)
     if planned is not None:
         session.review(planned(fleet))
-    app = DeployerApp(session, preferences=preferences, begin=begin, options=options, ascii_only=ascii_only)
     asking.append(app)
     code = app.run(mouse=preferences.mouse)
-    if app.fault is not None and code:
+    if app.fault is not None and code != 0:
         raise app.fault
     return _code(session) or code or 0
 

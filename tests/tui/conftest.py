@@ -31,6 +31,7 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def hosts(fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeHost]:
     found = {name: FakeHost(name, tmp_path / "machines", gpus=2) for name in ("h1", "h2")}
     monkeypatch.setattr("deployer.app.fleet.open_transport", lambda *_: FakeTransport(found))
+    monkeypatch.delenv("NO_COLOR", raising=False)  # the fleet of the command line's tests sets it
     return found
 
 
@@ -45,11 +46,11 @@ def app(loaded: Fleet) -> DeployerApp:
     return DeployerApp(Session(loaded), tick_s=0.05)
 
 
-def travel(app: DeployerApp, journey: Journey, size: tuple[int, int] = (120, 40)) -> None:
-    """Runs the application without a terminal while `journey` presses its keys."""
+def travel(app: DeployerApp, journey: Journey, size: tuple[int, int] = (120, 40), *, toasts: bool = False) -> None:
+    """Runs the application without a terminal while `journey` presses its keys. `toasts`: short notes are shown too."""
 
     async def running() -> None:
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=toasts) as pilot:
             await journey(pilot)
             assert app.fault is None, app.fault
 

@@ -15,8 +15,8 @@ class Leaving(Panel[str | None]):
     """Ends with "detach", "stop" or None. The key that opened it (q) does nothing here."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "answer('detach')", "Leave it to the hosts"),
-        Binding("s", "answer('stop')", "Finish the running steps, then stop"),
+        Binding("d", "answer('detach')", "Leave it to the hosts", id="leave-detach"),
+        Binding("s", "answer('stop')", "Finish the running steps, then stop", id="leave-stop"),
     ]
 
     def __init__(self, operation: Operation) -> None:

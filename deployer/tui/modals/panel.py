@@ -9,15 +9,16 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from deployer.tui.sturdy import Sturdy
 from deployer.tui.widgets.keybar import KeyBar
 
 T = TypeVar("T")
 
 
-class Panel(ModalScreen[T]):
+class Panel(Sturdy, ModalScreen[T]):
     """`grave` frames it in the colour of danger. Subclasses yield their parts from `parts`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", id="close")]
 
     def __init__(self, title: str, *, grave: bool = False) -> None:
         super().__init__(classes="-grave" if grave else "")
@@ -39,7 +40,7 @@ class Panel(ModalScreen[T]):
 class Reading(Panel[None]):
     """Text to read: help, an error, a diff."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "leave", "Back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "leave", "Back", show=False, id="read")]
     AUTO_FOCUS = "VerticalScroll"
 
     def __init__(self, title: str, text: Content, *, grave: bool = False) -> None:

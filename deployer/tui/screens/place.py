@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from deployer.plan.gravity import production
 from deployer.tui.line import Line, Span
+from deployer.tui.sturdy import Sturdy
 from deployer.tui.widgets.filterline import FilterLine
 from deployer.tui.widgets.keybar import KeyBar
 from deployer.tui.widgets.topline import TopLine
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from deployer.tui.app import DeployerApp
 
 
-class Place(Screen[None]):
+class Place(Sturdy, Screen[None]):
     """Subclasses compose their body, and say what the filter (`filtered`) and a tick (`look`) do."""
 
     NAME: ClassVar[str] = ""

@@ -8,9 +8,10 @@ from rich.style import Style
 from textual.scroll_view import ScrollView
 
 from deployer.tui.line import ROLES, Line
+from deployer.tui.sturdy import Sturdy
 
 
-class Drawn(ScrollView):
+class Drawn(Sturdy, ScrollView):
     """The style sheet says how a role looks: `Drawn > .drawn--good`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"drawn--{role}" for role in ROLES}

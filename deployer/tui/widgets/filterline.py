@@ -12,7 +12,7 @@ PAUSE_S = 0.01
 class FilterLine(Input):
     """Posts Typed while one types, and Left when one goes back to the list (Enter keeps the filter, Esc clears it)."""
 
-    BINDINGS = [Binding("escape", "clear", "Clear", show=False)]
+    BINDINGS = [Binding("escape", "clear", "Clear the filter", show=False, id="filter-clear")]
 
     class Typed(Message):
         def __init__(self, text: str) -> None:

@@ -27,7 +27,7 @@ class KeyBar(Static):
                 continue
             seen.add(binding.action)
             key = self.app.get_key_display(binding)
-            press = f"screen.press({binding.key.partition(',')[0]!r})"
+            press = f"app.simulate_key({binding.key!r})"
             mark = Content.styled(f" {key} ", "bold $footer-key-foreground" if enabled else "dim")
             mark = mark.stylize(f"@click={press}") if enabled else mark
             shown.append(Content.assemble(mark, (f"{binding.description} ", "" if enabled else "dim")))
