@@ -33,7 +33,7 @@ def start(loaded: Fleet) -> Start:
 
 
 def test_a_key_given_in_ui_yaml_works_in_place_of_ours_and_help_and_key_bar_show_it(start: Start) -> None:
-    app = start(keys={"drift": "f8", "help": "h"})
+    app = start(keys={"drift": "f8", "help": "f1"})
 
     async def journey(pilot: Pilot[int]) -> None:
         await see(pilot, "f8 Drift")
@@ -41,7 +41,7 @@ def test_a_key_given_in_ui_yaml_works_in_place_of_ours_and_help_and_key_bar_show
         assert app.current_mode == "fleet"
         await pilot.press("f8")
         await until(pilot, lambda: app.current_mode == "drift")
-        await pilot.press("h")
+        await pilot.press("f1")
         await see(pilot, "Keys: drift")
         assert "f8  Drift" in shown(pilot)
 
@@ -62,7 +62,7 @@ def test_a_key_that_would_do_two_things_in_one_place_is_refused() -> None:
         keys.check({"drift": "/"})
     assert caught.value.hint == "give one of them another key"
     keys.check({"drift": "/", "filter": "ctrl+f"})  # both changed: no clash
-    keys.check({"drift": "f8,?", "help": "h"})
+    keys.check({"drift": "f8,?", "help": "f1"})
 
 
 @pytest.mark.parametrize("key", ["ctr+x", "entre", "ctrl+foo"])
