@@ -225,11 +225,19 @@ class Fleet:
         return running(self.probe() if observed is None else observed)
 
     def attach(self, one: "Running", on_event: "Callable[[Event], None]" = ignore, control: "Control | None" = None) -> "Report":
+        from deployer.app.steptimes import StepTimes
         from deployer.execute.attach import attach
         from deployer.execute.follow import Control
 
-        kept = saved.kept(self.root, one.plan)
-        return attach(one, self.pool, self.spec, on_event, control or Control(), kept, self.files())
+        times = StepTimes(self.root, on_event)
+        try:
+            return attach(one, self.pool, self.spec, times.take, control or Control(), self.plan_of(one), self.files())
+        finally:
+            times.keep()
+
+    def plan_of(self, one: "Running") -> Plan | None:
+        """The plan that a running apply does; None when it was made on another machine, or is forgotten here."""
+        return saved.kept(self.root, one.plan)
 
     def files(self) -> "Files":
         """The bytes that only this machine has."""

@@ -3,9 +3,12 @@ application, never to a screen; whoever draws it asks for `board` when `tick` ha
 """
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from deployer.app import steptimes
 from deployer.app.board import Board
 from deployer.app.values import Control, Event, Report, Running
 from deployer.errors import DeployerError
@@ -19,16 +22,21 @@ Work = Callable[[Callable[[Event], None], Control], Report]
 
 
 class Operation:
-    """`plan` is None when it was made elsewhere. `state`: running, stopping, detached, done, failed."""
+    """`plan` is None when it was made elsewhere. `state`: running, pausing, paused, stopping, detached, done, failed.
+    `addresses`: deployment → URL of what answers at the end, to be tried. `began`: seconds of our clock.
+    """
 
-    def __init__(self, fleet: "Fleet", title: str, plan: Plan | None, work: Work) -> None:
+    def __init__(self, fleet: "Fleet", title: str, plan: Plan | None, work: Work, began: float | None = None) -> None:
         self.fleet = fleet
         self.title = title
         self.plan = plan
         self.board = Board()
         self.report: Report | None = None
         self.error: DeployerError | None = None
+        self.addresses: Mapping[str, str] = {}
         self.tick = 0
+        self.began = time.time() if began is None else began
+        self._ended: float | None = None
         self._work = work
         self._control = Control()
         self._over = threading.Event()
@@ -42,9 +50,11 @@ class Operation:
         )
 
     @classmethod
-    def of_running(cls, fleet: "Fleet", one: Running, plan: Plan | None = None) -> "Operation":
-        """Follow an apply that runs on the hosts without us."""
-        return cls(fleet, f"attached to the apply of {one.who}", plan, lambda tell, control: fleet.attach(one, tell, control))
+    def of_running(cls, fleet: "Fleet", one: Running) -> "Operation":
+        """Follow an apply that runs on the hosts without us. What waits is known when its plan is kept here."""
+        title = f"apply {one.plan} of {one.who}"
+        plan = fleet.plan_of(one)
+        return cls(fleet, title, plan, lambda tell, control: fleet.attach(one, tell, control), _seconds(one.since))
 
     @property
     def over(self) -> bool:
@@ -53,13 +63,39 @@ class Operation:
     @property
     def state(self) -> str:
         if not self.over:
-            return "stopping" if self._control.presses else "running"
+            return self._going()
         if self.report is not None and self._control.presses > 1:
             return "detached"
         return "done" if self.report is not None and self.report.exit_code == 0 else "failed"
 
+    def _going(self) -> str:
+        if self._control.presses:
+            return "stopping"
+        if not self.paused:
+            return "running"
+        working = any(row.state in ("working", "ready", "locking") for row in list(self.board.hosts.values()))
+        return "pausing" if working else "paused"
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody wants that no new step is begun: we, or whoever had it before us."""
+        return self.board.paused if self._control.paused is None else self._control.paused
+
+    @property
+    def seconds(self) -> float:
+        return (time.time() if self._ended is None else self._ended) - self.began
+
     def begin(self) -> None:
         threading.Thread(target=self._run, name="operation", daemon=True).start()
+
+    def pause(self) -> None:
+        """Finish the running steps, and begin no other until `resume`."""
+        self._control.pause()
+        self.tick += 1
+
+    def resume(self) -> None:
+        self._control.resume()
+        self.tick += 1
 
     def stop(self) -> None:
         """Finish the running steps, then stop. No-op when that was said already."""
@@ -71,6 +107,7 @@ class Operation:
         """Leave it to the hosts: they go on to the next barrier."""
         while self._control.presses < 2:
             self._control.interrupt()
+        self.tick += 1
 
     def wait(self, seconds: float | None = None) -> bool:
         """True when it is over."""
@@ -78,15 +115,35 @@ class Operation:
 
     def _run(self) -> None:
         try:
+            self.board = Board(self.plan, steptimes.read(self.fleet.root))
             self.report = self._work(self._take, self._control)
+            self.board.end(self.report)
+            self.addresses = self._answering(self.report)
         except DeployerError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001  (a thread must end with an answer)
             self.error = DeployerError(f"unexpected: {type(error).__name__}: {error}")
         finally:
-            self.tick += 1
+            self._ended = time.time()
             self._over.set()
+            self.tick += 1
 
     def _take(self, event: Event) -> None:
         self.board.take(event)
         self.tick += 1
+
+    def _answering(self, report: Report) -> Mapping[str, str]:
+        from deployer.app.planned import Planned
+
+        if self.plan is None or report.exit_code not in (0, 5, 6):
+            return {}
+        failed = {failure.deployment for failure in report.failures}
+        found = Planned(self.fleet, self.plan, None, None).addresses()
+        return {name: url for name, url in found.items() if name not in failed}
+
+
+def _seconds(since: str) -> float | None:
+    try:
+        return datetime.fromisoformat(since).timestamp()
+    except ValueError:
+        return None

@@ -70,12 +70,14 @@ class Planned:
         patience: "Patience | None" = None,
     ) -> "Report":
         """Do it. Raises Refused before anything is touched; what happens later is in the report."""
+        from deployer.app.steptimes import StepTimes
         from deployer.execute.apply import Order, apply
         from deployer.execute.follow import Control
         from deployer.execute.hostrun import Patience
 
         fleet = self.fleet
         saved.save(fleet.root, self.plan)  # so that `attach` has it, should we die
+        times = StepTimes(fleet.root, on_event)
         order = Order(
             plan=self.plan,
             fleet=fleet.spec,
@@ -84,11 +86,14 @@ class Planned:
             why=why,
             secrets=fleet.secrets,
             blobs=fleet.files(),
-            on_event=on_event,
+            on_event=times.take,
             control=control or Control(),
             patience=patience or Patience(),
         )
-        return apply(order, fleet.pool)
+        try:
+            return apply(order, fleet.pool)
+        finally:
+            times.keep()
 
 
 def run_id() -> str:

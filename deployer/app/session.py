@@ -9,6 +9,7 @@ from deployer.app.looker import Looker
 from deployer.app.looking import FleetNow
 from deployer.app.operation import Operation
 from deployer.app.planned import Planned
+from deployer.app.values import Running
 from deployer.errors import UsageError
 from deployer.plan.world import Options
 
@@ -62,22 +63,33 @@ class Session:
     def begin(self, planned: Planned, *, why: str | None = None) -> Operation:
         """Starts exactly this plan. Raises UsageError when another one runs here, or nothing may be done."""
         self.must_write("an apply")
-        if self.operation is not None and not self.operation.over:
-            raise UsageError("an apply runs already", hint="wait for its end, or stop it")
+        self._must_be_free()
         self.operation = Operation.of_plan(planned, why=why or self.why)
         self.operation.begin()
         return self.operation
 
-    def find_running(self) -> Operation | None:
-        """Attaches to the apply that runs on the hosts, whoever began it; None when none does."""
-        if self.read_only or (self.operation is not None and not self.operation.over):
-            return None
-        found = self.fleet.running()
-        if not found:
-            return None
-        self.operation = Operation.of_running(self.fleet, found[-1])
+    def running(self) -> list[Running]:
+        """The applies that go on on the hosts, oldest first, whoever began them. Asks every host."""
+        return self.fleet.running()
+
+    def attach(self, one: Running) -> Operation:
+        """Follows it, and opens its barriers from now on. Raises UsageError as `begin` does."""
+        self.must_write("attaching to an apply")
+        self._must_be_free()
+        self.operation = Operation.of_running(self.fleet, one)
         self.operation.begin()
         return self.operation
+
+    def find_running(self) -> Operation | None:
+        """Attaches to the last apply that runs on the hosts; None when none does."""
+        if self.read_only or (self.operation is not None and not self.operation.over):
+            return None
+        found = self.running()
+        return self.attach(found[-1]) if found else None
+
+    def _must_be_free(self) -> None:
+        if self.operation is not None and not self.operation.over:
+            raise UsageError("an apply runs already", hint="wait for its end, or stop it")
 
     def must_write(self, what: str) -> None:
         if self.read_only:

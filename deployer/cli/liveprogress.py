@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 
-from deployer.app.board import Board, Row, amount
+from deployer.app.board import Board, HostRow, amount
 from deployer.app.times import clock
 from deployer.cli import console
 from deployer.execute.events import Event
@@ -36,7 +36,7 @@ class LiveProgress:
         self._board.take(event)
 
     def _draw(self) -> Table:
-        rows = [row for row in list(self._board.rows.values()) if not row.ended]
+        rows = [row for row in list(self._board.hosts.values()) if not row.ended]
         table = Table.grid(padding=(0, 2))
         for row in rows[:SHOWN]:
             table.add_row(self._spinner, row.host, row.label, _bar(row), row.message or amount(row.data), _since(row))
@@ -47,10 +47,10 @@ class LiveProgress:
         return table
 
 
-def _bar(row: Row) -> ProgressBar | str:
+def _bar(row: HostRow) -> ProgressBar | str:
     done, total = row.data.get("done"), row.data.get("total")
     return ProgressBar(total=total, completed=done or 0, width=16) if total else ""
 
 
-def _since(row: Row) -> str:
+def _since(row: HostRow) -> str:
     return clock(time.monotonic() - row.began)

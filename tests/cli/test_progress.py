@@ -30,7 +30,7 @@ def test_the_board_knows_what_each_host_does_now() -> None:
     board.take(Event("locked", "now", "h1"))
     board.take(step("start"))
     board.take(step("progress", data={"phase": "loading shards"}))
-    row = board.rows["h1"]
+    row = board.hosts["h1"]
     assert (row.label, row.message, row.ended) == ("start chat/0", "loading shards", False)
     board.take(step("failed", message="no memory"))
     assert "no memory, putting back" in row.label

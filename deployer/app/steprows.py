@@ -1,0 +1,187 @@
+"""Every step of an apply with its state: those that wait are known from the plan, the others from events. Part of the board."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from deployer.agent.wire import STAGES
+from deployer.execute.events import Event
+from deployer.plan import steps
+from deployer.plan.model import Plan
+
+#: How much of what a step said is kept.
+SAID = 200
+#: Steps that are looked through for the next ones that wait.
+AHEAD = 4000
+
+#: "left": the host does it, or not, without us.
+STATES = ("waiting", "running", "done", "failed", "undone", "skipped", "left")
+
+
+@dataclass(slots=True)
+class StepRow:
+    """`state` is one of STATES. `began` and `ended` are seconds on the host's clock. `data` is the last progress, after a
+    failure {"cause", "hint", "log"}. `unit`: whose journal tells of it. `said`: (seconds, text), oldest first.
+    """
+
+    host: str
+    step: str
+    transaction: str
+    label: str
+    change: str | None = None
+    stage: str | None = None
+    needs: tuple[str, ...] = ()
+    unit: str | None = None
+    expected_s: float | None = None
+    state: str = "waiting"
+    message: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    began: float | None = None
+    ended: float | None = None
+    said: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=SAID))
+
+    @property
+    def key(self) -> str:
+        return f"{self.host}/{self.step}"
+
+    @property
+    def phase(self) -> str:
+        """What a running step does now, in words."""
+        return self.message or str(self.data.get("phase") or "")
+
+    def seconds(self, now: float) -> float | None:
+        """How long it took, or takes since it began, `now` being the host's clock; None when it was never begun."""
+        if self.began is None:
+            return None
+        return max(0.0, (now if self.ended is None else self.ended) - self.began)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is left to begin of one transaction: `first` is its next step, `steps` how many there are."""
+
+    first: StepRow
+    steps: int
+
+
+class StepRows:
+    """`times`: host → label → seconds that a like step took before."""
+
+    def __init__(self, plan: Plan | None = None, times: Mapping[str, Mapping[str, float]] | None = None) -> None:
+        self.planned = plan is not None
+        self._times = times or {}
+        self._rows: dict[str, StepRow] = {}
+        self._by_state: dict[str, dict[str, StepRow]] = {state: {} for state in STATES}
+        self._open: Counter[tuple[str, str]] = Counter()  # steps of a transaction that are neither done nor failed
+        if plan is not None:
+            self._expect(plan)
+
+    def _expect(self, plan: Plan) -> None:
+        rows = []
+        for host in dict.fromkeys(c.host for c in plan.changes if plan.hosts[c.host].reachable):
+            for transaction in steps.transactions(plan, host):
+                needs = tuple(transaction.get("needs", ()))
+                for step in transaction["steps"]:
+                    unit = step["args"].get("unit") if step["kind"] in ("unit.start", "unit.ready") else None
+                    row = StepRow(host, step["id"], transaction["id"], step["label"], step["change"], step["stage"], needs, unit)
+                    row.expected_s = self._times.get(host, {}).get(row.label)
+                    rows.append(row)
+        for row in sorted(rows, key=lambda one: STAGES.index(one.stage or STAGES[0])):
+            self._add(row)
+
+    def take(self, event: Event, at: float) -> None:
+        """A "step" event that was said at `at`, on the host's clock."""
+        row = self._rows.get(f"{event.host}/{event.step}") or self._unknown(event)
+        if event.state == "progress":
+            self._progress(row, event, at)
+            return
+        row.message = event.message or ""
+        row.said.append((at, f"{event.state}{': ' if event.message else ''}{row.message}"))
+        if event.state == "start":
+            row.began, row.ended, row.data = at, None, {}
+            self._put(row, "running")
+        elif event.state == "undone" and row.state == "failed":
+            row.said.append((at, "what it did is undone"))
+        else:
+            if event.state == "failed" or event.data:
+                row.data = dict(event.data)
+            row.ended = row.ended or at
+            self._put(row, "failed" if event.state == "undo-failed" else str(event.state))
+
+    def _progress(self, row: StepRow, event: Event, at: float) -> None:
+        before = row.phase
+        if row.state == "running":
+            row.data, row.message = dict(event.data), event.message or ""
+        said = event.message or str(event.data.get("phase") or "")
+        if said and (row.state != "running" or row.phase != before):
+            row.said.append((at, said))
+
+    def _unknown(self, event: Event) -> StepRow:
+        """A step that no plan here names: an apply that was begun elsewhere."""
+        host, step = str(event.host), str(event.step)
+        row = StepRow(host, step, event.transaction or step, event.label or step, event.change)
+        row.expected_s = self._times.get(host, {}).get(row.label)
+        self._add(row)
+        return row
+
+    def again(self, host: str) -> None:
+        """Its run begins, maybe for the second time with a smaller plan."""
+        for row in [one for one in self._by_state["skipped"].values() if one.host == host and one.began is None]:
+            row.message = ""
+            self._put(row, "waiting")
+
+    def over(self, host: str, why: str, *, waiting: str = "skipped", running: str = "undone") -> None:
+        """No more comes from this host: the states of what waits and of what runs there."""
+        for before, state in (("waiting", waiting), ("running", running)):
+            for row in [one for one in self._by_state[before].values() if one.host == host]:
+                row.message = why
+                self._put(row, state)
+
+    def _add(self, row: StepRow) -> None:
+        self._rows[row.key] = row
+        self._by_state[row.state][row.key] = row
+        self._open[row.host, row.transaction] += 1
+
+    def _put(self, row: StepRow, state: str) -> None:
+        if state not in self._by_state or state == row.state:
+            return
+        ended = ("waiting", "running")
+        self._open[row.host, row.transaction] += (state in ended) - (row.state in ended)
+        del self._by_state[row.state][row.key]
+        row.state = state
+        self._by_state[state][row.key] = row
+
+    # what is asked of it
+
+    def of(self, state: str) -> list[StepRow]:
+        """In the order in which they came to be so."""
+        return list(self._by_state[state].values())
+
+    def count(self, state: str) -> int:
+        return len(self._by_state[state])
+
+    def named(self, key: str) -> StepRow | None:
+        return self._rows.get(key)
+
+    @property
+    def total(self) -> int:
+        return len(self._rows)
+
+    def waiting(self, most: int) -> tuple[list[Waiting], int]:
+        """The next transactions that have something to begin, and how many steps wait besides theirs."""
+        firsts: dict[tuple[str, str], StepRow] = {}
+        numbers: Counter[tuple[str, str]] = Counter()
+        for row in islice(self._by_state["waiting"].values(), AHEAD):
+            key = (row.host, row.transaction)
+            if key not in firsts and len(firsts) == most:
+                continue
+            firsts.setdefault(key, row)
+            numbers[key] += 1
+        found = [Waiting(row, numbers[key]) for key, row in firsts.items()]
+        return found, self.count("waiting") - sum(numbers.values())
+
+    def lacking(self, row: StepRow) -> str | None:
+        """The first transaction on its host that must end before this step can begin."""
+        return next((need for need in row.needs if self._open.get((row.host, need), 0) > 0), None)
