@@ -73,8 +73,8 @@ class Operation:
             return "stopping"
         if not self.paused:
             return "running"
-        working = any(row.state in ("working", "ready", "locking") for row in list(self.board.hosts.values()))
-        return "pausing" if working else "paused"
+        states = {row.state for row in list(self.board.hosts.values())}
+        return "paused" if "paused" in states and not states & {"working", "ready", "locking"} else "pausing"
 
     @property
     def paused(self) -> bool:

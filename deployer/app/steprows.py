@@ -74,7 +74,7 @@ class StepRows:
         self._times = times or {}
         self._rows: dict[str, StepRow] = {}
         self._by_state: dict[str, dict[str, StepRow]] = {state: {} for state in STATES}
-        self._open: Counter[tuple[str, str]] = Counter()  # steps of a transaction that are neither done nor failed
+        self._open: Counter[tuple[str, str, str | None]] = Counter()  # steps of a transaction's stage that are not ended
         if plan is not None:
             self._expect(plan)
 
@@ -142,13 +142,13 @@ class StepRows:
     def _add(self, row: StepRow) -> None:
         self._rows[row.key] = row
         self._by_state[row.state][row.key] = row
-        self._open[row.host, row.transaction] += 1
+        self._open[row.host, row.transaction, row.stage] += 1
 
     def _put(self, row: StepRow, state: str) -> None:
         if state not in self._by_state or state == row.state:
             return
-        ended = ("waiting", "running")
-        self._open[row.host, row.transaction] += (state in ended) - (row.state in ended)
+        going = ("waiting", "running")
+        self._open[row.host, row.transaction, row.stage] += (state in going) - (row.state in going)
         del self._by_state[row.state][row.key]
         row.state = state
         self._by_state[state][row.key] = row
@@ -183,5 +183,6 @@ class StepRows:
         return found, self.count("waiting") - sum(numbers.values())
 
     def lacking(self, row: StepRow) -> str | None:
-        """The first transaction on its host that must end before this step can begin."""
-        return next((need for need in row.needs if self._open.get((row.host, need), 0) > 0), None)
+        """The first transaction on its host that this step builds on and that is not so far yet."""
+        stages = STAGES[: STAGES.index(row.stage) + 1] if row.stage in STAGES else STAGES
+        return next((need for need in row.needs if any(self._open.get((row.host, need, one), 0) > 0 for one in stages)), None)
