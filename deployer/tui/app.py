@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from textual import on
@@ -20,7 +21,6 @@ from deployer.tui import commands, jobs, themes
 from deployer.tui.glyphs import ASCII, UNICODE, Glyphs
 from deployer.tui.line import Span
 from deployer.tui.mishaps import Mishaps
-from deployer.tui.modals.asking import Asking
 from deployer.tui.modals.failure import failure
 from deployer.tui.modals.help import help_for
 from deployer.tui.screens.apply import ApplyPlace
@@ -75,6 +75,7 @@ class DeployerApp(Mishaps):
         self.tick_s = tick_s
         self.clock = clock
         self.planning = False
+        self.said: list[str] = []
         self._begin = begin
         self._watching = watching
         themes.register(self)
@@ -248,14 +249,18 @@ class DeployerApp(Mishaps):
         self.push_screen(failure(error))
 
     def say(self, text: str) -> None:
+        """What was said after `:`, or taken from the palette."""
+        if text.strip() and self.said[-1:] != [text]:
+            self.said.append(text)
         try:
             commands.say(self, text)
         except DeployerError as error:
             self.wrong(error)
 
     def action_say(self) -> None:
-        asking = Asking("Command", placeholder="plan, deployment NAME, theme, …", suggester=commands.suggester())
-        self.push_screen(asking, lambda text: self.say(text or ""))
+        from deployer.tui.modals.saying import Saying
+
+        self.push_screen(Saying(partial(commands.complete, self), self.said), lambda text: self.say(text or ""))
 
     def action_help(self) -> None:
         screen = self.screen

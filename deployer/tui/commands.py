@@ -1,27 +1,38 @@
-"""What can be said after `:`, and what the palette lists. One table for both, and for help."""
+"""What can be said after `:`, and what the palette lists: the same commands, and the actions of the place one is in."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.suggester import SuggestFromList
 
 from deployer.errors import UsageError
 from deployer.tui import themes
+from deployer.tui.line import Line, line
 
 if TYPE_CHECKING:
     from deployer.tui.app import DeployerApp
 
 
+def _nothing(app: "DeployerApp") -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`run(app, words)`: the words behind the command's name. `takes` says which, for people."""
+    """`run(app, words)`: the words behind the command's name. `takes` says which, for people; `words` are those there are."""
 
     text: str
     run: Callable[["DeployerApp", list[str]], None]
     takes: str = ""
+    words: Callable[["DeployerApp"], Sequence[str]] = _nothing
+
+    @property
+    def alone(self) -> bool:
+        """Whether it can be said without a word behind it."""
+        return not self.takes or self.takes.startswith("[")
 
 
 def _place(name: str) -> Callable[["DeployerApp", list[str]], None]:
@@ -29,10 +40,10 @@ def _place(name: str) -> Callable[["DeployerApp", list[str]], None]:
 
 
 def _theme(app: "DeployerApp", words: list[str]) -> None:
-    if not words:
-        app.action_change_theme()
-    else:
+    if words:
         app.theme = themes.full(app, words[0])
+    else:
+        app.action_change_theme()
 
 
 def _deployment(app: "DeployerApp", words: list[str]) -> None:
@@ -42,14 +53,18 @@ def _deployment(app: "DeployerApp", words: list[str]) -> None:
     app.open_deployment(words[0])
 
 
+def _deployments(app: "DeployerApp") -> Sequence[str]:
+    return sorted(app.session.fleet.spec.deployments)
+
+
 COMMANDS: Mapping[str, Command] = {
     "fleet": Command("hosts, GPUs and deployments", _place("fleet")),
     "plan": Command("ask the hosts and review what would change", lambda app, words: app.plan_again()),
     "apply": Command("the apply that runs, or the last one", _place("apply")),
     "drift": Command("what was changed on the hosts behind our back", _place("drift")),
-    "deployment": Command("one deployment", _deployment, "NAME"),
+    "deployment": Command("one deployment", _deployment, "NAME", _deployments),
     "new": Command("write a new deployment", lambda app, words: app.new_deployment()),
-    "theme": Command("light, dark, or the terminal's own colours", _theme, "[NAME]"),
+    "theme": Command("light, dark, or the terminal's own colours", _theme, "[NAME]", themes.names),
     "help": Command("the keys of this place", lambda app, words: app.action_help()),
     "quit": Command("leave; what runs on the hosts goes on", lambda app, words: app.leave()),
 }
@@ -69,28 +84,48 @@ def say(app: "DeployerApp", text: str) -> None:
     COMMANDS[found[0]].run(app, words[1:])
 
 
-def suggester() -> SuggestFromList:
-    return SuggestFromList(list(COMMANDS))
+def complete(app: "DeployerApp", typed: str) -> list[tuple[str, Line]]:
+    """The lines that this could become, each as it is shown: commands, then the words that one takes."""
+    name, blank, rest = typed.removeprefix(":").lstrip().partition(" ")
+    if blank:
+        command = COMMANDS.get(name)
+        words = command.words(app) if command is not None else ()
+        return [(f"{name} {word}", line(word)) for word in words if word.startswith(rest.strip())]
+    return [
+        (one, line((f"{one} {command.takes}".strip().ljust(18), "bold"), (command.text, "dim")))
+        for one, command in COMMANDS.items()
+        if one.startswith(name)
+    ]
 
 
 class Palette(Provider):
-    """The same commands, found by typing in the palette."""
+    """What can be done, found by typing: the keys of this place first, then the commands."""
 
     async def discover(self) -> Hits:
-        for name, command in COMMANDS.items():
-            if not command.takes or command.takes.startswith("["):
-                yield DiscoveryHit(name, self._runner(name), help=command.text)
+        for name, text, run in self._all():
+            yield DiscoveryHit(name, run, help=text)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for name, command in COMMANDS.items():
-            score = matcher.match(f"{name} {command.text}")
-            if score > 0 and (not command.takes or command.takes.startswith("[")):
-                yield Hit(score, matcher.highlight(name), self._runner(name), help=command.text)
+        for name, text, run in self._all():
+            score = matcher.match(f"{name} {text}")
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), run, help=text)
 
-    def _runner(self, name: str) -> Callable[[], None]:
+    def _all(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
         from deployer.tui.app import DeployerApp
 
         app = self.app
         assert isinstance(app, DeployerApp)
-        return lambda: app.say(name)
+        seen = set()
+        for node, binding, enabled, tooltip in self.screen.active_bindings.values():
+            if enabled and binding.show and binding.description and node is not app and binding.action not in seen:
+                seen.add(binding.action)
+                key = app.get_key_display(binding)
+                yield binding.description, f"key {key}  {tooltip}".rstrip(), partial(app.simulate_key, binding.key)
+        for name, command in COMMANDS.items():
+            if command.alone:
+                yield f":{name}", command.text, partial(app.say, name)
+            else:
+                for word in command.words(app):
+                    yield f":{name} {word}", command.text, partial(app.say, f"{name} {word}")

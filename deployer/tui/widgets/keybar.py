@@ -4,9 +4,14 @@ key at every change of focus and never lets the old ones go.
 
 from typing import Any
 
+from textual.binding import Binding
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import Static
+
+#: Never left out: by the names of their bindings.
+ALWAYS = ("help", "quit", "close")
 
 
 class KeyBar(Static):
@@ -20,25 +25,31 @@ class KeyBar(Static):
         self._again(self.screen)
 
     def _again(self, screen: Screen[Any]) -> None:
-        shown: list[Content] = []
+        shown: list[tuple[int, Content]] = []
         seen: set[str] = set()
-        for _, binding, enabled, _ in screen.active_bindings.values():
+        for node, binding, enabled, _ in screen.active_bindings.values():
             if not binding.show or not binding.description or binding.action in seen:
                 continue
             seen.add(binding.action)
             key = self.app.get_key_display(binding)
-            press = f"app.simulate_key({binding.key!r})"
             mark = Content.styled(f" {key} ", "bold $footer-key-foreground" if enabled else "dim")
-            mark = mark.stylize(f"@click={press}") if enabled else mark
-            shown.append(Content.assemble(mark, (f"{binding.description} ", "" if enabled else "dim")))
-        self.update(self._fitting(shown))
+            mark = mark.stylize(f"@click=app.simulate_key({binding.key!r})") if enabled else mark
+            one = Content.assemble(mark, (f"{binding.description} ", "" if enabled else "dim"))
+            shown.append((self._weight(node, binding), one))
+        self.update(Content("").join(self._fitting(shown)))
 
-    def _fitting(self, shown: list[Content]) -> Content:
-        """As many as there is room for; help says the others."""
-        room, fitting = self.size.width or 80, []
-        for one in shown:
-            if one.cell_length > room:
-                break
-            fitting.append(one)
-            room -= one.cell_length
-        return Content("").join(fitting)
+    def _weight(self, node: DOMNode, binding: Binding) -> int:
+        """The smaller the sooner it has its room: the way out and to help, what this place does, what is the same everywhere."""
+        if binding.id in ALWAYS:
+            return 0
+        return 2 if node is self.app else 1
+
+    def _fitting(self, shown: list[tuple[int, Content]]) -> list[Content]:
+        """As many as there is room for, in their order; help says the others."""
+        room, fitting = self.size.width or 80, set[int]()
+        for place in sorted(range(len(shown)), key=lambda place: shown[place][0]):
+            width = shown[place][1].cell_length
+            if width <= room:
+                fitting.add(place)
+                room -= width
+        return [one for place, (_, one) in enumerate(shown) if place in fitting]
