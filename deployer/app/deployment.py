@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -11,10 +11,13 @@ from deployer.errors import DeployerError, Unreachable, UsageError
 from deployer.state.observed import Observed, Unreached
 
 if TYPE_CHECKING:
+    from deployer.app.dossier import Dossier
     from deployer.app.fleet import Fleet
     from deployer.app.planned import Planned
+    from deployer.app.streaming import Answer
     from deployer.execute.endpoint import Endpoint
-    from deployer.execute.logs import LogLine
+    from deployer.execute.logs import LogLine, LogStream
+    from deployer.execute.pool import Pool
     from deployer.execute.standing import DeploymentState
 
 
@@ -31,6 +34,14 @@ class Deployment:
             raise self._unknown()
         return found[0]
 
+    def look(self) -> "Dossier":
+        """Everything the files and the hosts know of it, with its revisions whole. Hosts that do not answer are in it."""
+        from deployer.app.dossier import dossier
+        from deployer.app.worlds import now
+
+        observed = self.fleet.probe(history=(self.name,))
+        return dossier(self.fleet.spec, self.fleet.root, observed, self.name, now())
+
     def history(self, observed: Observed | None = None) -> list[dict[str, Any]]:
         """Revisions, newest first."""
         from deployer.execute.history import history
@@ -43,15 +54,32 @@ class Deployment:
 
     def logs(self, *, lines: int = 100, follow: bool = False, since: str | None = None) -> "Iterator[LogLine]":
         """The journals of its units, of all hosts in one stream."""
-        from deployer.execute.logs import read_logs, units_of
+        from deployer.execute.logs import read_logs
+
+        return read_logs(*self._units(None), lines=lines, follow=follow, since=since)
+
+    def follow(
+        self, *, lines: int = 100, replica: str | None = None, lost: "Callable[[str, DeployerError], None] | None" = None
+    ) -> "LogStream":
+        """The last lines of its units, or of one replica ("chat/0"), and what comes from now on, until it is closed. `lost` is
+        told of a host whose log breaks off; without it that ends the stream.
+        """
+        from deployer.execute.logs import LogStream
+
+        return LogStream(*self._units(replica), {"lines": lines, "follow": True, "since": None}, lost)
+
+    def _units(self, replica: str | None) -> "tuple[Pool, Mapping[str, str], Mapping[str, Mapping[str, str]]]":
+        from deployer.execute.logs import units_of
 
         observed = self.fleet.probe()
         units = units_of(observed, self.name)
         if not units:
             self._answered(observed)
             raise DeployerError(f"no host has a unit of {self.name}", where=self.name, hint=f"deployer apply {self.name}")
-        fleet = {"id": self.fleet.spec.id, "name": self.fleet.spec.name}
-        return read_logs(self.fleet.pool, fleet, units, lines=lines, follow=follow, since=since)
+        if replica is not None:
+            units = {host: {u: r for u, r in found.items() if r == replica} for host, found in units.items()}
+            units = {host: found for host, found in units.items() if found}
+        return self.fleet.pool, {"id": self.fleet.spec.id, "name": self.fleet.spec.name}, units
 
     def failure(self) -> dict[str, Any] | None:
         """The first failure that was kept: {"at", "cause", "hint", "log", "revision", "host"}."""
@@ -81,6 +109,8 @@ class Deployment:
 
     def predict(self, prompt: str, *, key: str | None = None, timeout_s: float = 120.0, **parameters: Any) -> str:
         """One chat answer from the endpoint. `key` is the client's key; parameters as max_tokens, temperature."""
+        from deployer.app.streaming import why
+
         found = self.endpoint()
         body = {"model": found.model, "messages": [{"role": "user", "content": prompt}], **parameters}
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
@@ -89,10 +119,32 @@ class Deployment:
             with urlopen(request, timeout=timeout_s) as answer:
                 data = json.load(answer)
         except HTTPError as error:
-            raise DeployerError(f"the endpoint answered {error.code}", where=found.url, hint=_why(error.code)) from None
+            raise DeployerError(f"the endpoint answered {error.code}", where=found.url, hint=why(error.code)) from None
         except (URLError, OSError, ValueError) as error:
             raise DeployerError(f"the endpoint did not answer: {error}", where=found.url, hint="deployer status") from None
         return str(data["choices"][0]["message"]["content"])
+
+    def stream(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        key: str | None = None,
+        chat: bool = True,
+        endpoint: "Endpoint | None" = None,
+        timeout_s: float = 120.0,
+        **parameters: Any,
+    ) -> "Answer":
+        """As predict, but piece by piece while it is made, and it can be closed. `messages` are {"role", "content"}; with
+        `chat` False the last one's text is completed as it is. `endpoint`: when it is known already.
+        """
+        from deployer.app.streaming import Answer
+
+        found = self.endpoint() if endpoint is None else endpoint
+        asked = {"messages": [dict(one) for one in messages]} if chat else {"prompt": messages[-1]["content"]}
+        path = "chat/completions" if chat else "completions"
+        body = {"model": found.model, **asked, **parameters}
+        refused = f"it answers on {found.gateway} alone" if found.loopback else f"deployer status {self.name}"
+        return Answer(f"{found.url}/{path}", body, key=key, timeout_s=timeout_s, refused=refused)
 
     def stop(self, *, why: str | None = None) -> "Planned":
         return self.fleet.hold([self.name], "stopped", why=why)
@@ -119,9 +171,3 @@ class Deployment:
         close = difflib.get_close_matches(self.name, names, 1)
         hint = f"did you mean {close[0]}?" if close else f"deployments/ has: {', '.join(names) or 'nothing yet'}"
         return UsageError(f"there is no deployment {self.name} in this fleet", hint=hint)
-
-
-def _why(code: int) -> str:
-    if code in (401, 403):
-        return "the key is missing or not one of endpoint.keys"
-    return "deployer status says why" if code >= 500 else "deployer logs NAME"

@@ -139,12 +139,16 @@ class Fleet:
 
     # what is there
 
-    def probe(self, hosts: Sequence[str] = (), *, verify: bool = False, gpus: bool = True) -> Observed:
-        """Asks all hosts, or these. One that does not answer is in the result as Unreached."""
+    def probe(
+        self, hosts: Sequence[str] = (), *, verify: bool = False, gpus: bool = True, history: Sequence[str] = ()
+    ) -> Observed:
+        """Asks all hosts, or these. One that does not answer is in the result as Unreached. `history`: deployments whose
+        revisions are wanted with their resources.
+        """
         from deployer.execute.probe import probe_hosts
 
         self.known(hosts=hosts)
-        return probe_hosts(self.pool, hosts or sorted(self.spec.hosts), self.spec, verify=verify, gpus=gpus)
+        return probe_hosts(self.pool, hosts or sorted(self.spec.hosts), self.spec, verify=verify, gpus=gpus, history=history)
 
     def status(
         self,

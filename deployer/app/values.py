@@ -4,7 +4,7 @@ from deployer.execute.attach import Running
 from deployer.execute.endpoint import Endpoint
 from deployer.execute.events import Event, Failure, HostReport, Report
 from deployer.execute.follow import Control
-from deployer.execute.logs import LogLine
+from deployer.execute.logs import LogLine, LogStream
 from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "HostReport",
     "HostState",
     "LogLine",
+    "LogStream",
     "ReplicaState",
     "Report",
     "Running",

@@ -2,13 +2,14 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from deployer.errors import DeployerError
 from deployer.execute.pool import Pool
 from deployer.state.observed import Observed, Reached
+from deployer.transport.base import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,72 @@ def units_of(observed: Observed, name: str) -> dict[str, dict[str, str]]:
     return found
 
 
+class LogStream(Iterator[LogLine]):
+    """Lines of several hosts as they come. `close`, from any thread, ends it here and on the hosts.
+
+    A host whose log breaks off ends the stream with its error; with `lost` that is told instead, and the others go on.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        fleet: Mapping[str, str],
+        units: Mapping[str, Mapping[str, str]],
+        wanted: Mapping[str, Any],
+        lost: Callable[[str, DeployerError], None] | None = None,
+    ) -> None:
+        self._pool, self._units, self._lost = pool, units, lost
+        self._request = {"fleet": dict(fleet), **wanted}
+        self._inbox: queue.SimpleQueue[LogLine | tuple[str, DeployerError | None]] = queue.SimpleQueue()
+        self._open: list[Channel] = []
+        self._guard = threading.Lock()
+        self._closed = False
+        self._left = len(units)
+        for host in sorted(units):
+            threading.Thread(target=self._read, args=(host,), name=f"logs-{host}", daemon=True).start()
+
+    def __next__(self) -> LogLine:
+        while self._left and not self._closed:
+            said = self._inbox.get()
+            if isinstance(said, LogLine):
+                return said
+            host, error = said
+            self._left -= 1
+            if error is None or self._closed:
+                continue
+            if self._lost is None:
+                self.close()
+                raise error
+            self._lost(host, error)
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        with self._guard:
+            self._closed = True
+            channels, self._open = self._open, []
+        for channel in channels:
+            channel.close()
+        self._inbox.put(("", None))
+
+    def _read(self, host: str) -> None:
+        try:
+            channel = self._pool.connection(host).open("logs", {**self._request, "units": sorted(self._units[host])})
+            with self._guard:
+                self._open.append(channel)
+                closed = self._closed
+            try:
+                for line in channel.lines() if not closed else ():
+                    if line.get("type") == "log":
+                        self._inbox.put(_line(host, self._units[host], line))
+            finally:
+                channel.close()
+        except DeployerError as error:
+            self._inbox.put((host, error))
+        else:
+            self._inbox.put((host, None))
+
+
 def read_logs(
     pool: Pool,
     fleet: Mapping[str, str],
@@ -45,46 +112,11 @@ def read_logs(
     lines: int = 100,
     follow: bool = False,
     since: str | None = None,
-) -> Iterator[LogLine]:
-    """Without `follow` sorted by time; with it as they come, until the caller stops. Raises the first host's error."""
-    if follow:
-        yield from _merged(pool, fleet, units, {"lines": lines, "follow": True, "since": since})
-        return
-    found = list(_merged(pool, fleet, units, {"lines": lines, "follow": False, "since": since}))
-    yield from sorted(found, key=lambda line: line.at)
-
-
-def _merged(
-    pool: Pool, fleet: Mapping[str, str], units: Mapping[str, Mapping[str, str]], wanted: Mapping[str, Any]
-) -> Iterator[LogLine]:
-    inbox: queue.SimpleQueue[LogLine | DeployerError | None] = queue.SimpleQueue()
-
-    def read(host: str) -> None:
-        try:
-            request = {"fleet": dict(fleet), "units": sorted(units[host]), **wanted}
-            channel = pool.connection(host).open("logs", request)
-            try:
-                for line in channel.lines():
-                    if line.get("type") == "log":
-                        inbox.put(_line(host, units[host], line))
-            finally:
-                channel.close()
-        except DeployerError as error:
-            inbox.put(error)
-        inbox.put(None)
-
-    hosts: Sequence[str] = sorted(units)
-    for host in hosts:
-        threading.Thread(target=read, args=(host,), name=f"logs-{host}", daemon=True).start()
-    left = len(hosts)
-    while left:
-        said = inbox.get()
-        if said is None:
-            left -= 1
-        elif isinstance(said, DeployerError):
-            raise said
-        else:
-            yield said
+    lost: Callable[[str, DeployerError], None] | None = None,
+) -> LogStream | Iterator[LogLine]:
+    """Without `follow` sorted by time; with it a LogStream, to be closed by who made it."""
+    stream = LogStream(pool, fleet, units, {"lines": lines, "follow": follow, "since": since}, lost)
+    return stream if follow else iter(sorted(stream, key=lambda line: line.at))
 
 
 def _line(host: str, units: Mapping[str, str], line: Mapping[str, Any]) -> LogLine:

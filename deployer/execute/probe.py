@@ -1,7 +1,7 @@
 """What is on the hosts: one connection and one exec per host, many hosts at once. Called by app before plan and status."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from deployer.agent.wire import Probe, ProbeRequest
@@ -12,10 +12,14 @@ from deployer.spec.models import FleetSpec, HostSpec
 from deployer.state.observed import Observed, Reached, Unreached
 
 
-def probe_request(host: HostSpec, fleet: FleetSpec, *, gpus: bool = True, verify: bool = False) -> ProbeRequest:
-    """What the agent is asked on this host. Apply sends the same again, to read the fingerprint in the same way."""
+def probe_request(
+    host: HostSpec, fleet: FleetSpec, *, gpus: bool = True, verify: bool = False, history: Iterable[str] = ()
+) -> ProbeRequest:
+    """What the agent is asked on this host. Apply sends the same again, to read the fingerprint in the same way.
+    `history`: deployments whose revisions are wanted whole.
+    """
     paths = sorted({d.model.host_path for d in fleet.deployments.values() if d.model.host_path})
-    return ProbeRequest(
+    request = ProbeRequest(
         fleet={"id": fleet.id, "name": fleet.name},
         paths={str(kind): path for kind, path in host.paths.items()},
         ports=list(host.ports),
@@ -23,6 +27,10 @@ def probe_request(host: HostSpec, fleet: FleetSpec, *, gpus: bool = True, verify
         verify=verify,
         gpus=gpus,
     )
+    whole = list(history)
+    if whole:
+        request["history"] = whole
+    return request
 
 
 def probe_hosts(
@@ -34,13 +42,14 @@ def probe_hosts(
     deadline_s: float = 20.0,
     gpus: bool = True,
     verify: bool = False,
+    history: Sequence[str] = (),
 ) -> Observed:
     """Ask every host. One that does not answer within `deadline_s` seconds is Unreached: data, not an exception."""
 
     def one(name: str) -> Reached | Unreached:
         started = time.monotonic()
         try:
-            probe = _probe(pool, name, probe_request(pool.hosts[name], fleet, gpus=gpus, verify=verify))
+            probe = _probe(pool, name, probe_request(pool.hosts[name], fleet, gpus=gpus, verify=verify, history=history))
         except DeployerError as error:
             pool.drop(name)
             return unreached(name, error)

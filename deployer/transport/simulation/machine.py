@@ -174,16 +174,20 @@ class Machine(System):
             self._tick = None
 
     def stream(self, argv: Sequence[str], idle_s: float = 1.0) -> Iterator[bytes | None]:
-        said = 0
+        at = argv.index("-n") if "-n" in argv else None
+        everything = list(argv) if at is None else [*argv[:at], *argv[at + 2 :]]
+        with self._guard:
+            lines = self.units.journal(list(argv)).splitlines()
+            said = len(self.units.journal(everything).splitlines())
         while True:
-            with self._guard:
-                lines = self.units.journal(list(argv)).splitlines()
-            yield from lines[said:]
-            said = len(lines)
+            yield from lines
             if "-f" not in argv:
                 return
             self.pause(idle_s)
             yield None
+            with self._guard:
+                lines = self.units.journal(everything).splitlines()[said:]
+            said += len(lines)
 
     # runs and boots
 

@@ -1,16 +1,205 @@
-"""One deployment: how it is, its revisions, logs, figures, YAML, endpoint and a playground."""
+"""One deployment: how it is, its revisions, logs, figures, YAML, endpoint and a playground, each in a tab."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import ContentSwitcher
+
+from deployer.app.dossier import Dossier
+from deployer.app.planned import Planned
+from deployer.app.values import DeploymentState
+from deployer.errors import DeployerError
+from deployer.tui.glyphs import STATE_ROLES
+from deployer.tui.line import Span, line, paragraphs
+from deployer.tui.modals.asking import Asking
 from deployer.tui.screens.place import Place
+from deployer.tui.tabs.endpoint import Endpoint
+from deployer.tui.tabs.overview import Overview
+from deployer.tui.tabs.revisions import Revisions
+from deployer.tui.tabs.tab import Tab, TabLine
+from deployer.tui.tabs.yaml import Yaml
+from deployer.tui.widgets.filterline import FilterLine
+
+TABS: tuple[type[Tab], ...] = (Overview, Revisions, Yaml, Endpoint)
 
 
 class DeploymentPlace(Place):
+    """`dossier`: what the hosts told when they were asked last, None before that. Nothing here acts: stop, start and destroy
+    make a plan, which is reviewed.
+    """
+
     NAME: ClassVar[str] = "deployment"
+    FILTERS: ClassVar[str | None] = "text"
+    AUTO_FOCUS = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_square_bracket,ctrl+pageup", "step(-1)", "Tab before", key_display="[", show=False),
+        Binding("right_square_bracket,ctrl+pagedown", "step(1)", "Next tab", key_display="]"),
+        *(Binding(tab.KEY, f"tab({tab.NAME!r})", tab.NAME, show=False) for tab in TABS),
+        Binding("x", "plan('stop')", "Stop…", tooltip="plans it and opens the review"),
+        Binding("s", "plan('start')", "Start…", tooltip="plans the end of a stop and opens the review"),
+        Binding("X", "plan('destroy')", "Destroy…", tooltip="plans it and opens the review"),
+        Binding("ctrl+r", "ask", "Ask again", show=False),
+    ]
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.deployment = name
+        self.dossier: Dossier | None = None
+        self._tabs: list[Tab] = [tab() for tab in TABS]
+        self._open = Overview.NAME
+        self._asking = False
+        self._asked_for: int | None = None
 
     def crumbs(self) -> list[str]:
         return ["fleet", self.deployment]
+
+    def notes(self) -> list[Span]:
+        state = self.state
+        if state is None:
+            return [(" asking … ", "dim")] if self._asking else []
+        mark = self.main.glyphs.states.get(state.state, "?")
+        return [(f" {mark} {state.state} ", STATE_ROLES.get(state.state, ""))]
+
+    def body(self) -> ComposeResult:
+        yield TabLine(id="tabs")
+        with ContentSwitcher(initial=self._open.lower()):
+            yield from self._tabs
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._show_tabs()
+        self.tab.focus_here()
+        self.action_ask()
+
+    def on_resize(self) -> None:
+        self._show_tabs()
+
+    def on_unmount(self) -> None:
+        self.tab.closed()
+
+    # what is known
+
+    @property
+    def state(self) -> DeploymentState | None:
+        """As the standing connections tell it, else as the last look did."""
+        status = self.main.now.status
+        live = next((d for d in status.deployments if d.name == self.deployment), None) if status is not None else None
+        return live or (self.dossier.state if self.dossier is not None else None)
+
+    def action_ask(self) -> None:
+        """Look at all hosts again."""
+        if not self._asking:
+            self._asking = True
+            fleet = self.main.session.fleet
+            self.main.job(lambda: fleet.deployment(self.deployment).look(), self._take, self._not_asked, name="look")
+
+    def _take(self, dossier: Dossier) -> None:
+        self._asking = False
+        self.dossier = dossier
+        if self.is_mounted:
+            self.top()
+            self.refresh_bindings()
+            for tab in self._tabs:
+                tab.draw()
+
+    def _not_asked(self, error: DeployerError) -> None:
+        self._asking = False
+        self.main.wrong(error)
+
+    def look(self) -> None:
+        state = self.state
+        number = state.revision if state is not None else None
+        known = {one.number for one in self.dossier.revisions} if self.dossier is not None else set()
+        if self.dossier is not None and number is not None and number not in known and number != self._asked_for:
+            self._asked_for = number  # applied meanwhile: the revisions are read again, once for each
+            self.action_ask()
+        self.tab.look()
+
+    # tabs
+
+    @property
+    def tab(self) -> Tab:
+        return next(tab for tab in self._tabs if self._open == tab.NAME)
+
+    def _show_tabs(self) -> None:
+        self.query_one("#tabs", TabLine).show(self._tabs, self._open)
+
+    def action_step(self, by: int) -> None:
+        names = [tab.NAME for tab in self._tabs]
+        self.action_tab(names[(names.index(self._open) + by) % len(names)])
+
+    def action_tab(self, name: str) -> None:
+        if name == self._open:
+            return
+        self.tab.closed()
+        self._clear_filter()
+        self._open = name
+        self.query_one(ContentSwitcher).current = name.lower()
+        self._show_tabs()
+        self.tab.opened()
+        self.tab.focus_here()
+        self.refresh_bindings()
+
+    def open_log(self, replica: str) -> None:
+        """The log of one replica."""
+
+    # filter
+
+    def _clear_filter(self) -> None:
+        filter_line = self.query_one(FilterLine)
+        if filter_line.value or filter_line.display:
+            filter_line.value = ""
+            filter_line.display = False
+            self.tab.filtered("")
+
+    def filtered(self, text: str) -> None:
+        if self.tab.FILTERS is not None:
+            self.tab.filtered(text)
+
+    def focus_list(self) -> None:
+        self.tab.focus_here()
+
+    def action_filter(self) -> None:
+        self.query_one(FilterLine).placeholder = self.tab.FILTERS or ""
+        super().action_filter()
+
+    def action_back(self) -> None:
+        if not self.tab.back():
+            super().action_back()
+
+    # plans
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "filter":
+            return self.tab.FILTERS is not None
+        if action == "plan":
+            return None if self.main.session.read_only or not self._possible(str(parameters[0])) else True
+        return True
+
+    def _possible(self, what: str) -> bool:
+        state = self.state
+        if state is None:
+            return False
+        held = str(state.hold["kind"]) if state.hold else None
+        if what == "stop":
+            return not state.orphan and held is None
+        return held is not None and not state.orphan if what == "start" else held != "destroyed"
+
+    def action_plan(self, what: str) -> None:
+        """A plan of it, opened in the review. Stop and destroy ask why, which is kept with them."""
+        deployment = self.main.session.fleet.deployment(self.deployment)
+        if what == "start":
+            self.main.review_hold(deployment.start)
+            return
+        make: Callable[[str | None], Planned] = lambda why: (  # noqa: E731
+            deployment.stop(why=why) if what == "stop" else deployment.destroy(why=why)
+        )
+
+        def asked(why: str | None) -> None:
+            if why is not None:
+                self.main.review_hold(lambda: make(why.strip() or None))
+
+        text = paragraphs([line("Nothing is done yet: Enter makes a plan, which is reviewed."), line("Why? It is kept with it.")])
+        self.main.push_screen(Asking(f"{what.capitalize()} {self.deployment}", text, placeholder="why (may stay empty)"), asked)

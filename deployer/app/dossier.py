@@ -1,0 +1,75 @@
+"""All that is known of one deployment after one look at every host. Made by Deployment.look; shown by the terminal UI."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployer.execute.endpoint import Endpoint, endpoint
+from deployer.execute.standing import DeploymentState
+from deployer.execute.status import make_status
+from deployer.plan.revisions import Revision, revisions
+from deployer.plan.roster import latest
+from deployer.spec.models import DeploymentSpec, FleetSpec
+from deployer.state.observed import Observed, Reached, Unreached
+from deployer.state.resources import Kind, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """`spec`: as the files say it, None for an orphan. `state` is None when neither a file nor a host that answered knows
+    it. `revisions` are newest first, whole. `tunnel`: the command that brings the endpoint here, when it needs one. `silent`:
+    hosts that did not answer, so what stands there is unknown. `gpus`: UUID → the number that the host gives it.
+    """
+
+    name: str
+    spec: DeploymentSpec | None
+    state: DeploymentState | None
+    revisions: tuple[Revision, ...]
+    endpoint: Endpoint | None
+    tunnel: str | None
+    silent: tuple[Unreached, ...] = ()
+    gpus: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def serving(self) -> Sequence[Resource]:
+        """The replicas as they were last applied."""
+        current = (r for revision in self.revisions if revision.current for r in revision.resources)
+        return [resource for resource in current if resource.kind is Kind.REPLICA]
+
+
+def dossier(fleet: FleetSpec, root: Path, observed: Observed, name: str, at: str) -> Dossier:
+    found = make_status(fleet, observed, at, names=(name,)).deployments
+    where = endpoint(fleet, latest(observed), name)
+    return Dossier(
+        name=name,
+        spec=fleet.deployments.get(name),
+        state=found[0] if found else None,
+        revisions=revisions(observed, name, whole=True),
+        endpoint=where,
+        tunnel=tunnel(fleet, root, where) if where is not None else None,
+        silent=tuple(one for _, one in sorted(observed.items()) if isinstance(one, Unreached)),
+        gpus={g["uuid"]: g["index"] for r in observed.values() if isinstance(r, Reached) for g in r.probe.get("gpus", ())},
+    )
+
+
+def tunnel(fleet: FleetSpec, root: Path, where: Endpoint) -> str | None:
+    """The command that brings an endpoint which listens on its own host alone to this machine; None when it needs none."""
+    host = fleet.hosts.get(where.gateway)
+    if not where.loopback or host is None or host.address is None:
+        return None
+    port = fleet.gateway.port
+    words = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}"]
+    words += ["-p", str(host.port)] if host.port is not None else []
+    words += ["-J", _jump(fleet, host.jump)] if host.jump else []
+    words += ["-i", str(root / host.identity_file)] if host.identity_file else []
+    return shlex.join([*words, f"{host.user}@{host.address}" if host.user else host.address])
+
+
+def _jump(fleet: FleetSpec, jump: str) -> str:
+    """The name of another host of the fleet, or an address as it is."""
+    host = fleet.hosts.get(jump)
+    if host is None or host.address is None:
+        return jump
+    user, port = (f"{host.user}@" if host.user else ""), (f":{host.port}" if host.port is not None else "")
+    return f"{user}{host.address}{port}"

@@ -1,0 +1,137 @@
+"""The revisions of a deployment as the hosts remember them, and what differs between two. Pure. Used by `history` and the
+terminal UI. Revisions hold their resources when the probe asked for them (its `history`).
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any
+
+from deployer.plan.diff import FILES, deltas
+from deployer.plan.model import Delta
+from deployer.plan.record import resource_from
+from deployer.state.observed import Observed, Reached
+from deployer.state.resources import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """`at` is ISO 8601, UTC. `current`: the one that stands on a host now. `resources`: of all its hosts."""
+
+    number: int
+    at: str | None
+    who: str | None
+    why: str | None
+    commit: str | None
+    hosts: tuple[str, ...]
+    current: bool
+    resources: tuple[Resource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """A rendered file in two revisions. `lines`: a unified diff without its heads; `path` is the newer one's."""
+
+    path: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One resource of one host. `verb`: create, delete or update, from the older revision to the newer."""
+
+    host: str
+    address: str
+    verb: str
+    deltas: tuple[Delta, ...]
+    files: tuple[FileDiff, ...]
+
+
+def revisions(observed: Observed, name: str, *, whole: bool = False) -> tuple[Revision, ...]:
+    """Newest first. `whole`: with their resources, as far as the probe has them."""
+    found: dict[int, Revision] = {}
+    for host, reached in sorted(observed.items()):
+        if not isinstance(reached, Reached):
+            continue
+        record = reached.probe.get("records", {}).get(name)
+        entries: list[Mapping[str, Any]] = list(reached.probe.get("history", {}).get(name, ()))
+        if record and record.get("revision") not in {entry.get("revision") for entry in entries}:
+            entries.append(record)
+        for entry in entries:
+            current = record is not None and record.get("revision") == entry.get("revision")
+            one = _read(entry, host, current=current, whole=whole)
+            found[one.number] = _joined(found[one.number], one) if one.number in found else one
+    return tuple(found[number] for number in sorted(found, reverse=True))
+
+
+def _read(entry: Mapping[str, Any], host: str, *, current: bool, whole: bool) -> Revision:
+    return Revision(
+        number=int(entry.get("revision", 0)),
+        at=entry.get("at"),
+        who=entry.get("who"),
+        why=entry.get("why"),
+        commit=entry.get("git_commit"),
+        hosts=(host,),
+        current=current,
+        resources=tuple(resource_from(one) for one in entry.get("resources", ())) if whole else (),
+    )
+
+
+def _joined(one: Revision, other: Revision) -> Revision:
+    """The same number on two hosts."""
+    return replace(
+        one,
+        hosts=(*one.hosts, *other.hosts),
+        current=one.current or other.current,
+        resources=(*one.resources, *other.resources),
+    )
+
+
+def difference(before: Revision, after: Revision) -> tuple[Difference, ...]:
+    """What differs, resource by resource; nothing for those that are the same."""
+    old = {(r.host, r.address): r for r in before.resources}
+    new = {(r.host, r.address): r for r in after.resources}
+    found = [_differing(old.get(key), new.get(key)) for key in sorted({*old, *new})]
+    return tuple(one for one in found if one is not None)
+
+
+def _differing(old: Resource | None, new: Resource | None) -> Difference | None:
+    there = new or old
+    assert there is not None
+    bare = replace(there, attributes=())
+    told = tuple(d for d in deltas(old or bare, new or bare) if d.name != FILES and d.before != d.after)
+    files = tuple(_files(_texts(old), _texts(new)))
+    if old is not None and new is not None and not told and not files:
+        return None
+    verb = "create" if old is None else "delete" if new is None else "update"
+    return Difference(there.host, there.address, verb, told, files)
+
+
+def _texts(resource: Resource | None) -> dict[str, str]:
+    """Its rendered files; those of a model are named without their content."""
+    files: Sequence[Mapping[str, Any]] = resource.payload.get("files", ()) if resource is not None else ()
+    return {str(one["path"]): str(one["content"]) for one in files if "content" in one}
+
+
+def _files(old: Mapping[str, str], new: Mapping[str, str]) -> list[FileDiff]:
+    """The same file by its path. A unit's name changes with what it runs, so what is left over is matched by its ending."""
+    pairs: list[tuple[str | None, str | None]] = [(path, path) for path in sorted({*old} & {*new})]
+    left, right = sorted({*old} - {*new}), sorted({*new} - {*old})
+    for ending in sorted({_ending(path) for path in (*left, *right)}):
+        gone, come = [p for p in left if _ending(p) == ending], [p for p in right if _ending(p) == ending]
+        pairs += zip_longest(gone, come)
+    found = []
+    for a, b in pairs:
+        lines = _unified(old.get(a, "") if a else "", new.get(b, "") if b else "")
+        if lines:
+            found.append(FileDiff(str(b or a), lines))
+    return found
+
+
+def _ending(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[2]
+
+
+def _unified(before: str, after: str) -> tuple[str, ...]:
+    return tuple(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))[2:]

@@ -1,0 +1,1 @@
+"""The tabs of one deployment's place, each of a file."""
