@@ -1,8 +1,10 @@
 /* A libnvidia-ml.so.1 for lab hosts: the calls an inventory makes, answered from a file (see lab/gpus.py for its lines).
- * Read anew at each nvmlInit, so an edit of the file is what the next probe sees. DEPLOYER_LAB_GPUS names another file. */
+ * Read anew at each nvmlInit, and when the file was edited meanwhile: who keeps NVML open sees it too. DEPLOYER_LAB_GPUS names
+ * another file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define MAX_GPUS 64
 #define MAX_PROCESSES 256
@@ -38,14 +40,27 @@ static void read_line(const char *line) {
     }
 }
 
-static void read_file(void) {
+static const char *file_path(void) {
     const char *path = getenv("DEPLOYER_LAB_GPUS");
+    return path ? path : "/etc/deployer-lab/gpus";
+}
+
+static struct timespec edited;
+
+static void read_file(void) {
     char line[512];
-    FILE *f = fopen(path ? path : "/etc/deployer-lab/gpus", "r");
+    FILE *f = fopen(file_path(), "r");
+    struct stat s;
+    if (f && !fstat(fileno(f), &s)) edited = s.st_mtim;
     gpu_count = process_count = 0;
     cuda_version = 0, init_error = f ? 0 : 9; /* 9: the driver is not loaded */
     while (f && fgets(line, sizeof line, f)) read_line(line);
     if (f) fclose(f);
+}
+
+static void refresh(void) {
+    struct stat s;
+    if (!stat(file_path(), &s) && (s.st_mtim.tv_sec != edited.tv_sec || s.st_mtim.tv_nsec != edited.tv_nsec)) read_file();
 }
 
 static int known(device d) { return d >= gpus && d < gpus + gpu_count; }
@@ -106,6 +121,7 @@ struct memory { bytes total, free, used; };
 struct memory_v2 { uint version; bytes total, reserved, free, used; };
 static bytes available(device d, bytes used) { return used > d->total ? 0 : d->total - used; }
 result nvmlDeviceGetMemoryInfo(device d, struct memory *m) {
+    refresh();
     DEVICE(d);
     m->total = d->total;
     m->free = available(d, d->used + RESERVED);
@@ -113,6 +129,7 @@ result nvmlDeviceGetMemoryInfo(device d, struct memory *m) {
     return SUCCESS;
 }
 result nvmlDeviceGetMemoryInfo_v2(device d, struct memory_v2 *m) {
+    refresh();
     DEVICE(d);
     if (m->version != MEMORY_V2) return VERSION_MISMATCH;
     m->total = d->total, m->reserved = RESERVED, m->used = d->used;

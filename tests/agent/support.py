@@ -123,7 +123,12 @@ def record(deployment: str, revision: int, *resources: dict[str, Any], **more: A
 
 
 def replica(unit: str, port: int, gpus: Iterable[str] = ()) -> dict[str, Any]:
-    return {"kind": "replica", "name": unit, "payload": {"unit": unit, "port": port, "gpus": list(gpus), "slot": 0}}
+    _, _, deployment, slot, _ = unit.split("-")
+    return {
+        "kind": "replica",
+        "name": f"{deployment}/{slot}",
+        "payload": {"unit": unit, "port": port, "gpus": list(gpus), "slot": 0},
+    }
 
 
 def deployment(

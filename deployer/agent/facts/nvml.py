@@ -95,14 +95,13 @@ class Reader:
         self._tried = now
         try:
             nvml = _load(self._system)
-            if nvml is None:
-                return False
-            nvml.nvmlInit()
         except (ImportError, OSError):
             return False
-        except Exception as error:  # noqa: BLE001  (pynvml's own class is known only once it is loaded)
-            if type(error).__module__ != "pynvml":
-                raise
+        if nvml is None:
+            return False
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError:
             return False
         self._nvml = nvml
         for index in range(_maybe(nvml, nvml.nvmlDeviceGetCount) or 0):
