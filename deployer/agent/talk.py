@@ -52,9 +52,10 @@ class Talk:
 
 
 class Words:
-    """Lines that may come at any time, read by a thread of their own."""
+    """Lines that may come at any time, read by a thread of their own. `ended`: the controller has closed its end."""
 
     def __init__(self, stdin: BinaryIO) -> None:
+        self.ended = False
         self._in = stdin
         self._queue: "queue.SimpleQueue[Dict[str, Any]]" = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -67,6 +68,7 @@ class Words:
                 continue
             if isinstance(word, dict):
                 self._queue.put(word)
+        self.ended = True
 
     def next(self) -> Optional[Dict[str, Any]]:
         try:

@@ -1,7 +1,7 @@
 """`watch`: a host's live figures over one standing connection, a line per interval. Takes no lock and writes nothing.
 
-It never outlives its connection: a line that cannot be written ends it, and so does a minute without a word of the
-controller (a link may be dead long before TCP says so).
+It never outlives its connection: an end that the controller closes ends it, a line that cannot be written, and a minute
+without a word of the controller (a link may be dead long before TCP says so).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def watch(system: System, request: Dict[str, Any], talk: Talk) -> None:
     while True:
         now = system.clock()
         heard = now if words.next() else heard
-        if now - heard > max(SILENCE_S, 30 * every):
+        if words.ended or now - heard > max(SILENCE_S, 30 * every):
             return
         if now >= due:
             talk.say(dict(host.sample(now, min(PATIENCE_S, every / 2)), type="sample"))

@@ -111,7 +111,10 @@ class Reprobing:
         return min([*waits, *([most] if most is not None else [])], default=None)
 
     def _ask(self, host: str, lost: int) -> None:
-        found = self._probe(host)
+        try:
+            found = self._probe(host)
+        except Exception as error:  # noqa: BLE001  (the host would never be asked again)
+            found = unreached(host, DeployerError(f"unexpected: {type(error).__name__}: {error}", where=host))
         with self._change:
             self._busy.discard(host)
             if self._lost.get(host, 0) == lost:

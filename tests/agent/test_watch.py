@@ -216,6 +216,8 @@ class _Clock(System):
 class _Listener:
     """A controller that has gone away without a word: what is written vanishes. `words` are what it said before."""
 
+    ended = False
+
     def __init__(self, words: list[dict[str, Any] | None]) -> None:
         self.said: list[dict[str, Any]] = []
         self._words = words
@@ -230,6 +232,12 @@ class _Listener:
         self.said.append(line)
         if len(self.said) > 1000:
             raise Hungup
+
+
+def test_it_ends_when_the_controller_closes_its_end(watching: Watching) -> None:
+    watching.channel.done_sending()
+    watching.host.beat(2)
+    assert [line["type"] for line in watching._lines][-1] == "end"
 
 
 def test_it_ends_when_the_controller_was_silent_for_a_minute(tmp_path: Any) -> None:
