@@ -60,6 +60,13 @@ class Session:
         self.must_write("saving a plan")
         return planned.save(path)
 
+    def export(self, planned: Planned, path: Path) -> Path:
+        """As Markdown or text, by the name."""
+        self.must_write("exporting a plan")
+        from deployer.app.export import export
+
+        return export(planned, path)
+
     def begin(self, planned: Planned, *, why: str | None = None) -> Operation:
         """Starts exactly this plan. Raises UsageError when another one runs here, or nothing may be done."""
         self.must_write("an apply")

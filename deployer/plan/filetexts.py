@@ -43,7 +43,7 @@ def written(change: Change) -> tuple[FileText, ...]:
             pairs.append((old or "", path))
     found = [FileText(p, before.get(old), after[p], old if old and old != p else None) for old, p in pairs]
     gone = [FileText(path, before[path], None) for path in left]
-    return tuple(one for one in (*found, *gone) if one.before != one.after or one.was)
+    return tuple(one for one in (*found, *gone) if one.before != one.after)
 
 
 def compared(file: FileText, context: int | None = 3) -> Iterator[DiffLine]:

@@ -75,3 +75,224 @@ def test_rejecting_a_change_blocks_what_needs_it_and_says_so(app: DeployerApp) -
         await see(pilot, "[ ] + create  chat/0")
 
     travel(app, journey)
+
+
+def test_the_details_show_attributes_and_files_before_and_after_with_folds(app: DeployerApp, applied: Path) -> None:
+    edit(applied, "ctranslate2: {}", "ctranslate2: {inter_threads: 2}")
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        assert "±1" in row_of(pilot, "▼ h1")
+        await on(pilot, "chat/0")
+        await see(pilot, "needs a new process")
+        await see(pilot, '-   "inter_threads": 1,')
+        await see(pilot, '+   "inter_threads": 2,')
+        assert "lines as before (z)" in shown(pilot)
+        assert '"max_queue"' not in shown(pilot)
+        await pilot.press("m", "d")
+        await see(pilot, '"max_queue"')
+
+    travel(app, journey, (120, 80))
+
+
+def test_a_group_is_approved_without_what_deletes_and_then_with_it(app: DeployerApp, applied: Path) -> None:
+    edit(applied, "ctranslate2: {}", "ctranslate2: {inter_threads: 2}")
+    edit(applied, "tags: [prod]", "description: the other one", "deployments/other.yaml")
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await pilot.press("ctrl+a")
+        await see(pilot, "approved: 1 change; 1 left out: destructive, or in need of what is")
+        assert "[ ]" in row_of(pilot, "chat/0, port")
+        assert "[x]" in row_of(pilot, "other description")
+        await pilot.press("g", "space")
+        await see(pilot, "approved: 1 change, 1 of them destructive")
+        await see(pilot, "approved 2 of 2: 1 update, 1 replace")
+
+    travel(app, journey)
+
+
+def test_only_what_fits_the_filter_is_shown_and_a_group_key_acts_on_that_alone(app: DeployerApp) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await pilot.press("slash", *"dep:chat !endpoint", "enter")
+        await until(pilot, lambda: "endpoint /chat" not in shown(pilot) and "chat/0, port" in shown(pilot))
+        assert "package haproxy" not in shown(pilot)
+        await pilot.press("g", "x")
+        await see(pilot, "rejected: 2 changes; rejected with them: 1 change that needs them (endpoint /chat/v1)")
+        await pilot.press("escape")
+        await see(pilot, "[!] + create  endpoint /chat/v1")
+
+    travel(app, journey)
+
+
+def test_exactly_the_approved_part_is_applied_and_what_was_rejected_is_not_done(
+    app: DeployerApp, applied: Path, hosts: dict[str, FakeHost]
+) -> None:
+    edit(applied, "tags: [prod]", "tags: [prod]\ndescription: approved", "deployments/other.yaml")
+    edit(applied, "ctranslate2: {}", "ctranslate2: {inter_threads: 2}")
+    before = {name: host.running() for name, host in hosts.items()}
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await on(pilot, "chat/0")
+        await pilot.press("x")
+        await pilot.press("ctrl+a", "A")
+        await see(pilot, "Apply this?")
+        assert "1 change of this plan is not done" in shown(pilot)
+        await pilot.press("enter")
+        assert app.session.operation is None
+        await pilot.press("w", *"because y", "enter", "y")
+        await until(pilot, lambda: app.session.operation is not None and app.session.operation.over, "the end")
+
+    travel(app, journey)
+    assert app.session.operation is not None
+    assert app.session.operation.report is not None
+    assert app.session.operation.report.exit_code == 0
+    assert {name: host.running() for name, host in hosts.items()} == before
+    with Fleet.load(applied) as opened:
+        (left,) = opened.plan().plan.changes
+        assert left.name == "chat/0"
+        revision = max(opened.deployment("other").history(), key=lambda r: r["revision"])
+        assert revision["why"] == "because y"
+
+
+def test_what_deletes_wants_the_fleets_name_and_neither_y_nor_enter_confirms_it(app: DeployerApp, applied: Path) -> None:
+    edit(applied, "ctranslate2: {}", "ctranslate2: {inter_threads: 2}")
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await pilot.press("g", "space", "A")
+        await see(pilot, "this deletes or replaces:")
+        assert "± replace h1  chat/0" in shown(pilot) or "± replace h2  chat/0" in shown(pilot)
+        await pilot.press("enter")
+        await see(pilot, "type the fleet's name first")
+        await pilot.press("y", "enter")
+        await see(pilot, "that is not the fleet's name: acme")
+        assert app.session.operation is None
+        await pilot.press("backspace", *"acme", "enter")
+        await until(pilot, lambda: app.session.operation is not None and app.session.operation.over, "the end")
+
+    travel(app, journey)
+
+
+def test_production_wants_the_fleets_name_for_the_smallest_change(app: DeployerApp, applied: Path) -> None:
+    edit(applied, "name: acme", "name: acme\nenvironment: prod", "deployer.yaml")
+    edit(applied, "tags: [prod]", "description: new")
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await pilot.press("ctrl+a", "A")
+        await see(pilot, "Apply this?")
+        assert "(prod)" in shown(pilot)
+        await pilot.press("y", "enter")
+        await see(pilot, "that is not the fleet's name")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, PlanPlace), "the review")
+        assert app.session.operation is None
+
+    travel(app, journey)
+
+
+def test_a_refused_plan_says_why_and_cannot_be_applied(app: DeployerApp, fleet: Path) -> None:
+    edit(fleet, "tags: [prod]", "placement: {labels: {gpu: h100}}")
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await see(pilot, "Refused: nothing can be applied")
+        await see(pilot, "1 refusal")
+        await pilot.press("ctrl+a", "A")
+        await pilot.pause()
+        assert "Apply this?" not in shown(pilot)
+        await pilot.press("g", "j")
+        await see(pilot, "deployments/chat.yaml:")
+
+    travel(app, journey)
+
+
+def test_nothing_to_change_is_said_with_what_was_looked_at(app: DeployerApp, applied: Path) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await see(pilot, "Nothing to change. ")
+        assert "as wanted" in shown(pilot)
+
+    travel(app, journey)
+
+
+def test_drift_and_hosts_that_do_not_answer_stand_apart_from_what_was_wanted(
+    app: DeployerApp, applied: Path, hosts: dict[str, FakeHost]
+) -> None:
+    for host in hosts.values():
+        for unit in host.path("/etc/systemd/system").glob("*chat-0*.service"):
+            unit.write_text(unit.read_text() + "# [/INST] by hand\n")
+            gone = next(other for other in hosts.values() if other is not host)
+            gone.unreachable = "timeout"
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        text = shown(pilot)
+        assert text.index("Unreachable: left as they are") < text.index("Changes") < text.index("Drift: changed")
+        await on(pilot, "timed out")
+        await see(pilot, "is unreachable")
+        await pilot.press("slash", *"drift")
+        await until(pilot, lambda: "Unreachable" not in shown(pilot))
+        assert "drift: " in shown(pilot)
+
+    travel(app, journey)
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(app: DeployerApp, applied: Path) -> None:
+    edit(applied, "tags: [prod]", 'tags: [prod]\ndescription: "[/INST] [red]x"')
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await on(pilot, "chat description")
+        await see(pilot, "+ [/INST] [red]x")
+        await pilot.press("d")
+        await see(pilot, "Details")
+        assert "+ [/INST] [red]x" in shown(pilot)
+
+    travel(app, journey)
+
+
+def test_the_plan_is_saved_and_written_as_markdown_where_one_says(app: DeployerApp, fleet: Path) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await pilot.press("e")
+        await see(pilot, "Export the plan as")
+        await pilot.press("ctrl+u", *"p.md", "enter")
+        await until(pilot, (fleet / "p.md").exists, "the file")
+        await pilot.press("ctrl+s")
+        await see(pilot, "Save the plan as")
+        await pilot.press("ctrl+u", *"p.json", "enter")
+        await until(pilot, (fleet / "p.json").exists, "the file")
+
+    travel(app, journey)
+    assert (fleet / "p.md").read_text().startswith("### deployer plan for acme")
+    with Fleet.load(fleet) as opened:
+        assert len(opened.saved_plan(fleet / "p.json").plan.changes) == 11
+
+
+def test_the_next_undecided_change_is_found_out_of_its_fold(app: DeployerApp) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        screen = await open_plan(pilot)
+        await pilot.press("C")
+        await until(pilot, lambda: len(screen.nodes) == 1)
+        await pilot.press("right_square_bracket")
+        await see(pilot, "package haproxy")
+        await pilot.press("space", "right_square_bracket", "x")
+        await see(pilot, "rejected tool serve")
+
+    travel(app, journey)
+
+
+def test_planning_again_after_the_files_changed_reviews_the_new_plan(app: DeployerApp, fleet: Path) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        await pilot.press("ctrl+a")
+        await see(pilot, "approved 11 of 11")
+        (fleet / "deployments/other.yaml").write_text(DEPLOYMENT.replace("chat", "other"))
+        await pilot.press("r")
+        await see(pilot, "approved 0 of 22")
+
+    travel(app, journey)

@@ -4,7 +4,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from deployer.app.operation import Operation
 from deployer.app.planned import Planned
+from deployer.errors import StalePlan
 from deployer.plan.review import Review
 from deployer.plan.words import count
 from deployer.tui import plansummary
@@ -12,21 +14,20 @@ from deployer.tui.line import Line, Span, line
 from deployer.tui.modals.approve import Approval, Approve
 from deployer.tui.plantree import PlanTree
 from deployer.tui.reviewing import Reviewing
-from deployer.tui.screens.plandeciding import PlanDeciding
+from deployer.tui.screens.planfiles import PlanFiles
 
 
-class PlanPlace(PlanDeciding):
+class PlanPlace(PlanFiles):
     NAME: ClassVar[str] = "plan"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("A", "apply", "Apply…"),
-        Binding("f", "verb", "Only + ~ ± -"),
-        Binding("t", "turn", "By host or deployment"),
-        Binding("r", "again", "Plan again"),
+        Binding("A", "apply", "Apply…", tooltip="exactly what is approved; it asks first"),
+        Binding("f", "verb", "Kind", tooltip="only what creates, updates, replaces, deletes; all again"),
+        Binding("t", "turn", "Turn", tooltip="by host, or by deployment"),
+        Binding("r", "again", "Again", tooltip="ask the hosts and plan again"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.planned: Planned | None = None
         self._asking_since: float | None = None
         self._begun = False
         self._ready = False
@@ -105,10 +106,11 @@ class PlanPlace(PlanDeciding):
             return "r asks the hosts again"
         if main.planning:
             return "the hosts are asked"
-        if self._begun:
-            return "this plan was begun; r plans again"
         if main.session.operation is not None and not main.session.operation.over:
             return "an apply runs; 3 shows it"
+        if self._begun:
+            stale = main.session.operation is not None and _stale(main.session.operation)
+            return f"this plan {'is stale: the hosts moved since' if stale else 'was begun'}; r plans again"
         return "" if review.approved else "space approves one, a its group, ctrl+a all that delete nothing"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -126,15 +128,25 @@ class PlanPlace(PlanDeciding):
         self.main.job(lambda: _part(planned, review), lambda part: self._ask(part, planned), name="part")
 
     def _ask(self, part: Planned, whole: Planned) -> None:
+        if self.planned is not whole:
+            return  # another plan came meanwhile
+
         def answered(approval: Approval | None) -> None:
-            if approval is not None and self.planned is whole:
+            if approval is not None:
                 self._begun = True
+                if self.reviewing is not None:
+                    self.reviewing.said = ()  # what stands there now is why it cannot be applied again
                 self.main.begin_apply(part, why=approval.why)
 
         self.main.push_screen(Approve(part.plan, whole.plan, self.main.glyphs), answered)
 
     def action_again(self) -> None:
         self.main.plan_again()
+
+
+def _stale(operation: Operation) -> bool:
+    refused = isinstance(operation.error, StalePlan)
+    return refused or (operation.report is not None and operation.report.exit_code == StalePlan.exit_code)
 
 
 def _part(planned: Planned, review: Review) -> Planned:

@@ -17,11 +17,11 @@ NEED_CHANGES = ("approve", "reject", "approve_group", "approve_all", "undo", "ne
 
 class PlanDeciding(PlanView):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "approve", "Approve"),
-        Binding("x", "reject", "Reject"),
-        Binding("a", "approve_group", "Group, but no deletes"),
-        Binding("ctrl+a", "approve_all", "All, but no deletes", show=False),
-        Binding("u", "undo", "Take back", show=False),
+        Binding("space", "approve", "Approve", tooltip="or undecided again; on a group all below it"),
+        Binding("x", "reject", "Reject", tooltip="and what needs it; again: not rejected"),
+        Binding("a", "approve_group", "Group", tooltip="approve this group, except what deletes and what needs that"),
+        Binding("ctrl+a", "approve_all", "All", show=False, tooltip="approve all that is shown, except what deletes"),
+        Binding("u", "undo", "Take back", show=False, tooltip="the last decision"),
         Binding("right_square_bracket", "next(1)", "Next undecided", key_display="]", show=False),
         Binding("left_square_bracket", "next(-1)", "Previous undecided", key_display="[", show=False),
     ]

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from deployer.plan.review import Review
 from deployer.tui import plansummary
 from deployer.tui.line import Line, cut, line, paragraphs
 from deployer.tui.modals.panel import Reading
@@ -38,6 +39,8 @@ class PlanView(Place):
         Binding("d", "whole", "Details on the whole screen", show=False),
         Binding("z", "unfold", "Also what did not change", show=False),
         Binding("m", "pane", "With or without details", show=False),
+        Binding("J", "scroll_detail(1)", "Details down", show=False),
+        Binding("K", "scroll_detail(-1)", "Details up", show=False),
     ]
 
     def __init__(self) -> None:
@@ -51,6 +54,7 @@ class PlanView(Place):
         self._under_filter: set[str] = set()  # groups folded while a filter is on
         self.nodes: list[Node] = []
         self._entries: list[tuple[str, object]] = []
+        self._counted: tuple[Review, Line, Line] | None = None  # two lines of the summary, and of which review they are
         self._drawn: tuple[Line | int, ...] = ()
 
     def body(self) -> ComposeResult:
@@ -125,9 +129,12 @@ class PlanView(Place):
         if self.reviewing is None:
             return [(), (), ()]
         review, glyphs = self.reviewing.review, self.main.glyphs
+        if self._counted is None or self._counted[0] is not review:
+            self._counted = (review, plansummary.whole(review.plan, glyphs), plansummary.approved(review, glyphs))
         said = plansummary.filters(self._typed, self._verb, self._only_undecided)
         shown = line((f"  only {said} is shown", "accent")) if said else ()
-        return [(*plansummary.whole(review.plan, glyphs), *shown), plansummary.approved(review, glyphs), self.reviewing.said]
+        _, whole, approved = self._counted
+        return [(*whole, *shown), approved, self.reviewing.said]
 
     def detail_lines(self, unfolded: bool) -> list[Line]:
         if self.reviewing is None:
@@ -215,3 +222,7 @@ class PlanView(Place):
 
     def action_pane(self) -> None:
         self.toggle_class("-alone")
+
+    def action_scroll_detail(self, way: int) -> None:
+        pane = self.query_one("#detail", VerticalScroll)
+        pane.scroll_relative(y=way * max(1, pane.size.height // 2), animate=False)
