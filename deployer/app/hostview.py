@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from deployer.app.looking import Figures, GpuNow, HostNow
 from deployer.errors import DeployerError
-from deployer.state.rates import began_again, increase, quantile, together
+from deployer.state.rates import began_again, increase, observed_since, quantile, together
 from deployer.state.samples import EngineFigures, GpuSample, Histogram, HostSample, UnitSample
 
 HISTORY = 60  # ticks
@@ -39,33 +39,36 @@ class _Gpu:
 
 
 class _Engine:
+    """An engine's figures of the last minute. Its rates are made anew only with new figures."""
+
     def __init__(self) -> None:
-        self.seen: deque[EngineFigures] = deque()
+        self._seen: deque[EngineFigures] = deque()
+        self._now = ReplicaNow(Figures())
 
-    def hear(self, figures: EngineFigures) -> None:
+    def hear(self, figures: EngineFigures, phase: str | None) -> ReplicaNow:
         """An engine that began again has no past."""
-        if self.seen and figures.at <= self.seen[-1].at:
-            return
-        if self.seen and began_again(self.seen[-1], figures):
-            self.seen.clear()
-        self.seen.append(figures)
-        while figures.at - self.seen[0].at > TTFT_S:
-            self.seen.popleft()
+        seen = self._seen
+        if not seen or figures.at > seen[-1].at:
+            if seen and began_again(seen[-1], figures):
+                seen.clear()
+            seen.append(figures)
+            while figures.at - seen[0].at > TTFT_S:
+                seen.popleft()
+            self._now = self._made(figures)
+        return self._now if phase is None else replace(self._now, figures=replace(self._now.figures, phase=phase))
 
-    def now(self, phase: str | None) -> ReplicaNow:
-        last = self.seen[-1]
-        recent = next(one for one in self.seen if last.at - one.at <= RATE_S)
-        rate, minute = increase(recent, last), increase(self.seen[0], last)
+    def _made(self, last: EngineFigures) -> ReplicaNow:
+        recent = next(one for one in self._seen if last.at - one.at <= RATE_S)
+        rate, ttft = increase(recent, last), observed_since(self._seen[0].ttft, last.ttft)
         figures = Figures(
             requests_s=rate.requests_s,
-            ttft_p95_s=quantile(0.95, minute.ttft),
+            ttft_p95_s=quantile(0.95, ttft),
             tokens_s=rate.tokens_s,
             kv_cache=last.kv_cache,
             queue=_whole(last.waiting),
             running=_whole(last.running),
-            phase=phase,
         )
-        return ReplicaNow(figures, minute.ttft)
+        return ReplicaNow(figures, ttft)
 
 
 def _whole(value: float | None) -> int | None:
@@ -136,11 +139,10 @@ class HostView:
         self._engines = {unit.unit: self._engines.get(unit.unit) or _Engine() for unit in ordered if unit.figures is not None}
         self.replicas = {}
         for unit in ordered:
+            now = ReplicaNow(Figures(phase=unit.phase))
             if unit.figures is not None:
-                self._engines[unit.unit].hear(unit.figures)
-            if unit.replica not in self.replicas:
-                engine = self._engines.get(unit.unit)
-                self.replicas[unit.replica] = engine.now(unit.phase) if engine else ReplicaNow(Figures(phase=unit.phase))
+                now = self._engines[unit.unit].hear(unit.figures, unit.phase)
+            self.replicas.setdefault(unit.replica, now)
 
 
 def _history(gpu: _Gpu, missed: int) -> tuple[int | None, ...]:

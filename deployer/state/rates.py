@@ -15,7 +15,6 @@ class Increase:
     requests: float | None = None
     prompt_tokens: float | None = None
     generation_tokens: float | None = None
-    ttft: Histogram = Histogram()
 
     @property
     def requests_s(self) -> float | None:
@@ -36,8 +35,15 @@ def increase(before: EngineFigures, after: EngineFigures) -> Increase:
         _grown(before.requests, after.requests),
         _grown(before.prompt_tokens, after.prompt_tokens),
         _grown(before.generation_tokens, after.generation_tokens),
-        _grown_histogram(before.ttft, after.ttft),
     )
+
+
+def observed_since(before: Histogram, after: Histogram) -> Histogram:
+    """What was observed in between; all of it when it was counted anew."""
+    if _count(after) < _count(before) or [b for b, _ in before.buckets] != [b for b, _ in after.buckets]:
+        return after
+    pairs = zip(before.buckets, after.buckets, strict=True)
+    return Histogram(tuple([(bound, now - old if now > old else 0.0) for (_, old), (bound, now) in pairs]))
 
 
 def began_again(before: EngineFigures, after: EngineFigures) -> bool:
@@ -74,6 +80,10 @@ def quantile(share: float, histogram: Histogram) -> float | None:
 def together(histograms: Iterable[Histogram]) -> Histogram:
     """The sum; of bounds that not all have, what is known at the bound below counts."""
     parts = [one for one in histograms if one.buckets]
+    first = [bound for bound, _ in parts[0].buckets] if parts else []
+    if all([bound for bound, _ in one.buckets] == first for one in parts):
+        counts = zip(*([counted for _, counted in one.buckets] for one in parts), strict=True)
+        return Histogram(tuple([(bound, sum(counted)) for bound, counted in zip(first, counts, strict=True)]))
     bounds = sorted({bound for one in parts for bound, _ in one.buckets})
     return Histogram(tuple((bound, sum(_at_most(one, bound) for one in parts)) for bound in bounds))
 
@@ -94,10 +104,3 @@ def _grown(before: float | None, after: float | None) -> float | None:
 
 def _count(histogram: Histogram) -> float:
     return histogram.buckets[-1][1] if histogram.buckets else 0.0
-
-
-def _grown_histogram(before: Histogram, after: Histogram) -> Histogram:
-    old = dict(before.buckets)
-    if _count(after) < _count(before) or old.keys() != dict(after.buckets).keys():
-        return after
-    return Histogram(tuple((bound, max(counted - old[bound], 0.0)) for bound, counted in after.buckets))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.state.rates import began_again, increase, quantile, together
+from deployer.state.rates import began_again, increase, observed_since, quantile, together
 from deployer.state.samples import EngineFigures, Histogram
 
 BOUNDS = (0.01, 0.1, 0.25, 0.5, 1.0, 5.0, math.inf)
@@ -28,8 +28,8 @@ def test_an_example_by_hand() -> None:
     found = increase(before, after)
     assert (found.requests_s, found.tokens_s) == (10.0, 100.0)
     # the 19th of 20 is the 9th of the 10 in the bucket from 0.5 to 1.0
-    assert quantile(0.95, found.ttft) == pytest.approx(0.95)
-    assert quantile(0.5, found.ttft) == pytest.approx(0.5)
+    assert quantile(0.95, observed_since(before.ttft, after.ttft)) == pytest.approx(0.95)
+    assert quantile(0.5, observed_since(before.ttft, after.ttft)) == pytest.approx(0.5)
 
 
 def test_beyond_the_last_bound_that_bound_is_the_answer() -> None:
@@ -38,21 +38,22 @@ def test_beyond_the_last_bound_that_bound_is_the_answer() -> None:
 
 def test_without_requests_there_is_no_percentile_and_no_time_no_rate() -> None:
     same = engine(5.0, [0.2])
-    assert quantile(0.95, increase(same, replace(same, at=7.0)).ttft) is None
+    assert quantile(0.95, observed_since(same.ttft, same.ttft)) is None
+    assert increase(same, replace(same, at=7.0)).requests_s == 0.0
     assert increase(same, same).requests_s is None
     assert quantile(0.95, Histogram()) is None
 
 
 def test_what_an_engine_does_not_tell_stays_untold() -> None:
     found = increase(EngineFigures(at=1.0), EngineFigures(at=2.0, requests=5.0))
-    assert (found.requests_s, found.tokens_s, quantile(0.95, found.ttft)) == (None, None, None)
+    assert (found.requests_s, found.tokens_s) == (None, None)
 
 
 @given(observed, observed)
 def test_the_increase_is_what_came_since(first: list[float], more: list[float]) -> None:
     found = increase(engine(0.0, first), engine(4.0, first + more))
     assert found.requests_s == len(more) / 4
-    assert found.ttft == histogram(more)
+    assert observed_since(histogram(first), histogram(first + more)) == histogram(more)
     assert not began_again(engine(0.0, first), engine(4.0, first + more))
 
 
@@ -61,7 +62,7 @@ def test_after_a_restart_all_that_is_counted_is_new(first: list[float], more: li
     again = engine(4.0, more[: len(first) - 1])
     found = increase(engine(0.0, first), again)
     assert found.requests_s == len(more[: len(first) - 1]) / 4
-    assert found.ttft == again.ttft
+    assert observed_since(histogram(first), again.ttft) == again.ttft
     assert began_again(engine(0.0, first), again)
 
 
