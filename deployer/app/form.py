@@ -13,6 +13,9 @@ from deployer.spec.wanted import Grammar
 
 STEPS = ("model", "engine", "parameters", "hardware", "endpoint")
 
+#: One line about each engine, for a person who chooses.
+ENGINE_WORDS: Mapping[str, str] = {name: engine.about for name, engine in ENGINES.items()}
+
 #: Key pairs that an endpoint is asked for; `deployer keys create` adds more.
 KEYS = 3
 
@@ -39,7 +42,7 @@ class Asked:
 
 FORKS: Mapping[str, Asked] = {
     "model": Asked(
-        ("model",), "model from", "fork", "repo: a hub repository · path: a folder below models/ · host_path: it is on the hosts",
+        ("model",), "model from", "fork", "the hub, models/ of this fleet (pushed), or a path that is on the hosts already",
         default="repo", choices=("repo", "path", "host_path"),
     ),
     "engine": Asked(("engine",), "engine", "fork", default=next(iter(ENGINES)), choices=tuple(ENGINES)),

@@ -6,6 +6,7 @@ from deployer.execute.events import Event, Failure, HostReport, Report
 from deployer.execute.follow import Control
 from deployer.execute.logs import LogLine, LogStream
 from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
+from deployer.lock.request import Progress
 
 __all__ = [
     "Control",
@@ -17,6 +18,7 @@ __all__ = [
     "HostState",
     "LogLine",
     "LogStream",
+    "Progress",
     "ReplicaState",
     "Report",
     "Running",

@@ -1,0 +1,93 @@
+"""What the wizard's lines say: steps, notes beside fields, hosts with what is free, the file under review. Pure."""
+
+from collections.abc import Collection, Sequence
+
+from deployer.app.draft import Checked
+from deployer.app.form import Asked
+from deployer.app.free import Room
+from deployer.errors import Problem
+from deployer.plan.words import size
+from deployer.tui.glyphs import Glyphs
+from deployer.tui.line import Line, Span, clean, columns, line
+from deployer.tui.widgets.rowlist import Row
+
+#: How short words of the form are said.
+WORDS = {"repo": "hub repository", "path": "folder of this fleet", "host_path": "path on the hosts"}
+
+
+def step_line(steps: Sequence[str], current: str, bad: Collection[str], glyphs: Glyphs) -> Line:
+    found: list[Span] = []
+    for number, step in enumerate(steps, 1):
+        role = "bold reverse" if step == current else "bad" if step in bad else "dim"
+        mark = f"{glyphs.bad} " if step in bad else ""
+        found += [(f" {mark}{number} {step} ", role.replace("reverse", "match")), (glyphs.crumb, "dim")]
+    return tuple(found[:-1])
+
+
+def field_note(one: Asked, text: str, problem: Problem | None, glyphs: Glyphs) -> Line:
+    """Beside the field: what is wrong, else that it is needed, else what it is about."""
+    if problem is not None and text:
+        return line((f"{glyphs.bad} {clean(problem.message)}", "bad"))
+    if one.needed and not text:
+        return line(("needed", "bad" if problem else "warn"), (f"  {one.about}", "dim"))
+    return line((one.about, "dim"))
+
+
+def field_about(one: Asked, problem: Problem | None, guidance: str | None = None) -> list[Line]:
+    """Below the form, for the field that has the focus: three lines at most."""
+    first = guidance or one.about
+    takes = [f"takes {one.wanted}"] if one.wanted else []
+    takes += [f"left out: {one.default}"] if one.default and one.kind != "fork" else []
+    found = [line((f"{one.label}  ", "bold"), first)]
+    found += [line((" · ".join(takes), "dim"))] if takes else []
+    if problem is not None:
+        hint = f"  {problem.hint}" if problem.hint else ""
+        found.append(line((clean(problem.message), "bad"), clean(hint)))
+    return found
+
+
+def room_row(room: Room, chosen: bool) -> Row:
+    mark = "[x] " if chosen else "[ ] "
+    left = columns([(line((mark, "good" if chosen else "dim"), (room.host, "bold")), 24), (_gpus(room), 30), (_cards(room), 30)])
+    right = line((f"{size(room.memory_free)} of its memory free", "dim")) if room.memory_free is not None else ()
+    return Row(room.host, left, right)
+
+
+def _gpus(room: Room) -> Line:
+    if not room.heard:
+        return line(("not heard yet", "warn"))
+    if not room.gpus:
+        return line(("no GPUs", "dim"))
+    return line((f"{len(room.free)} of {len(room.gpus)} GPUs free", "good" if room.free else "warn"))
+
+
+def _cards(room: Room) -> Line:
+    if not room.free:
+        return ()
+    names = sorted({gpu.sample.name for gpu in room.free})
+    return line((f"{size(room.gpu_bytes)}  {', '.join(names)}", "dim"))
+
+
+def rooms_head(chosen: Collection[str]) -> Row:
+    said = f"replicas stand on {', '.join(chosen)}" if chosen else "replicas stand on any host; space chooses some"
+    return Row("head", line(said))
+
+
+def review_rows(checked: Checked, glyphs: Glyphs, there: bool) -> list[Row]:
+    """The problems, each with the key of its field where it has one, then the file."""
+    fields = {(p.line, p.column, p.message): key for key, p in checked.by_key.items()}
+    rows = []
+    for number, problem in enumerate(checked.problems):
+        key = fields.get((problem.line, problem.column, problem.message), "")
+        hint = f"  {problem.hint}" if problem.hint else ""
+        said = line((f"{glyphs.bad} {clean(problem.where)}: ", "bad"), clean(problem.message), (clean(hint), "dim"))
+        rows.append(Row(f"problem:{number}:{key}", said))
+    state = "written" if there else "will be written"
+    rows.append(Row("file", line((checked.file, "bold"), (f"  {state}", "dim"))))
+    rows += [Row(f"line:{n}", _text(n, text)) for n, text in enumerate(checked.text.splitlines(), 1)]
+    return rows
+
+
+def _text(number: int, text: str) -> Line:
+    said, hash_, comment = text.partition("   # ") if not text.startswith("#") else ("", "", text)
+    return line((f"{number:>4}  ", "dim"), clean(said), (clean(f"{hash_}{comment}"), "dim"))
