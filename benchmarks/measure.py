@@ -17,7 +17,9 @@ DEPLOYER = str(ROOT / ".venv/bin/deployer")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`ours` and `other` in seconds. `ratio` is what the goal speaks of; `good`: whether it is met, None without a goal."""
+    """`ours` and `other` in seconds, or in `unit`. `ratio` is what the goal speaks of; `good`: whether it is met, None without
+    a goal.
+    """
 
     what: str
     ours: float
@@ -26,12 +28,13 @@ class Row:
     ratio: float
     goal: str
     good: bool | None
+    unit: str = "s"
 
 
-def at_most(what: str, ours: float, other: float, against: str, limit: float) -> Row:
+def at_most(what: str, ours: float, other: float, against: str, limit: float, unit: str = "s") -> Row:
     """Ours may take at most `limit` times the other."""
     ratio = ours / other
-    return Row(what, ours, other, against, ratio, f"at most {limit:g} x", ratio <= limit)
+    return Row(what, ours, other, against, ratio, f"at most {limit:g} x", ratio <= limit, unit)
 
 
 def faster(what: str, ours: float, other: float, against: str, times: float) -> Row:
@@ -45,9 +48,9 @@ def within(what: str, ours: float, seconds: float, other: float, against: str) -
     return Row(what, ours, other, against, ours / other, f"within {seconds:g} s", ours <= seconds)
 
 
-def told(what: str, ours: float, other: float, against: str) -> Row:
+def told(what: str, ours: float, other: float, against: str, unit: str = "s") -> Row:
     """A figure to watch, without a goal."""
-    return Row(what, ours, other, against, ours / other, "", None)
+    return Row(what, ours, other, against, ours / other, "", None, unit)
 
 
 def side_by_side(rounds: int, *subjects: Callable[[], object]) -> list[float]:
@@ -83,7 +86,8 @@ def print_rows(rows: Sequence[Row]) -> None:
     print(f"{'what':58} {'ours':>9} {'other':>9} {'ratio':>7}  goal")
     for row in rows:
         mark = {True: "ok    ", False: "MISSED", None: "      "}[row.good]
-        print(f"{row.what:58} {row.ours:8.3f}s {row.other:8.3f}s {row.ratio:7.2f}  {mark} {row.goal}  (other: {row.against})")
+        figures = f"{row.ours:8.3f}{row.unit} {row.other:8.3f}{row.unit} {row.ratio:7.2f}"
+        print(f"{row.what:58} {figures}  {mark} {row.goal}  (other: {row.against})")
 
 
 def finish(rows: Sequence[Row]) -> int:

@@ -10,9 +10,10 @@ from textual.binding import Binding, BindingType
 from deployer.app.looking import FleetNow, HostNow
 from deployer.app.times import age
 from deployer.app.values import DeploymentState
-from deployer.tui import deploymentrows, fleetquery, heatmap, hostrows
+from deployer.tui import deploymentrows, fleetquery, heatmap, hostrows, shell
 from deployer.tui.fleetquery import ORDERS, Query
 from deployer.tui.line import Span
+from deployer.tui.modals.host import HostPanel
 from deployer.tui.screens.place import Place
 from deployer.tui.widgets.rowlist import LazyRows, Row, RowList
 from deployer.tui.widgets.rows import Entry, key_at
@@ -40,6 +41,7 @@ class FleetPlace(Place):
         Binding("o", "order", "Order", tooltip="by name, state, utilisation, memory", id="order"),
         Binding("p", "pause", "Pause", tooltip="keep the picture as it is", id="pause"),
         Binding("n", "new", "New", tooltip="write a new deployment", id="new"),
+        Binding("s", "shell", "ssh", show=False, tooltip="a shell on the host under the cursor", id="shell"),
         Binding("y,c", "copy", "Copy name", show=False, id="copy-name"),
         Binding("h,left", "across(-1)", "Host to the left", show=False),
         Binding("l,right", "across(1)", "Host to the right", show=False),
@@ -53,6 +55,7 @@ class FleetPlace(Place):
         self._form: str | None = None  # None: as many as there are says which
         self._paused_at: float | None = None
         self._across = 0
+        self._deployments_height = 4
         self._last = "deployments"
         self._map = heatmap.Map([], {})
         self._drawn: object = None
@@ -97,7 +100,7 @@ class FleetPlace(Place):
         glyphs = self.main.glyphs
         self._show(rows, entries, lambda e: deploymentrows.draw(e, fitted, glyphs), deploymentrows.head(fitted), fitted)
         most = max(4, self.size.height * 2 // 5)
-        height = max(2, min(len(entries) + 1, most)) + (1 if self.size.height >= 30 else 0)
+        height = self._deployments_height = max(2, min(len(entries) + 1, most)) + (1 if self.size.height >= 30 else 0)
         if rows.styles.height is None or rows.styles.height.value != height:
             rows.styles.height = height
 
@@ -141,18 +144,16 @@ class FleetPlace(Place):
 
     def _room(self) -> int:
         """Lines for the hosts, when the deployments have theirs."""
-        return max(3, self.size.height - 3 - self.query_one("#deployments", RowList).size.height)
+        return max(3, self.size.height - 3 - self._deployments_height)
 
     @property
     def form(self) -> str:
-        """What was chosen, or what fits: a row per GPU while that is at most three screens, and so on."""
+        """What was chosen; else a row for each as long as these are at most two screens."""
         if self._form is not None:
             return self._form
-        room = self._room()
+        rows = 2 * self._room()
         gpus = sum(max(1, len(host.gpus)) for host in self._now.hosts.values())
-        if gpus <= 3 * room:
-            return "full"
-        return "compact" if len(self._now.hosts) <= 3 * room else "heat"
+        return "full" if gpus <= rows else "compact" if len(self._now.hosts) <= rows else "heat"
 
     def _deployments(self) -> list[DeploymentState]:
         """As the last status said; before there is one, those of the files."""
@@ -226,6 +227,11 @@ class FleetPlace(Place):
         if name is not None:
             self.main.copy(name, name)
 
+    def action_shell(self) -> None:
+        host = self._host_under_cursor()
+        if host is not None:
+            shell.open_shell(self.main, host)
+
     def action_across(self, by: int) -> None:
         hosts = self._map.places.get(self._cursor_row() or "", ())
         self._across = max(0, min(len(hosts) - 1, self._across + by))
@@ -238,10 +244,17 @@ class FleetPlace(Place):
     def on_row_list_chosen(self, message: RowList.Chosen) -> None:
         if message.rows.id == "deployments":
             self.main.open_deployment(message.row.key)
+            return
+        host = self._host_under_cursor()
+        if host is not None:
+            self.main.push_screen(HostPanel(self.main, host))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "new" and self.main.session.read_only:
             return None
+        if action == "shell":
+            host = self._host_under_cursor() if self._last == "hosts" else None
+            return True if host in self.main.session.fleet.spec.hosts and shell.possible(self.main) else None
         if action == "across" and self.form != "heat":
             return False
         return super().check_action(action, parameters)
