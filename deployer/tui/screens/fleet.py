@@ -36,10 +36,10 @@ class FleetPlace(Place):
     FILTERS: ClassVar[str | None] = "text, host:gpu-01, state:failed"
     AUTO_FOCUS = "#deployments"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "Other list", id="other-list"),
+        Binding("tab", "app.focus_next", "Other list", show=False, id="other-list"),
         Binding("v", "form", "View", tooltip="a row per GPU, a row per host, a map of all GPUs", id="view"),
-        Binding("o", "order", "Order", tooltip="by name, state, utilisation, memory", id="order"),
-        Binding("p", "pause", "Pause", tooltip="keep the picture as it is", id="pause"),
+        Binding("o", "order", "Order", show=False, tooltip="by name, state, utilisation, memory", id="order"),
+        Binding("p", "pause", "Pause", show=False, tooltip="keep the picture as it is", id="pause"),
         Binding("n", "new", "New", tooltip="write a new deployment", id="new"),
         Binding("s", "shell", "ssh", show=False, tooltip="a shell on the host under the cursor", id="shell"),
         Binding("y,c", "copy", "Copy name", show=False, id="copy-name"),
