@@ -22,6 +22,7 @@ class Compared:
     host: str
     changes: list[Change] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
+    ignored: list[Drift] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     unchanged: int = 0
 
@@ -40,7 +41,7 @@ def compare_host(
     before = {r.address: r for rs in recorded.values() for r in rs if r.kind in OF_DEPLOYMENT or r.kind is Kind.GATEWAY}
     for address, resource in sorted(wanted.items()):
         if resource.kind in OF_DEPLOYMENT or resource.kind is Kind.GATEWAY:
-            _one(before.get(address), resource, reached, unsettled, out)
+            _one(world, before.get(address), resource, reached, unsettled, out)
     _removed(world, others, destroyed, wanted, recorded, out)
     _made(wanted, reached, out)
     if world.options.prune:
@@ -63,11 +64,13 @@ def _unfinished(reached: Reached, out: Compared) -> set[str]:
     return touched
 
 
-def _one(before: Resource | None, after: Resource, reached: Reached, unsettled: set[str], out: Compared) -> None:
+def _one(world: World, before: Resource | None, after: Resource, reached: Reached, unsettled: set[str], out: Compared) -> None:
     if before is None:
         out.changes.append(diff.create(after, "new"))
         return
-    findings = [] if after.deployment in unsettled else drift.find(before, reached.probe)
+    found = [] if after.deployment in unsettled else drift.find(before, reached.probe)
+    findings, ignored = drift.sort_out(world.fleet, world.positions, before, found)
+    out.ignored += ignored
     change = diff.compare(before, after)
     if change is None and findings:
         change = drift.repair(diff.keep_secrets(before, after), findings)

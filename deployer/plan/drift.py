@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from deployer.agent.wire import Probe, Unit
 from deployer.plan.diff import UNKNOWN_START_S, change_of
 from deployer.plan.model import Change, Drift, Impact
+from deployer.spec.models import DriftRule, FleetSpec
+from deployer.spec.positions import Positions
+from deployer.spec.source import Source
 from deployer.state.resources import Kind, Resource
 
 _UP = ("active", "activating", "reloading")
@@ -21,6 +24,7 @@ class Finding:
     remedy: str
     restarts: bool
     dropin: str | None = None
+    kind: str = "changed"
 
 
 def find(resource: Resource, probe: Probe) -> list[Finding]:
@@ -44,7 +48,7 @@ def _files(resource: Resource, probe: Probe) -> list[Finding]:
             continue
         now = there.get(path)
         if now is None:
-            found.append(Finding(f"{path} is gone", recorded[:8], None, "will be written again", running))
+            found.append(Finding(f"{path} is gone", recorded[:8], None, "will be written again", running, kind="missing"))
         elif now != recorded:
             found.append(Finding(f"{path} was changed", recorded[:8], now[:8], "will be put back", running))
     return found
@@ -56,10 +60,10 @@ def _unit(resource: Resource, probe: Probe, name: str) -> list[Finding]:
     unit = next((u for u in probe["units"] if u["name"] == name), None)
     wanted = resource.runs
     if unit is None:
-        return [Finding(f"{name} is gone", "there", None, "will be made again", True)] if wanted else []
+        return [Finding(f"{name} is gone", "there", None, "will be made again", True, kind="missing")] if wanted else []
     dropins = sorted(unit.get("dropins", []))
     remedy = "will be removed; a restart" if wanted else "will be removed"
-    found = [Finding(f"{name} has a drop-in: {d.rpartition('/')[2]}", None, None, remedy, wanted, d) for d in dropins]
+    found = [Finding(f"{name} has a drop-in: {d.rpartition('/')[2]}", None, None, remedy, wanted, d, "added") for d in dropins]
     up = unit.get("active") in _UP
     if wanted and not up:
         found.append(Finding(f"{name} is down", "running", _how(unit), "will be started again", True))
@@ -92,8 +96,47 @@ def repair(resource: Resource, findings: list[Finding], start_s: float = UNKNOWN
     )
 
 
-def report(resource: Resource, findings: list[Finding], change: str | None) -> list[Drift]:
-    return [
-        Drift(resource.host, resource.deployment, f.what, f.before, f.after, f.remedy if change else "stays as it is", change)
-        for f in findings
-    ]
+def report(resource: Resource, findings: list[Finding], change: str) -> list[Drift]:
+    return [Drift(resource.host, resource.deployment, f.what, f.before, f.after, f.remedy, change, f.kind) for f in findings]
+
+
+def sort_out(
+    fleet: FleetSpec, positions: Positions, resource: Resource, findings: list[Finding]
+) -> tuple[list[Finding], list[Drift]]:
+    """(what is to be put back, what a rule leaves alone, with that rule's place)."""
+    back, alone = [], []
+    for finding in findings:
+        number = next((n for n, rule in enumerate(fleet.drift.ignore) if _fits(rule, resource, finding)), None)
+        if number is None:
+            back.append(finding)
+        else:
+            place = positions.of("deployer", "drift", "ignore", number)
+            alone.append(_left_alone(resource, finding, place))
+    return back, alone
+
+
+def _left_alone(resource: Resource, finding: Finding, rule: Source | None) -> Drift:
+    f = finding
+    return Drift(resource.host, resource.deployment, f.what, f.before, f.after, "stays as it is", None, f.kind, rule)
+
+
+def _fits(rule: DriftRule, resource: Resource, finding: Finding) -> bool:
+    if rule.host not in (None, resource.host) or rule.deployment not in (None, resource.deployment):
+        return False
+    return rule.what is None or matches(rule.what, finding.what)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a rule's `what` fits; only * has a meaning of its own."""
+    parts = pattern.split("*")
+    if len(parts) == 1:
+        return pattern == text
+    if not text.startswith(parts[0]) or not text.endswith(parts[-1]) or len(text) < len(parts[0]) + len(parts[-1]):
+        return False
+    at, end = len(parts[0]), len(text) - len(parts[-1])
+    for part in parts[1:-1]:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True

@@ -104,6 +104,7 @@ def _assemble(
         hosts={name: _host(world, name) for name in sorted(world.observed)},
         changes=changes,
         drift=tuple(d for part in compared for d in part.drift),
+        ignored=tuple(d for part in compared for d in part.ignored),
         refusals=tuple(refusals),
         notices=(*_notices(world, roster, holds, placed), *orphans.notices(world, roster, compared)),
         roster=to_json(after),

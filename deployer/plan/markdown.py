@@ -34,8 +34,10 @@ def render(plan: Plan) -> str:
             for d in c.deltas
         ]
         lines += [*details, ""] if details else []
-    if plan.drift:
-        lines += ["**Drift**", "", *[f"- {escaped(d.host)}: {escaped(d.what)}: {escaped(d.remedy)}" for d in plan.drift], ""]
+    if plan.drift or plan.ignored:
+        said = [f"- {escaped(d.host)}: {escaped(d.what)}: {escaped(d.remedy)}" for d in plan.drift]
+        said += [f"- {escaped(d.host)}: {escaped(d.what)}: ignored ({escaped(str(d.source))})" for d in plan.ignored]
+        lines += ["**Drift**", "", *said, ""]
     if plan.unreachable:
         lines += [f"**Unreachable:** {escaped(', '.join(plan.unreachable))}", ""]
     lines.append(escaped(" · ".join(totals(plan))) if plan.changes else "Nothing to change.")

@@ -69,7 +69,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What differs on a host though nobody changed the YAML. `change`: the change that puts it back, if one does."""
+    """What differs on a host though nobody changed the YAML. `change`: the change that puts it back, if one does.
+    `kind`: changed, missing or added. `source`: the rule of deployer.yaml that leaves it alone.
+    """
 
     host: str
     deployment: str | None
@@ -78,6 +80,8 @@ class Drift:
     after: Scalar
     remedy: str
     change: str | None = None
+    kind: str = "changed"
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ class Plan:
     hosts: Mapping[str, PlannedHost] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     drift: tuple[Drift, ...] = ()
+    ignored: tuple[Drift, ...] = ()  # drift that a rule of deployer.yaml leaves alone
     refusals: tuple[Refusal, ...] = ()
     notices: tuple[Notice, ...] = ()
     roster: Mapping[str, Any] = field(default_factory=dict)

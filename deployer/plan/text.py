@@ -139,13 +139,14 @@ def shown(value: object, secret: bool = False) -> str:
 
 
 def _drift(plan: Plan, style: Style) -> str:
-    if not plan.drift:
+    if not plan.drift and not plan.ignored:
         return ""
     lines = [style.bold("Drift: changed on the hosts by someone else")]
     for d in plan.drift:
         what = f"{d.host} {d.what}"
         values = f"   {shown(d.before)} {style.symbol('arrow')} {shown(d.after)}" if d.before or d.after else ""
         lines.append(f"  {style.paint('~', 'update')}  {what}{values}   {d.remedy}")
+    lines += [f"  {style.symbol('dot')}  {d.host} {d.what}   ignored   {d.source}" for d in plan.ignored]
     return "\n".join(lines)
 
 

@@ -46,6 +46,7 @@ class Checks:
             *(found for host in self.hosts for found in self._jump(host)),
             *(found for deployment in self.deployments for found in self._deployment(deployment)),
             *self._known_hosts(strings(get(self.fleet, "gateway", "hosts")) if self.fleet else []),
+            *self._known_hosts(self._rule_hosts()),
             *self._previous_names(),
         ]
 
@@ -106,6 +107,11 @@ class Checks:
             if node.value not in self.host_names:
                 hint = did_you_mean(str(node.value), self.host_names) or "hosts/ holds one file per host"
                 yield self._problem(node.place, f"there is no host {shown(node.value)}", hint)
+
+    def _rule_hosts(self) -> list[Node]:
+        rules = get(self.fleet, "drift", "ignore") if self.fleet else None
+        found = [get(rule, "host") for rule in (rules.items if rules is not None else [])]
+        return [node for node in found if node is not None and isinstance(node.value, str)]
 
     def _model_path(self, node: Node | None) -> Iterator[Problem]:
         """`model.path` is relative to the fleet's root."""

@@ -110,6 +110,11 @@ def exactly_one(*names: str) -> dict[str, Any]:
     return {"oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
 
 
+def at_least_one(*names: str) -> dict[str, Any]:
+    """What JSON Schema says of a model that must have one of these fields, or several."""
+    return {"anyOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
+
+
 def count_given(model: Any, names: tuple[str, ...]) -> int:
     """How many of these fields of a model were given."""
     return sum(getattr(model, name) is not None for name in names)

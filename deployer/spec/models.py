@@ -38,6 +38,7 @@ from deployer.spec.fields import (
     Url,
     User,
     Wait,
+    at_least_one,
     count_given,
     exactly_one,
 )
@@ -296,6 +297,28 @@ class Packages(Model):
     targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("3.11/x86_64/glibc-2.36",)
 
 
+class DriftRule(Model):
+    """A difference that is left alone. All that is said must fit; a * in `what` stands for anything."""
+
+    model_config = ConfigDict(json_schema_extra=at_least_one("host", "deployment", "what"))
+
+    host: Name | None = None
+    deployment: Name | None = None
+    what: Line | None = None  # as plan says it: "/etc/deployer/acme/chat/args.json was changed"
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.host is None and self.deployment is None and self.what is None:
+            raise PydanticCustomError("needs", "needs host, deployment or what")
+        return self
+
+
+class DriftSpec(Model):
+    """What somebody changed on the hosts: put back, but for what is named here."""
+
+    ignore: tuple[DriftRule, ...] = ()
+
+
 class FleetFile(Model):
     """`deployer.yaml`: what is true of the whole fleet."""
 
@@ -306,6 +329,7 @@ class FleetFile(Model):
     defaults: Mapping[str, Any] = Field(default_factory=dict)
     packages: Packages = Packages()
     gateway: GatewaySpec = GatewaySpec()
+    drift: DriftSpec = DriftSpec()
     keep: Later = None
     notify: Later = None
     policies: Later = None
