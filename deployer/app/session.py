@@ -3,15 +3,19 @@ runs, and the standing connections. Blocking calls; the UI makes them from threa
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployer.app.fleet import Fleet
-from deployer.app.looker import Looker
 from deployer.app.looking import FleetNow
-from deployer.app.operation import Operation
 from deployer.app.planned import Planned
-from deployer.app.values import Running
 from deployer.errors import UsageError
 from deployer.plan.world import Options
+
+# What connects and what applies is loaded when it is used: the first screen does not wait for it.
+if TYPE_CHECKING:
+    from deployer.app.looker import Looker
+    from deployer.app.operation import Operation
+    from deployer.app.values import Running
 
 
 class Session:
@@ -29,6 +33,8 @@ class Session:
 
     def watch(self, every_s: float = 1.0) -> None:
         """Opens the standing connections; from then on `now` is fresh. Once."""
+        from deployer.app.looker import Looker
+
         if self._looker is None:
             self._looker = Looker(self.fleet, every_s)
             self._looker.start()
@@ -67,27 +73,31 @@ class Session:
 
         return export(planned, path)
 
-    def begin(self, planned: Planned, *, why: str | None = None) -> Operation:
+    def begin(self, planned: Planned, *, why: str | None = None) -> "Operation":
         """Starts exactly this plan. Raises UsageError when another one runs here, or nothing may be done."""
         self.must_write("an apply")
         self._must_be_free()
+        from deployer.app.operation import Operation
+
         self.operation = Operation.of_plan(planned, why=why or self.why)
         self.operation.begin()
         return self.operation
 
-    def running(self) -> list[Running]:
+    def running(self) -> "list[Running]":
         """The applies that go on on the hosts, oldest first, whoever began them. Asks every host."""
         return self.fleet.running()
 
-    def attach(self, one: Running) -> Operation:
+    def attach(self, one: "Running") -> "Operation":
         """Follows it, and opens its barriers from now on. Raises UsageError as `begin` does."""
         self.must_write("attaching to an apply")
         self._must_be_free()
+        from deployer.app.operation import Operation
+
         self.operation = Operation.of_running(self.fleet, one)
         self.operation.begin()
         return self.operation
 
-    def find_running(self) -> Operation | None:
+    def find_running(self) -> "Operation | None":
         """Attaches to the last apply that runs on the hosts; None when none does."""
         if self.read_only or (self.operation is not None and not self.operation.over):
             return None

@@ -1,9 +1,10 @@
 """The application: its places, what is common to them, and the apply that belongs to no screen. Started by `deployer ui`."""
 
+import importlib
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import on
 from textual.app import SystemCommand
@@ -11,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from deployer.app.looking import FleetNow
-from deployer.app.operation import Operation
 from deployer.app.planned import Planned
 from deployer.app.preferences import Preferences
 from deployer.app.session import Session
@@ -23,13 +23,31 @@ from deployer.tui.line import Span
 from deployer.tui.mishaps import Mishaps
 from deployer.tui.modals.failure import failure
 from deployer.tui.modals.help import help_for
-from deployer.tui.screens.apply import ApplyPlace
-from deployer.tui.screens.drift import DriftPlace
 from deployer.tui.screens.fleet import FleetPlace
 from deployer.tui.screens.place import Place
-from deployer.tui.screens.plan import PlanPlace
+
+if TYPE_CHECKING:
+    from deployer.app.operation import Operation
 
 T = TypeVar("T")
+
+
+def _plan() -> Screen[None]:
+    from deployer.tui.screens.plan import PlanPlace
+
+    return PlanPlace()
+
+
+def _apply() -> Screen[None]:
+    from deployer.tui.screens.apply import ApplyPlace
+
+    return ApplyPlace()
+
+
+def _drift() -> Screen[None]:
+    from deployer.tui.screens.drift import DriftPlace
+
+    return DriftPlace()
 
 
 class DeployerApp(Mishaps):
@@ -38,11 +56,12 @@ class DeployerApp(Mishaps):
     TITLE = "deployer"
     CSS_PATH = "style.tcss"
     COMMANDS = {commands.Palette}
+    #: Each is loaded when it is first gone to.
     MODES: ClassVar[dict[str, type[Screen[None]] | Callable[[], Screen[None]] | str]] = {
         "fleet": FleetPlace,
-        "plan": PlanPlace,
-        "apply": ApplyPlace,
-        "drift": DriftPlace,
+        "plan": _plan,
+        "apply": _apply,
+        "drift": _drift,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('fleet')", "Fleet", id="fleet"),
@@ -88,18 +107,26 @@ class DeployerApp(Mishaps):
         self.theme = themes.full(self, self.preferences.theme, self.preferences.source)
         self.switch_mode(self._begin)
         self.settled = True
-        if self._watching:
-            self.session.watch(self.preferences.refresh_s)
         if self._begin == "plan" and self.session.planned is None:
             self.plan_again()
-        elif not self.session.read_only:
+        self.call_after_refresh(self._look_out)
+
+    def _look_out(self) -> None:
+        """Once something is to be seen: what connects is loaded in a thread, and then connects."""
+        if self._watching:
+            watch = partial(self.session.watch, self.preferences.refresh_s)
+            self.job(lambda: importlib.import_module("deployer.app.looker"), lambda _: watch(), name="watch")
+        if not self.session.read_only and not self.planning:
             self.job(self.session.find_running, self._found_running, quiet=True, name="find-running")
 
     def on_unmount(self) -> None:
         self.forget_signals()
+        self.farewell()
+
+    def farewell(self) -> None:
         self.session.close()
 
-    def _found_running(self, operation: Operation | None) -> None:
+    def _found_running(self, operation: "Operation | None") -> None:
         if operation is not None:
             self.notify(f"{operation.title}: it runs on the hosts")
             self.go("apply")
@@ -208,6 +235,8 @@ class DeployerApp(Mishaps):
     def review(self, planned: Planned) -> None:
         self.planning = False
         self.go("plan")
+        from deployer.tui.screens.plan import PlanPlace
+
         for screen in self.screen_stack:
             if isinstance(screen, PlanPlace):
                 screen.take(planned)

@@ -3,6 +3,7 @@ The terminal is as it was afterwards, and nothing of it is ever a traceback.
 """
 
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -70,18 +71,31 @@ class Mishaps(App[int]):
     # from outside
 
     def mind_signals(self) -> None:
-        """SIGTERM and SIGHUP (a closed window) leave as `q` does, without a question: the hosts go on. Faults of threads
-        that nobody waits for come to us as well."""
+        """SIGTERM leaves as `q` does, without a question: the hosts go on. So does a closed window, which says SIGHUP. Faults
+        of threads that nobody waits for come to us as well."""
         self._hook = threading.excepthook
         threading.excepthook = self._thread_failed
         if threading.current_thread() is threading.main_thread() and not self.is_headless:
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, self.exit, INTERRUPTED)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self.exit, INTERRUPTED)
+            loop.add_signal_handler(signal.SIGHUP, self._window_gone)
 
     def forget_signals(self) -> None:
         threading.excepthook = self._hook
 
+    def farewell(self) -> None:
+        """What must be done before the process ends."""
+
+    def _window_gone(self) -> None:
+        """There is no terminal to put back, and Textual would wait for ever for what it still has to write."""
+        try:
+            self.farewell()
+        finally:
+            os._exit(INTERRUPTED)
+
     def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
         error = args.exc_value
-        if isinstance(error, Exception) and self.is_running:
+        if args.thread is not None and args.thread.name == "textual-output":
+            self._window_gone()
+        elif isinstance(error, Exception) and self.is_running:
             self.post_message(jobs.Answer(lambda: self._handle_exception(error)))

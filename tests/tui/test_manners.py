@@ -45,7 +45,7 @@ def test_a_key_given_in_ui_yaml_works_in_place_of_ours_and_help_and_key_bar_show
         await see(pilot, "Keys: drift")
         assert "f8  Drift" in shown(pilot)
 
-    travel(app, journey)
+    travel(app, journey, (200, 50))
 
 
 def test_a_key_for_nothing_is_said_with_what_there_is() -> None:

@@ -1,14 +1,16 @@
 """Leaving while an apply runs: it goes on without us, or it stops, or we stay."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from deployer.app.operation import Operation
 from deployer.tui.modals.panel import Panel
+
+if TYPE_CHECKING:
+    from deployer.app.operation import Operation
 
 
 class Leaving(Panel[str | None]):
@@ -19,7 +21,7 @@ class Leaving(Panel[str | None]):
         Binding("s", "answer('stop')", "Finish the running steps, then stop", id="leave-stop"),
     ]
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: "Operation") -> None:
         super().__init__("An apply is running", grave=True)
         self._operation = operation
 
