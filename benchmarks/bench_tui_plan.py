@@ -8,10 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from textual import events
 
+import deployer.tui.app
 from benchmarks.measure import Row, finish, within
 from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
@@ -33,7 +35,7 @@ ROUNDS = 3
 
 
 def plan_of(hosts: int) -> tuple[Loaded, Plan]:
-    """Every host with three deployments, all new: 17 changes each."""
+    """Every host with three deployments, all new: 15 changes each."""
     names = [f"gpu-{number}" for number in range(hosts)]
     every = [deployment(f"model-{n}", placement={"hosts": (names[n % hosts],)}) for n in range(3 * hosts)]
     maker = WorldMaker(every, [host(name) for name in names], {name: probe(name) for name in names})
@@ -44,13 +46,16 @@ def plan_of(hosts: int) -> tuple[Loaded, Plan]:
 class Pictures(DeployerApp):
     """Notes when a picture was drawn, and whether it was already of the rows that are shown now."""
 
+    CSS_PATH = Path(deployer.tui.app.__file__).with_name("style.tcss")
+
     def __init__(self, session: Session) -> None:
-        super().__init__(session, watching=False, tick_s=60)
+        super().__init__(session, begin="plan", watching=False, tick_s=60)
+        self.place: PlanPlace | None = None
         self.drawn: list[tuple[float, int]] = []
 
     def post_display_hook(self) -> None:
-        if isinstance(self.screen, PlanPlace):
-            self.drawn.append((time.perf_counter(), id(self.screen.rows.rows)))
+        if self.place is not None:
+            self.drawn.append((time.perf_counter(), id(self.place.rows.rows)))
 
     async def picture_after(self, act: Callable[[], object], place: PlanPlace) -> float:
         """Seconds from `act` to the first picture with other rows than before."""
@@ -59,21 +64,25 @@ class Pictures(DeployerApp):
         start = time.perf_counter()
         act()
         while not (done := [at for at, rows in self.drawn if rows != before]):
+            if time.perf_counter() - start > 10:
+                raise SystemExit("no picture came within 10 s")
             await asyncio.sleep(0.0005)
         del kept
         return done[0] - start
 
 
-async def measure(loaded: Loaded, plan: Plan) -> tuple[float, list[float]]:
-    """Seconds to open the plan, and from each key to its picture."""
+async def measure(loaded: Loaded, plan: Plan, first: Plan) -> tuple[float, list[float]]:
+    """Seconds to open the plan, and from each key to its picture. `first`: what is under review before."""
     session = Session(Fleet(loaded), read_only=True)
+    session.planned = Planned(session.fleet, first, 1.0, None)  # so that opening asks no hosts
     app = Pictures(session)
     async with app.run_test(size=(120, 40)) as pilot:
-        app.planning = True  # so that going there does not ask hosts that are not there
-        app.go("plan")
+        while not app.settled:
+            await asyncio.sleep(0.01)
         await pilot.pause()
         place = app.screen
         assert isinstance(place, PlanPlace)
+        app.place = place
         opened = await app.picture_after(lambda: place.take(Planned(session.fleet, plan, 1.0, None)), place)
         keys = [seconds for text in TYPED for seconds in await typed(app, place, text)]
     return opened, keys
@@ -97,14 +106,15 @@ async def typed(app: Pictures, place: PlanPlace, text: str) -> list[float]:
 
 
 def main() -> int:
-    loaded, plan = plan_of(1 + CHANGES // 17)
+    loaded, plan = plan_of(1 + CHANGES // 15)
     small_loaded, small = plan_of(1)
+    empty = replace(small, plan_id="empty", changes=())
     if len(plan.changes) < CHANGES:
         raise SystemExit(f"the benchmark's plan has {len(plan.changes)} changes: {plan.refusals[:3]}")
     opened, keys, opened_small, keys_small = [], [], [], []
     for _ in range(ROUNDS):
         for its, of, taken, typed_ in ((loaded, plan, opened, keys), (small_loaded, small, opened_small, keys_small)):
-            seconds, each = asyncio.run(measure(its, of))
+            seconds, each = asyncio.run(measure(its, of, empty))
             taken.append(seconds)
             typed_ += each
     what, few = f"{len(plan.changes)} changes", f"{len(small.changes)} changes"

@@ -7,7 +7,7 @@ downtime  drift  those that interrupt a service; those that put back what somebo
 !word            not
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deployer.plan.counts import verb
@@ -16,13 +16,20 @@ from deployer.plan.model import Change
 
 VERBS = {"+": "create", "~": "update", "-": "delete", "±": "replace", "+-": "replace", "-/+": "replace", "↺": "undo"}
 
+#: The group of what belongs to a host and to no deployment.
+SHARED = "shared by deployments"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change with what is asked of it again and again. `haystack`: all that a word may be found in, in lower case."""
+    """A change with what is asked of it again and again. `group`: its deployment, or what stands for none; `haystack`: all
+    that a word may be found in, in lower case.
+    """
 
     key: str
     change: Change
+    host: str
+    group: str
     verb: str
     subject: str
     haystack: str
@@ -31,42 +38,39 @@ class Entry:
     def of(cls, change: Change) -> "Entry":
         word, about = verb(change), subject(change)
         parts = (change.host, change.deployment or "", word, about, change.reason, cost(change), str(change.source or ""))
-        return cls(change.id, change, word, about, " ".join(parts).lower())
+        return cls(change.id, change, change.host, change.deployment or SHARED, word, about, " ".join(parts).lower())
 
 
-Fits = Callable[[Entry], bool]
+Question = Callable[[Entry], bool]
 
 
-def anything(entry: Entry) -> bool:
-    return True
-
-
-def fits(text: str, *, verb: str | None = None, only: Fits | None = None) -> Fits:
-    """Whether a change is shown. `verb`: only what happens so; `only`: one more condition."""
+def questions(text: str, kind: str | None = None, only: Question | None = None) -> list[Question]:
+    """What a change must answer with yes to be shown. `kind`: only changes of this verb; `only`: one more question."""
     words = text.lower().split()
     verbs = {VERBS[word] for word in words if word in VERBS}
     asked = [_question(word) for word in words if word not in VERBS and word != "!"]
-    if verb is not None:
-        verbs = verbs & {verb} if verbs else {verb}
-    if only is not None:
-        asked.append(only)
-    if verbs or verb is not None:
+    if kind is not None:
+        verbs = verbs & {kind} if verbs else {kind}
+    if verbs or kind is not None:
         asked.insert(0, lambda entry: entry.verb in verbs)
-    if not asked:
-        return anything
-    if len(asked) == 1:
-        return asked[0]
-    return lambda entry: all(question(entry) for question in asked)
+    return asked if only is None else [*asked, only]
 
 
-def _question(word: str) -> Fits:
+def select(entries: list[Entry], asked: Sequence[Question]) -> list[Entry]:
+    """Those that fit, in their order."""
+    for question in asked:
+        entries = [entry for entry in entries if question(entry)]
+    return entries
+
+
+def _question(word: str) -> Question:
     if word.startswith("!"):
         inner = _question(word[1:])
         return lambda entry: not inner(entry)
     if word in VERBS:
         return lambda entry: entry.verb == VERBS[word]
     if word.startswith("host:"):
-        return lambda entry: word[5:] in entry.change.host.lower()
+        return lambda entry: word[5:] in entry.host.lower()
     if word.startswith("dep:"):
         return lambda entry: word[4:] in (entry.change.deployment or "").lower()
     if word == "downtime":

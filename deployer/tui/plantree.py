@@ -1,17 +1,14 @@
 """The plan review as a tree: sections, groups and changes in the order in which they are seen. Pure; drawn by planrows."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from deployer.plan.model import Drift, Notice, Plan, PlannedHost, Refusal
-from deployer.tui.planfilter import Entry, Fits
+from deployer.tui.planfilter import SHARED, Entry
 
 #: A plan with more changes than this opens with its groups folded.
 MANY = 300
-
-#: What belongs to a host and to no deployment.
-SHARED = "shared by deployments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,84 +49,71 @@ class Item:
 
 
 Node = Section | Group | Entry | Item
-Below = dict[str, dict[str, list[Entry]]]
 
 
-@dataclass(slots=True)
 class PlanTree:
     """`by`: "host" or "deployment" at the top. `folded`: keys of the groups whose changes are not shown."""
 
-    plan: Plan
-    by: str = "host"
-    folded: set[str] = field(default_factory=set)
-    _entries: list[Entry] = field(default_factory=list)
-    _grouped: dict[str, Below] = field(default_factory=dict)
+    def __init__(self, plan: Plan, by: str = "host") -> None:
+        self.plan = plan
+        self.by = by
+        self._entries = [Entry.of(change) for change in plan.changes]
+        self._ordered: dict[str, list[Entry]] = {}
+        self._keys: frozenset[str] | None = None
+        self.folded = self.folds(self._entries)
 
-    def __post_init__(self) -> None:
-        self._entries = [Entry.of(change) for change in self.plan.changes]
-        if len(self._entries) > MANY:
-            self.folded = self.groups()
+    def folds(self, entries: list[Entry]) -> set[str]:
+        """What is folded at first when these are shown: all groups, when these are many."""
+        return set(self.groups()) if len(entries) > MANY else set()
 
-    # folding
-
-    def groups(self) -> set[str]:
+    def groups(self) -> frozenset[str]:
         """Keys of all groups, in both ways of grouping."""
-        found: set[str] = set()
-        for by in ("host", "deployment"):
-            for top, below in self._below(by).items():
-                found.add(f"{by}:{top}")
-                found.update(f"{by}:{top}/{name}" for name in below)
-        return found
+        if self._keys is None:
+            self._keys = frozenset(key for by in ("host", "deployment") for e in self._entries for key in _above(e, by))
+        return self._keys
 
     def above(self, entry: Entry) -> tuple[str, str]:
         """Keys of the groups that a change stands below."""
-        top, name = self._names(entry, self.by)
-        return f"{self.by}:{top}", f"{self.by}:{top}/{name}"
-
-    # what is shown
+        return _above(entry, self.by)
 
     @property
     def entries(self) -> list[Entry]:
-        """All changes, in the order in which they stand in the tree."""
-        return [entry for below in self._below(self.by).values() for entries in below.values() for entry in entries]
+        """All changes, in the order in which they stand in the tree, with what is shared first."""
+        if self.by not in self._ordered:
+            self._ordered[self.by] = sorted(self._entries, key=_by_host if self.by == "host" else _by_deployment)
+        return self._ordered[self.by]
 
-    def nodes(self, fits: Fits, folded: Collection[str] | None = None, *, changes_only: bool = False) -> list[Node]:
-        """What is shown of it. `folded`: other folds than its own; `changes_only`: without what is no change."""
-        folded = self.folded if folded is None else folded
+    def nodes(self, shown: list[Entry], folded: Collection[str], *, changes_only: bool = False) -> list[Node]:
+        """The lines: `shown` of the changes, in the order of `entries`. `changes_only`: without what is no change."""
         found: list[Node] = [] if changes_only else self._before()
-        groups: list[Node] = []
-        for top, below in self._below(self.by).items():
-            fitting = {name: kept for name, entries in below.items() if (kept := [e for e in entries if fits(e)])}
-            if fitting:
-                groups += self._group(top, fitting, folded)
-        if groups and found:
+        if found and shown:
             found.append(Section("section:changes", "Changes"))
-        return [*found, *groups, *([] if changes_only else self._after())]
+        for top, below in self._grouped(shown).items():
+            key = f"{self.by}:{top}"
+            found.append(Group(key, top, 0, key not in folded, [entry for entries in below.values() for entry in entries]))
+            if key in folded:
+                continue
+            for name, entries in below.items():
+                inner = f"{key}/{name}"
+                found.append(Group(inner, name, 1, inner not in folded, entries))
+                if inner not in folded:
+                    found += entries
+        return found if changes_only else [*found, *self._after()]
 
-    def _group(self, top: str, below: dict[str, list[Entry]], folded: Collection[str]) -> Iterable[Node]:
-        key = f"{self.by}:{top}"
-        every = [entry for entries in below.values() for entry in entries]
-        yield Group(key, top, 0, key not in folded, every)
-        if key in folded:
-            return
-        for name, entries in below.items():
-            inner = f"{key}/{name}"
-            yield Group(inner, name, 1, inner not in folded, entries)
-            if inner not in folded:
-                yield from entries
-
-    def _below(self, by: str) -> Below:
-        if by not in self._grouped:
-            found: Below = {}
-            for entry in self._entries:
-                top, name = self._names(entry, by)
-                found.setdefault(top, {}).setdefault(name, []).append(entry)
-            self._grouped[by] = dict(sorted(found.items(), key=lambda item: (item[0] == SHARED, item[0])))
-        return self._grouped[by]
-
-    def _names(self, entry: Entry, by: str) -> tuple[str, str]:
-        host, deployment = entry.change.host, entry.change.deployment or SHARED
-        return (host, deployment) if by == "host" else (deployment, host)
+    def _grouped(self, shown: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
+        found: dict[str, dict[str, list[Entry]]] = {}
+        by_host = self.by == "host"
+        for entry in shown:
+            top, name = (entry.host, entry.group) if by_host else (entry.group, entry.host)
+            below = found.get(top)
+            if below is None:
+                below = found[top] = {}
+            entries = below.get(name)
+            if entries is None:
+                below[name] = [entry]
+            else:
+                entries.append(entry)
+        return found
 
     def _before(self) -> list[Node]:
         """What keeps a plan from being done, and what it could not see."""
@@ -153,3 +137,16 @@ class PlanTree:
             found.append(Section("section:notices", "Worth knowing"))
             found += [Item(f"notice:{n}", notice, notice.host) for n, notice in enumerate(said)]
         return found
+
+
+def _above(entry: Entry, by: str) -> tuple[str, str]:
+    top, name = (entry.host, entry.group) if by == "host" else (entry.group, entry.host)
+    return f"{by}:{top}", f"{by}:{top}/{name}"
+
+
+def _by_host(entry: Entry) -> tuple[str, bool, str]:
+    return entry.host, entry.group != SHARED, entry.group
+
+
+def _by_deployment(entry: Entry) -> tuple[bool, str, str]:
+    return entry.group != SHARED, entry.group, entry.host

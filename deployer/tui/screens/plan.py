@@ -1,5 +1,6 @@
 """Plan review: every change with its reason and its cost, approved or rejected one by one. Applies exactly what was approved."""
 
+import gc
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -7,12 +8,13 @@ from textual.binding import Binding, BindingType
 from deployer.app.operation import Operation
 from deployer.app.planned import Planned
 from deployer.errors import StalePlan
+from deployer.plan.model import Plan
 from deployer.plan.review import Review
 from deployer.plan.words import count
 from deployer.tui import plansummary
 from deployer.tui.line import Line, Span, line
 from deployer.tui.modals.approve import Approval, Approve
-from deployer.tui.plantree import PlanTree
+from deployer.tui.plantree import MANY, PlanTree
 from deployer.tui.reviewing import Reviewing
 from deployer.tui.screens.planfiles import PlanFiles
 
@@ -49,7 +51,8 @@ class PlanPlace(PlanFiles):
         if not same:
             by = self.tree_of_plan.by if self.tree_of_plan else "host"
             self.reviewing, self.tree_of_plan = Reviewing(planned.plan), PlanTree(planned.plan, by)
-            self._verb, self._only_undecided, self._under_filter = None, False, set()
+            _settle_memory(planned.plan)
+            self._verb, self._only_undecided, self._refold = None, False, True
         self._asking_since = None
         self.rebuild()
         self.top()
@@ -142,6 +145,16 @@ class PlanPlace(PlanFiles):
 
     def action_again(self) -> None:
         self.main.plan_again()
+
+
+def _settle_memory(plan: Plan) -> None:
+    """Python's collector looks through all that lives again and again: with a plan of ten thousand changes each look is a
+    sixth of a second, in which no key is answered. The plan lives until the next one comes: it is left out until then.
+    """
+    gc.unfreeze()
+    if len(plan.changes) > MANY:
+        gc.collect()
+        gc.freeze()
 
 
 def _stale(operation: Operation) -> bool:

@@ -70,9 +70,7 @@ class PlanDeciding(PlanView):
 
     def action_approve_all(self) -> None:
         """Of all that the filter shows, what deletes nothing."""
-        if self.tree_of_plan is not None:
-            wanted = self.wanted()
-            self._approve_careful([entry.key for entry in self.tree_of_plan.entries if wanted(entry)])
+        self._approve_careful([entry.key for entry in self.shown_changes()])
 
     def _approve_careful(self, changes: list[str]) -> None:
         if self.reviewing is not None:
@@ -88,8 +86,7 @@ class PlanDeciding(PlanView):
         """To the next change that is undecided, round the end, out of its folds."""
         if self.reviewing is None or self.tree_of_plan is None:
             return
-        wanted = self.wanted()
-        shown = [entry for entry in self.tree_of_plan.entries if wanted(entry)]
+        shown = self.shown_changes()
         start = self._place_of_cursor(shown, way)
         turned = shown[start:] + shown[:start] if way > 0 else [*reversed(shown[:start]), *reversed(shown[start:])]
         found = next((entry for entry in turned if self.reviewing.undecided(entry.key)), None)

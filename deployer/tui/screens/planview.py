@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.timer import Timer
 from textual.widgets import Static
 
 from deployer.plan.review import Review
@@ -15,7 +16,7 @@ from deployer.tui import plansummary
 from deployer.tui.line import Line, cut, line, paragraphs
 from deployer.tui.modals.panel import Reading
 from deployer.tui.plandetail import Detail
-from deployer.tui.planfilter import Entry, Fits, fits
+from deployer.tui.planfilter import Entry, questions, select
 from deployer.tui.planrows import row
 from deployer.tui.plantree import Group, Node, PlanTree
 from deployer.tui.reviewing import Reviewing
@@ -23,6 +24,9 @@ from deployer.tui.screens.place import Place
 from deployer.tui.widgets.rowlist import LazyRows, RowList
 
 VERBS = ("create", "update", "replace", "delete", "undo")
+
+#: The details follow the cursor after so many seconds.
+DETAIL_S = 0.03
 
 
 class PlanView(Place):
@@ -52,9 +56,12 @@ class PlanView(Place):
         self._only_undecided = False
         self._unfolded = False
         self._under_filter: set[str] = set()  # groups folded while a filter is on
+        self._refold = False  # the filter has changed: its folds begin anew
         self.nodes: list[Node] = []
         self._entries: list[tuple[str, object]] = []
         self._counted: tuple[Review, Line, Line] | None = None  # two lines of the summary, and of which review they are
+        self._detailed: list[Line] | None = None
+        self._detail_timer: Timer | None = None
         self._drawn: tuple[Line | int, ...] = ()
 
     def body(self) -> ComposeResult:
@@ -85,8 +92,13 @@ class PlanView(Place):
         assert self.tree_of_plan is not None
         return self._under_filter if self.filtering else self.tree_of_plan.folded
 
-    def wanted(self) -> Fits:
-        return fits(self._typed, verb=self._verb, only=self._pending if self._only_undecided else None)
+    def shown_changes(self) -> list[Entry]:
+        """What fits the filter, folded or not, in the order of the tree."""
+        if self.tree_of_plan is None:
+            return []
+        return select(
+            self.tree_of_plan.entries, questions(self._typed, self._verb, self._pending if self._only_undecided else None)
+        )
 
     def _pending(self, entry: Entry) -> bool:
         assert self.reviewing is not None
@@ -96,7 +108,10 @@ class PlanView(Place):
         """The rows, after the filter, the folds or the grouping changed."""
         if self.tree_of_plan is None or self.reviewing is None:
             return
-        self.nodes = self.tree_of_plan.nodes(self.wanted(), self.folded, changes_only=self.filtering)
+        shown = self.shown_changes()
+        if self._refold:
+            self._refold, self._under_filter = False, self.tree_of_plan.folds(shown)
+        self.nodes = self.tree_of_plan.nodes(shown, self.folded, changes_only=self.filtering)
         self._entries = [(node.key, node) for node in self.nodes]
         if not self.nodes:
             narrowed = self.filtering or self._only_undecided
@@ -122,7 +137,7 @@ class PlanView(Place):
         if (*lines, self.size.width) != self._drawn:
             self._drawn = (*lines, self.size.width)
             width = max(1, self.size.width - 2)
-            self.query_one("#summary", Static).update(paragraphs(cut(one, width) for one in lines))
+            self.query_one("#summary", Static).update(paragraphs(cut(one, width) for one in lines), layout=False)
 
     def summary(self) -> list[Line]:
         """Three lines: all of it, the approved part, what just happened."""
@@ -142,7 +157,16 @@ class PlanView(Place):
         return Detail(self.reviewing.review, self.main.glyphs, self.gpu_memory(), unfolded).of(self.node)
 
     def _show_detail(self) -> None:
-        self.query_one("#detail-text", Static).update(paragraphs(self.detail_lines(self._unfolded)))
+        """Soon, and once for all that happens until then: laying out a long text must not hold up the keys."""
+        if self._detail_timer is None:
+            self._detail_timer = self.set_timer(DETAIL_S, self._draw_detail)
+
+    def _draw_detail(self) -> None:
+        self._detail_timer = None
+        lines = self.detail_lines(self._unfolded)
+        if lines != self._detailed:
+            self._detailed = lines
+            self.query_one("#detail-text", Static).update(paragraphs(lines))
 
     def on_resize(self) -> None:
         self.summarize()
@@ -162,7 +186,7 @@ class PlanView(Place):
     def filtered(self, text: str) -> None:
         if text.strip() != self._typed:
             self._typed = text.strip()
-            self._under_filter = set()
+            self._refold = True
             self.rebuild()
 
     def action_verb(self) -> None:
@@ -172,7 +196,7 @@ class PlanView(Place):
         there = {entry.verb for entry in self.tree_of_plan.entries}
         order = [None, *(verb for verb in VERBS if verb in there)]
         self._verb = order[(order.index(self._verb) + 1) % len(order)] if self._verb in order else None
-        self._under_filter = set()
+        self._refold = True
         self.rebuild()
 
     def action_undecided(self) -> None:
