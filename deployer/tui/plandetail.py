@@ -158,12 +158,12 @@ class Detail:
             yield from _hint(what.hint)
 
     def _drift(self, drift: Drift) -> Iterator[Line]:
-        yield line((clean(f"{drift.what} has changed"), "bold"))
+        yield line((clean(drift.what), "bold"))
         yield from _where(drift.host, drift.deployment, None)
         if drift.before or drift.after:
             yield line(("  - ", "bad"), (clean(shown(drift.before)), "bad"))
             yield line(("  + ", "good"), (clean(shown(drift.after)), "good"))
-        yield _named("then", drift.remedy)
+        yield _named("then", f"left alone: the rule at {drift.source}" if drift.source else drift.remedy)
         for change in self.review.plan.changes:
             if change.id == drift.change:
                 yield _named("by", subject(change))

@@ -46,14 +46,14 @@ def _change(entry: Entry, review: Review, glyphs: Glyphs, totals: Mapping[str, i
     left = line(
         "    ",
         BOXES[decision],
-        (f" {sign(entry.verb, glyphs)} {entry.verb:<8}", role),
+        (f" {verb_sign(entry.verb, glyphs)} {entry.verb:<8}", role),
         (clean(entry.subject), dim),
         (f"  {clean(why)}", "dim"),
     )
     return Row(entry.key, left, impact(change, glyphs, totals))
 
 
-def sign(verb: str, glyphs: Glyphs) -> str:
+def verb_sign(verb: str, glyphs: Glyphs) -> str:
     return f"{glyphs.verbs.get(verb, '?'):<{max(map(len, glyphs.verbs.values()))}}"
 
 
@@ -85,8 +85,9 @@ def _item(item: Item, glyphs: Glyphs) -> Row:
         return Row(item.key, left)
     if isinstance(what, Drift):
         values = f"   {shown(what.before)} {glyphs.arrow} {shown(what.after)}" if what.before or what.after else ""
-        left = line(("  ", ""), (f"{glyphs.verbs['update']} ", "update"), clean(f"{what.host} {what.what}{values}"))
-        return Row(item.key, left, line((clean(what.remedy), "dim")))
+        sign = (f"{glyphs.dot} ", "dim") if what.source else (f"{glyphs.verbs['update']} ", "update")
+        left = line("  ", sign, clean(f"{what.host} {what.what}{values}"))
+        return Row(item.key, left, line((f"ignored, {what.source}" if what.source else clean(what.remedy), "dim")))
     assert isinstance(what, Notice)
     return Row(item.key, line("  ", (f"{glyphs.dot} ", "dim"), clean(what.what)))
 

@@ -129,9 +129,10 @@ class PlanTree:
     def _after(self) -> list[Node]:
         """What was found beside the intent."""
         found: list[Node] = []
-        if self.plan.drift:
+        drifted = (*self.plan.drift, *self.plan.ignored)
+        if drifted:
             found.append(Section("section:drift", "Drift: changed on the hosts by someone else"))
-            found += [Item(f"drift:{n}", drift, drift.host) for n, drift in enumerate(self.plan.drift)]
+            found += [Item(f"drift:{n}", drift, drift.host) for n, drift in enumerate(drifted)]
         said = [notice for notice in self.plan.notices if notice.code != "unreachable"]
         if said:
             found.append(Section("section:notices", "Worth knowing"))

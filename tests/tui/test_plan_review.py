@@ -8,6 +8,8 @@ from textual.pilot import Pilot
 from deployer.app.fleet import Fleet
 from deployer.transport.fake import FakeHost
 from deployer.tui.app import DeployerApp
+from deployer.tui.editor import command
+from deployer.tui.line import text_of
 from deployer.tui.screens.plan import PlanPlace
 from deployer.tui.widgets.rowlist import RowList
 from tests.cli.conftest import DEPLOYMENT
@@ -296,3 +298,60 @@ def test_planning_again_after_the_files_changed_reviews_the_new_plan(app: Deploy
         await see(pilot, "approved 0 of 22")
 
     travel(app, journey)
+
+
+def test_while_the_hosts_are_asked_it_says_so_and_for_how_long(app: DeployerApp, hosts: dict[str, FakeHost]) -> None:
+    for host in hosts.values():
+        host.latency_s = 0.7
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await see(pilot, "chat")
+        await pilot.press("2")
+        await see(pilot, "asking 2 hosts … 1 s")
+        await see(pilot, "approved 0 of 11")
+
+    travel(app, journey)
+
+
+def test_a_plan_whose_hosts_moved_is_said_to_be_stale_and_how_to_get_a_new_one(app: DeployerApp, applied: Path) -> None:
+    edit(applied, "tags: [prod]", "description: mine")
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await open_plan(pilot)
+        text = (applied / "deployments/chat.yaml").read_text()
+        edit(applied, "description: mine", "description: somebody else's")
+        with Fleet.load(applied) as other:
+            assert other.plan().apply().exit_code == 0
+        (applied / "deployments/chat.yaml").write_text(text)
+        await pilot.press("ctrl+a", "A")
+        await see(pilot, "Apply this?")
+        await pilot.press("y")
+        await until(pilot, lambda: app.session.operation is not None and app.session.operation.over, "the end")
+        await pilot.press("2")
+        await see(pilot, "this plan is stale: the hosts moved since; r plans again")
+        await pilot.press("r")
+        await see(pilot, "approved 0 of 1")
+
+    travel(app, journey)
+
+
+def test_secrets_are_shown_as_fingerprints_alone(app: DeployerApp, fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM_KEY", "verysecretvalue")
+    edit(fleet, "endpoint: {open: true}", "endpoint: {keys: [{name: team, secret: {env: TEAM_KEY}}]}")
+
+    async def journey(pilot: Pilot[int]) -> None:
+        screen = await open_plan(pilot)
+        await on(pilot, "endpoint /chat")
+        await pilot.press("d")
+        await see(pilot, "key team  secret ")
+        assert not [line for line in screen.detail_lines(True) if "verysecret" in text_of(line)]
+
+    travel(app, journey)
+
+
+def test_an_editor_is_told_the_line_of_the_file_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "nano -w")
+    assert command(Path("chat.yaml"), 4) == ["nano", "-w", "+4", "chat.yaml"]
+    monkeypatch.setenv("VISUAL", "/usr/bin/code")
+    assert command(Path("chat.yaml"), 4) == ["/usr/bin/code", "--wait", "--goto", "chat.yaml:4"]
