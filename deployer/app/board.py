@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from deployer.app.steprows import STATES, StepRow, StepRows, Waiting
+from deployer.app.steprows import STATES, StepRow, StepRows, Waiting, in_words
 from deployer.execute.events import Event, Report
 from deployer.plan.model import Plan
 
@@ -114,7 +114,7 @@ class Board:
         if host.state == "paused":
             return "somebody to resume it"
         if lacking is not None:
-            return lacking.replace(":", " ", 1)
+            return in_words(lacking)
         return "the other hosts" if host.state == "barrier" else "the steps before it"
 
     @property

@@ -5,18 +5,22 @@ application, never to a screen; whoever draws it asks for `board` when `tick` ha
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deployer.app import steptimes
 from deployer.app.board import Board
-from deployer.app.values import Control, Event, Report, Running
+from deployer.app.steprows import StepRow
+from deployer.app.values import Control, Event, LogStream, Report, Running, Status
 from deployer.errors import DeployerError
 from deployer.plan.model import Plan
 
 if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
     from deployer.app.planned import Planned
+
+#: Of a unit's journal, when somebody begins to read it.
+JOURNAL_LINES = 1000
 
 Work = Callable[[Callable[[Event], None], Control], Report]
 
@@ -113,6 +117,13 @@ class Operation:
         """True when it is over."""
         return self._over.wait(seconds)
 
+    def journal(self, step: StepRow) -> LogStream:
+        """What the step's unit says since the apply began, until it is closed. Blocks until the host answers."""
+        since = datetime.fromtimestamp(self.board.now(step.host) - self.seconds, UTC).isoformat(timespec="seconds")
+        fleet = {"id": self.fleet.spec.id, "name": self.fleet.spec.name}
+        units = {step.host: {str(step.unit): step.label}}
+        return LogStream(self.fleet.pool, fleet, units, {"lines": JOURNAL_LINES, "follow": True, "since": since})
+
     def _run(self) -> None:
         try:
             self.board = Board(self.plan, steptimes.read(self.fleet.root))
@@ -140,6 +151,14 @@ class Operation:
         failed = {failure.deployment for failure in report.failures}
         found = Planned(self.fleet, self.plan, None, None).addresses()
         return {name: url for name, url in found.items() if name not in failed}
+
+
+def begun_by(status: Status, but: str | None = None) -> str | None:
+    """Who began an apply that runs on a host now, other than the apply `but`; None when none does."""
+    from deployer.execute.attach import base
+
+    alive = [run for host in status.hosts for run in host.unfinished if run.get("alive")]
+    return next((str(run.get("who") or "somebody") for run in alive if base(str(run["run"])) != but), None)
 
 
 def _seconds(since: str) -> float | None:

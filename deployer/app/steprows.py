@@ -20,10 +20,17 @@ AHEAD = 4000
 STATES = ("waiting", "running", "done", "failed", "undone", "skipped", "left")
 
 
+def in_words(transaction: str) -> str:
+    """ "model x" for "model:x", "gateway" for "gateway:gateway"."""
+    kind, _, name = transaction.partition(":")
+    return f"{kind} {name}" if name and name != kind else kind
+
+
 @dataclass(slots=True)
 class StepRow:
     """`state` is one of STATES. `began` and `ended` are seconds on the host's clock. `data` is the last progress, after a
-    failure {"cause", "hint", "log"}. `unit`: whose journal tells of it. `said`: (seconds, text), oldest first.
+    failure {"cause", "hint", "log"}. `unit`: whose journal tells of it. `said`: (seconds, text), oldest first; `heard` counts
+    them all, also those that are not kept any more.
     """
 
     host: str
@@ -34,6 +41,7 @@ class StepRow:
     stage: str | None = None
     needs: tuple[str, ...] = ()
     unit: str | None = None
+    brought: bool = False  # its bytes come from here: its host's progress is its own
     expected_s: float | None = None
     state: str = "waiting"
     message: str = ""
@@ -41,10 +49,20 @@ class StepRow:
     began: float | None = None
     ended: float | None = None
     said: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=SAID))
+    heard: int = 0
+
+    def say(self, at: float, text: str) -> None:
+        self.said.append((at, text))
+        self.heard += 1
 
     @property
     def key(self) -> str:
         return f"{self.host}/{self.step}"
+
+    @property
+    def belongs_to(self) -> str:
+        """Its transaction in words."""
+        return in_words(self.transaction)
 
     @property
     def phase(self) -> str:
@@ -86,6 +104,7 @@ class StepRows:
                 for step in transaction["steps"]:
                     unit = step["args"].get("unit") if step["kind"] in ("unit.start", "unit.ready") else None
                     row = StepRow(host, step["id"], transaction["id"], step["label"], step["change"], step["stage"], needs, unit)
+                    row.brought = step["kind"] == "blob.receive"
                     row.expected_s = self._times.get(host, {}).get(row.label)
                     rows.append(row)
         for row in sorted(rows, key=lambda one: STAGES.index(one.stage or STAGES[0])):
@@ -98,12 +117,12 @@ class StepRows:
             self._progress(row, event, at)
             return
         row.message = event.message or ""
-        row.said.append((at, f"{event.state}{': ' if event.message else ''}{row.message}"))
+        row.say(at, f"{event.state}{': ' if event.message else ''}{row.message}")
         if event.state == "start":
             row.began, row.ended, row.data = at, None, {}
             self._put(row, "running")
         elif event.state == "undone" and row.state == "failed":
-            row.said.append((at, "what it did is undone"))
+            row.say(at, "what it did is undone")
         else:
             if event.state == "failed" or event.data:
                 row.data = dict(event.data)
@@ -116,7 +135,7 @@ class StepRows:
             row.data, row.message = dict(event.data), event.message or ""
         said = event.message or str(event.data.get("phase") or "")
         if said and (row.state != "running" or row.phase != before):
-            row.said.append((at, said))
+            row.say(at, said)
 
     def _unknown(self, event: Event) -> StepRow:
         """A step that no plan here names: an apply that was begun elsewhere."""
@@ -164,6 +183,10 @@ class StepRows:
 
     def named(self, key: str) -> StepRow | None:
         return self._rows.get(key)
+
+    def transaction(self, host: str, name: str) -> list[StepRow]:
+        """Its steps, in the order in which they are done."""
+        return [row for row in self._rows.values() if (row.host, row.transaction) == (host, name)]
 
     @property
     def total(self) -> int:

@@ -95,6 +95,7 @@ class DeployerApp(Mishaps):
         self.clock = clock
         self.planning = False
         self.said: list[str] = []
+        self._planned_after: Operation | None = None  # the last apply that had ended when the plan was made
         self._begin = begin
         self._watching = watching
         themes.register(self)
@@ -143,6 +144,24 @@ class DeployerApp(Mishaps):
         up = sum(1 for host in hosts if host.state == "up")
         return [(f" {up}/{len(hosts)} hosts ", "good" if up == len(hosts) else "warn")]
 
+    def apply_note(self) -> list[Span]:
+        """The apply that goes on, ours or somebody else's, for the top line."""
+        operation = self.session.operation
+        if operation is not None and not operation.over:
+            return [(f" {operation.state} {self.glyphs.dot} {operation.title} ", "accent")]
+        who = self.foreign_apply()
+        return [(f" an apply by {who} is running: 3 ", "warn")] if who else []
+
+    def foreign_apply(self) -> str | None:
+        """Who applies on the hosts while we follow nothing; None when nobody does, as far as is known."""
+        operation, status = self.session.operation, self.now.status
+        if status is None or (operation is not None and not operation.over):
+            return None
+        from deployer.app.operation import begun_by
+
+        seen = operation is not None and operation.report is not None and operation.state != "detached"
+        return begun_by(status, operation.report.run if seen and operation and operation.report else None)
+
     # places
 
     def action_go(self, place: str) -> None:
@@ -152,8 +171,13 @@ class DeployerApp(Mishaps):
         """To one of the places; what lies above it there stays as it was."""
         if self.current_mode != place:
             self.switch_mode(place)
-        if place == "plan" and self.session.planned is None and not self.planning:
+        if place == "plan" and not self.planning and (self.session.planned is None or self._used_up()):
             self.plan_again()
+
+    def _used_up(self) -> bool:
+        """Whether an apply has ended since the plan was made: what it says of the hosts is not true any more."""
+        operation = self.session.operation
+        return operation is not None and operation.over and operation is not self._planned_after
 
     def back(self) -> None:
         """One level back: to the place below, at last to the fleet."""
@@ -234,6 +258,8 @@ class DeployerApp(Mishaps):
 
     def review(self, planned: Planned) -> None:
         self.planning = False
+        operation = self.session.operation
+        self._planned_after = operation if operation is not None and operation.over else None
         self.go("plan")
         from deployer.tui.screens.plan import PlanPlace
 

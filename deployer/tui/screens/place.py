@@ -92,7 +92,7 @@ class Place(Sturdy, Screen[None]):
         right: list[Span] = [*self.notes()]
         if app.session.read_only:
             right.append((" read-only ", "warn"))
-        right += app.connection_note()
+        right += [*app.apply_note(), *app.connection_note()]
         joined: Line = tuple(left)
         self.query_one(TopLine).set_class(production(environment), "-production")
         self.query_one(TopLine).say(joined, tuple(right))
