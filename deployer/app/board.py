@@ -115,6 +115,8 @@ class Board:
             return "somebody to resume it"
         if lacking is not None:
             return in_words(lacking)
+        if host.state == "working":
+            return host.label
         return "the other hosts" if host.state == "barrier" else "the steps before it"
 
     @property

@@ -9,7 +9,8 @@ from typing import Any
 from deployer.agent.wire import STAGES
 from deployer.execute.events import Event
 from deployer.plan import steps
-from deployer.plan.model import Plan
+from deployer.plan.describe import subject
+from deployer.plan.model import Change, Plan
 
 #: How much of what a step said is kept.
 SAID = 200
@@ -24,6 +25,11 @@ def in_words(transaction: str) -> str:
     """ "model x" for "model:x", "gateway" for "gateway:gateway"."""
     kind, _, name = transaction.partition(":")
     return f"{kind} {name}" if name and name != kind else kind
+
+
+def _label(label: str, change: Change) -> str:
+    """A step that is called as the resource is, is called as the plan calls it: "model org/name 0e9e39f"."""
+    return subject(change) if change.after is not None and label == change.after.name else label
 
 
 @dataclass(slots=True)
@@ -97,15 +103,16 @@ class StepRows:
             self._expect(plan)
 
     def _expect(self, plan: Plan) -> None:
-        rows = []
+        rows, changes = [], {change.id: change for change in plan.changes}
         for host in dict.fromkeys(c.host for c in plan.changes if plan.hosts[c.host].reachable):
             for transaction in steps.transactions(plan, host):
                 needs = tuple(transaction.get("needs", ()))
                 for step in transaction["steps"]:
                     unit = step["args"].get("unit") if step["kind"] in ("unit.start", "unit.ready") else None
-                    row = StepRow(host, step["id"], transaction["id"], step["label"], step["change"], step["stage"], needs, unit)
+                    label = _label(step["label"], changes[step["change"]])
+                    row = StepRow(host, step["id"], transaction["id"], label, step["change"], step["stage"], needs, unit)
                     row.brought = step["kind"] == "blob.receive"
-                    row.expected_s = self._times.get(host, {}).get(row.label)
+                    row.expected_s = self._times.get(host, {}).get(step["label"])
                     rows.append(row)
         for row in sorted(rows, key=lambda one: STAGES.index(one.stage or STAGES[0])):
             self._add(row)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from deployer.app import steptimes
 from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
+from deployer.app.steptimes import Times
 from deployer.cli import console
 from deployer.cli.confirm import confirmed
 from deployer.cli.outcome import render
@@ -31,7 +33,11 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     if plan.changes and not confirmed(planned, yes=args.yes, what=what):
         console.say("nothing was changed")
         return 0
-    report = follow(lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control), as_json=as_json)
+    report = follow(
+        lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control),
+        as_json=as_json,
+        times=steptimes.read(planned.fleet.root),
+    )
     addresses = planned.addresses() if report.exit_code in (0, 6) else {}
     finish(planned.fleet, report, as_json=as_json, nothing=not plan.changes, addresses=addresses)
     return report.exit_code
@@ -47,10 +53,10 @@ def _refused(planned: Planned) -> None:
         raise
 
 
-def follow(work: Callable[[Listener, Control], Report], *, as_json: bool) -> Report:
-    """`work` with a listener and a Ctrl-C that stops at a step boundary."""
+def follow(work: Callable[[Listener, Control], Report], *, as_json: bool, times: Times | None = None) -> Report:
+    """`work` with a listener and a Ctrl-C that stops at a step boundary. `times`: how long steps took before."""
     control = Control()
-    with _interrupts(control), _listener(as_json) as listen:
+    with _interrupts(control), _listener(as_json, times or {}) as listen:
         return work(listen, control)
 
 
@@ -93,13 +99,13 @@ def _interrupts(control: Control) -> Iterator[None]:
 
 
 @contextmanager
-def _listener(as_json: bool) -> Iterator[Listener]:
+def _listener(as_json: bool, times: Times) -> Iterator[Listener]:
     if as_json:
         yield lambda event: console.line(event.json())
     elif sys.stderr.isatty() and console.unicode(sys.stderr):
         from deployer.cli.liveprogress import LiveProgress
 
-        with LiveProgress() as live:
+        with LiveProgress(times) as live:
             yield live.take
     else:
         yield PlainProgress().take

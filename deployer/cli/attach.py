@@ -2,6 +2,7 @@
 
 import argparse
 
+from deployer.app import steptimes
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.applying import finish, follow
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"several applies are running: {runs}", hint="deployer attach RUN")
         one = found[0]
         console.say(f"following {one.run}, begun by {one.who} at {one.since}, on {', '.join(one.hosts)}")
-        report = follow(lambda listen, control: fleet.attach(one, listen, control), as_json=args.json)
+        work = lambda listen, control: fleet.attach(one, listen, control)  # noqa: E731
+        report = follow(work, as_json=args.json, times=steptimes.read(fleet.root))
         finish(fleet, report, as_json=args.json)
         return report.exit_code

@@ -10,6 +10,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from deployer.app.board import Board, HostRow, amount
+from deployer.app.steptimes import Times
 from deployer.app.times import clock
 from deployer.cli import console
 from deployer.execute.events import Event
@@ -19,8 +20,11 @@ SHOWN = 16
 
 
 class LiveProgress:
-    def __init__(self) -> None:
+    """`times`: how long like steps took before, in seconds."""
+
+    def __init__(self, times: Times | None = None) -> None:
         self._board = Board()
+        self._times = times or {}
         self._spinner = Spinner("dots")
         terminal = Console(stderr=True, no_color=not console.color(), highlight=False)
         self._live = Live(get_renderable=self._draw, console=terminal, refresh_per_second=8, transient=True)
@@ -39,18 +43,19 @@ class LiveProgress:
         rows = [row for row in list(self._board.hosts.values()) if not row.ended]
         table = Table.grid(padding=(0, 2))
         for row in rows[:SHOWN]:
-            table.add_row(self._spinner, row.host, row.label, _bar(row), row.message or amount(row.data), _since(row))
+            table.add_row(self._spinner, row.host, row.label, _bar(row), row.message or amount(row.data), self._since(row))
         if len(rows) > SHOWN:
             table.add_row("", f"and {len(rows) - SHOWN} more hosts")
         if self._board.said:
             table.add_row("", self._board.said)
         return table
 
+    def _since(self, row: HostRow) -> str:
+        expected = self._times.get(row.host, {}).get(row.label)
+        about = f" of about {clock(expected)}" if expected else ""
+        return clock(time.monotonic() - row.began) + about
+
 
 def _bar(row: HostRow) -> ProgressBar | str:
     done, total = row.data.get("done"), row.data.get("total")
     return ProgressBar(total=total, completed=done or 0, width=16) if total else ""
-
-
-def _since(row: HostRow) -> str:
-    return clock(time.monotonic() - row.began)

@@ -44,14 +44,15 @@ class Drawing:
 
 
 def heading(drawing: Drawing) -> Row:
-    cells = [(line("  STEP"), drawing.label + 2), (line("HOST"), drawing.host), (line("WHAT IT DOES"), 40)]
+    cells = [(line("  STEP"), drawing.label + 2), (line("HOST"), drawing.host), (line("WHAT IT DOES"), 12)]
     return Row("head", columns(cells), line("TIME"))
 
 
 def progress(view: View, seconds: float, state: str, drawing: Drawing) -> Line:
     """ "██████░░░░  7 of 11 steps · 1 failed · 2:41 · 3 hosts at work"."""
     glyphs, done = drawing.glyphs, view.counts["done"]
-    parts: list[Line] = []
+    said = _STATE_WORDS.get(state)
+    parts: list[Line] = [line((said, "warn"))] if said else []
     if view.total:
         wide = 20 if drawing.width >= 100 else 10
         full = wide * done // view.total
@@ -64,16 +65,13 @@ def progress(view: View, seconds: float, state: str, drawing: Drawing) -> Line:
     at_work = sum(1 for host in view.hosts if not host.ended)
     if at_work:
         parts.append(line(f"{count(at_work, 'host')} at work"))
-    said = _STATE_WORDS.get(state)
-    if said:
-        parts.append(line((said, "warn")))
     return _joined(parts, glyphs)
 
 
 _STATE_WORDS = {
     "pausing": "pausing: the running steps are finished first",
     "paused": "paused: p goes on",
-    "stopping": "stopping: the running steps are finished, then nothing more is begun",
+    "stopping": "stopping: the running steps are finished first",
 }
 
 

@@ -44,7 +44,7 @@ def test_every_step_of_the_plan_waits_until_it_runs_and_is_done_at_the_end(loade
     now = view(operation)
     assert now.total == now.counts["waiting"] + now.counts["running"] + now.counts["done"]
     chat = next(one for one in now.waiting if one.first.transaction == "chat")
-    assert (chat.first.label, operation.board.waits_for(chat.first)) == ("chat/0 answers", "the steps before it")
+    assert (chat.first.label, operation.board.waits_for(chat.first)) == ("chat/0 answers", "start chat/0")
     hold.release()
     assert operation.wait(20)
     end = view(operation)

@@ -76,6 +76,19 @@ def test_the_moving_display_draws_every_kind_of_event(monkeypatch: pytest.Monkey
     assert table.row_count == 17  # sixteen hosts, and how many more there are
 
 
+def test_a_step_that_took_its_time_before_says_how_long_it_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from rich.console import Console
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with LiveProgress({"h1": {"start chat/0": 52.0}}) as live:
+        live.take(step("start"))
+        said = Console(file=io.StringIO(), width=120)
+        said.print(live._draw())
+    assert "0:00 of about 0:52" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (64, "1:04"), (3850, "1:04:10")])
 def test_clocks(seconds: float, text: str) -> None:
     assert times.clock(seconds) == text

@@ -68,7 +68,7 @@ def test_what_runs_is_on_top_what_waits_says_for_what_and_what_is_done_is_one_li
         await starting(pilot, app)
         assert keys(app)[0].startswith("h1/chat.")
         assert keys(app)[1:] == ["wait:h1/chat", "wait:h1/gateway:gateway", "fold:done"]
-        assert "for the steps before it" in shown(pilot)
+        assert "for start chat/0" in shown(pilot)
         done, most = steps_done(app), app.screen.query_one("#steps", RowList).rows
         assert f"✓ {done} steps done" in shown(pilot)
         await pilot.press("z")

@@ -23,8 +23,8 @@ class Stopping(Panel[bool]):
         yield Static(
             Content(
                 f"{self._what}\n\n"
-                "The running steps are finished, then nothing more is begun. What was begun and is not whole is undone:\n"
-                "what stood before serves on. What is whole stays, and the next plan says what is left to do.\n\n"
+                "The running steps are finished, then nothing more is begun. What was begun and is not whole is undone: what "
+                "stood before serves on. What is whole stays, and the next plan says what is left to do.\n\n"
                 "y    stop\n"
                 "Esc  go on"
             )

@@ -49,7 +49,9 @@ class ApplyPlace(Place):
         yield Static(id="apply-head")
         yield RowList(id="steps", empty=EMPTY)
         yield Static(id="log-title")
-        yield LogView(id="step-log", empty="it has said nothing yet")
+        log = LogView(id="step-log", empty="it has said nothing yet")
+        log.set_reactive(LogView.wrap, True)
+        yield log
 
     @property
     def operation(self) -> Operation | None:
