@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 class Session:
     """`read_only`: nothing can be begun or written. `why`: the reason an apply has when none is given. `operation` is the
-    last one, running or over.
+    last one, running or over; `whole` the latest plan of the whole fleet, reviewed or not.
     """
 
     def __init__(self, fleet: Fleet, *, read_only: bool = False, why: str | None = None) -> None:
@@ -28,6 +28,7 @@ class Session:
         self.read_only = read_only
         self.why = why
         self.planned: Planned | None = None
+        self.whole: Planned | None = None
         self.operation: Operation | None = None
         self._looker: Looker | None = None
 
@@ -53,7 +54,15 @@ class Session:
 
     def plan(self, options: Options | None = None) -> Planned:
         """Reads the files again, asks the hosts, and keeps the plan as the one under review."""
-        return self.review(self.reload().plan(options))
+        planned = self.reload().plan(options)
+        if options is None or options == Options():
+            self.whole = planned
+        return self.review(planned)
+
+    def check(self) -> Planned:
+        """A plan of the whole fleet that nobody reviews: to see what was changed on the hosts. What is under review stays."""
+        self.whole = self.reload().plan()
+        return self.whole
 
     def review(self, planned: Planned) -> Planned:
         """Puts a plan made elsewhere (a hold, a saved one) under review. Every plan is kept on disk, unless we only look."""
