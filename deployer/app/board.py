@@ -145,7 +145,7 @@ class Board:
             self._now(row, "has its lock", "ready")
             self.steps.again(row.host)
         elif event.type == "refused":
-            row.state = "refused"
+            row.state, row.message = "refused", event.message or ""
         elif event.type == "pause":
             paused = event.state == "paused"
             self._now(row, f"paused {event.message or ''}" if paused else "going on", "paused" if paused else "working")

@@ -79,12 +79,14 @@ class Fleet:
         """Raises SpecError with every problem of every file."""
         return cls(checking.load(Path(path).resolve()), passwords)
 
-    def again(self) -> "Fleet":
-        """The same fleet as its files are now. Connections are kept while the hosts are the same. Raises SpecError."""
+    def again(self, *, close: bool = True) -> "Fleet":
+        """The same fleet as its files are now. Connections are kept while the hosts are the same; else ours are closed, or
+        left (`close` False) to whoever still works over them. Raises SpecError.
+        """
         found = Fleet(checking.load(self.root), self._passwords)
         if self._pool is not None and found.spec.hosts == self.spec.hosts:
             found._pool, found._who = self._pool, self._who
-        else:
+        elif close:
             self.close()
         return found
 

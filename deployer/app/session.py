@@ -47,7 +47,8 @@ class Session:
 
     def reload(self) -> Fleet:
         """Reads the files again. Raises SpecError, and the fleet stays what it was."""
-        self.fleet = self.fleet.again()
+        busy = self.operation is not None and not self.operation.over
+        self.fleet = self.fleet.again(close=not busy)
         if self._looker is not None:
             self._looker.replace(self.fleet)
         return self.fleet
@@ -130,4 +131,6 @@ class Session:
         if self.operation is not None and not self.operation.over:
             self.operation.detach()
             self.operation.wait(5.0)
+        if self.operation is not None:
+            self.operation.fleet.close()  # of before the files were read again
         self.fleet.close()

@@ -97,6 +97,7 @@ class StepRows:
         self.planned = plan is not None
         self._times = times or {}
         self._rows: dict[str, StepRow] = {}
+        self._by_host: dict[str, list[StepRow]] = {}
         self._by_state: dict[str, dict[str, StepRow]] = {state: {} for state in STATES}
         self._open: Counter[tuple[str, str, str | None]] = Counter()  # steps of a transaction's stage that are not ended
         if plan is not None:
@@ -154,19 +155,22 @@ class StepRows:
 
     def again(self, host: str) -> None:
         """Its run begins, maybe for the second time with a smaller plan."""
-        for row in [one for one in self._by_state["skipped"].values() if one.host == host and one.began is None]:
-            row.message = ""
-            self._put(row, "waiting")
+        for row in self._by_host.get(host, ()):
+            if row.state == "skipped" and row.began is None:
+                row.message = ""
+                self._put(row, "waiting")
 
     def over(self, host: str, why: str, *, waiting: str = "skipped", running: str = "undone") -> None:
         """No more comes from this host: the states of what waits and of what runs there."""
-        for before, state in (("waiting", waiting), ("running", running)):
-            for row in [one for one in self._by_state[before].values() if one.host == host]:
+        after = {"waiting": waiting, "running": running}
+        for row in self._by_host.get(host, ()):
+            if row.state in after:
                 row.message = why
-                self._put(row, state)
+                self._put(row, after[row.state])
 
     def _add(self, row: StepRow) -> None:
         self._rows[row.key] = row
+        self._by_host.setdefault(row.host, []).append(row)
         self._by_state[row.state][row.key] = row
         self._open[row.host, row.transaction, row.stage] += 1
 
@@ -193,7 +197,7 @@ class StepRows:
 
     def transaction(self, host: str, name: str) -> list[StepRow]:
         """Its steps, in the order in which they are done."""
-        return [row for row in self._rows.values() if (row.host, row.transaction) == (host, name)]
+        return [row for row in self._by_host.get(host, ()) if row.transaction == name]
 
     @property
     def total(self) -> int:

@@ -134,6 +134,20 @@ def test_whoever_attaches_to_a_paused_apply_sees_that_and_resumes_it(loaded: Fle
         assert found.state == "done"
 
 
+def test_reading_other_files_does_not_cut_the_connections_of_the_apply_that_runs(loaded: Fleet, hosts: Hosts) -> None:
+    hold = hosts["h1"].faults.hold("unit.start")
+    session = Session(loaded)
+    operation = session.begin(session.plan())
+    assert hold.reached.wait(20)
+    (loaded.root / "hosts/h3.yaml").write_text("name: h3\naddress: 192.0.2.3\n")
+    session.plan()
+    hold.release()
+    assert operation.wait(20)
+    assert operation.state == "done"
+    assert operation.board.hosts["h1"].said == []
+    session.close()
+
+
 def test_who_may_only_look_attaches_to_nothing(loaded: Fleet, hosts: Hosts) -> None:
     hold = hosts["h1"].faults.hold("unit.start")
     operation = started(loaded)

@@ -111,6 +111,12 @@ def test_the_journal_of_an_engine_is_read_along(app: DeployerApp, hosts: Hosts) 
         await pilot.press(*"j" * place)
         await see(pilot, "log: chat/0 answers on h1")
         await see(pilot, "INFO template <s>[INST] {prompt} [/INST] [red]")
+        await pilot.press("slash", *"[/INST]", "enter")
+        log = app.screen.query_one(LogView)
+        await until(pilot, lambda: log.searched == "[/INST]" and log.has_focus, "the log, searched")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.focused, RowList), "the steps")
+        assert log.searched == ""
         hold.release()
         await see(pilot, "✓ done")
 

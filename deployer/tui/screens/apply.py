@@ -17,6 +17,7 @@ from deployer.tui.modals.choosing import Choosing
 from deployer.tui.modals.stopping import Stopping
 from deployer.tui.screens.place import Place
 from deployer.tui.steplog import StepLog
+from deployer.tui.widgets.filterline import FilterLine
 from deployer.tui.widgets.logview import LogView
 from deployer.tui.widgets.rowlist import Row, RowList
 
@@ -25,6 +26,7 @@ EMPTY = "nothing was applied here yet: 2 makes a plan, t looks for an apply that
 
 class ApplyPlace(Place):
     NAME: ClassVar[str] = "apply"
+    FILTERS: ClassVar[str | None] = "find in the log below; n and N go from match to match"
     AUTO_FOCUS = "#steps"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (24, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -49,7 +51,7 @@ class ApplyPlace(Place):
         yield Static(id="apply-head")
         yield RowList(id="steps", empty=EMPTY)
         yield Static(id="log-title")
-        log = LogView(id="step-log", empty="it has said nothing yet")
+        log = LogView(id="step-log")
         log.set_reactive(LogView.wrap, True)
         yield log
 
@@ -118,6 +120,7 @@ class ApplyPlace(Place):
         self._end_log()
         log = self.query_one(LogView)
         log.clear()
+        log.say_empty("it has said nothing yet" if row is not None else "")
         if row is not None and self.operation is not None:
             self._log = StepLog(self.operation, row.key)
             log.append(self._log.whole())
@@ -219,9 +222,17 @@ class ApplyPlace(Place):
         else:
             self.main.copy(self.query_one(LogView).text(), "the log")
 
+    def filtered(self, text: str) -> None:
+        self.query_one(LogView).search(text)
+
+    def focus_list(self) -> None:
+        """After a search the keys go to the log, where n and N are."""
+        log = self.query_one(LogView)
+        (log if log.searched else self.steps).focus()
+
     def action_back(self) -> None:
-        """Out of the log first."""
-        if self.query_one(LogView).has_focus:
+        """Out of the search, then out of the log, then out of the place."""
+        if self.query_one(LogView).has_focus and not self.query_one(FilterLine).value:
             self.steps.focus()
         else:
             super().action_back()

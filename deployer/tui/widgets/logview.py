@@ -103,6 +103,11 @@ class LogView(Drawn, can_focus=True):
         self.refresh()
         return len(self._buffer.matches)
 
+    @property
+    def searched(self) -> str:
+        """What is searched; "" for nothing."""
+        return self._buffer.searched
+
     def next_match(self, step: int = 1) -> bool:
         """To the next (1) or the one before (-1); round at the ends. False: there is none."""
         matches = self._buffer.matches
