@@ -6,7 +6,7 @@ from deployer.plan.model import Change, Drift, Notice, PlannedHost, Refusal
 from deployer.plan.review import Decision, Review
 from deployer.plan.text import shown
 from deployer.plan.words import count, duration, size
-from deployer.state.resources import Resource
+from deployer.state.resources import Kind, Resource
 from deployer.tui.glyphs import Glyphs
 from deployer.tui.line import Line, Span, clean, line
 from deployer.tui.planfilter import Entry
@@ -30,7 +30,7 @@ def row(node: Node, review: Review, glyphs: Glyphs, totals: Mapping[str, int]) -
     if isinstance(node, Group):
         return _group(node, review, glyphs)
     if isinstance(node, Section):
-        return Row(node.key, line((node.label, node.role)))
+        return Row(node.key, line((node.label, node.role)), note=True)
     return _item(node, glyphs)
 
 
@@ -41,6 +41,8 @@ def _change(entry: Entry, review: Review, glyphs: Glyphs, totals: Mapping[str, i
     change = entry.change
     if decision is Decision.BLOCKED:
         why = "needs what is rejected"
+    elif change.kind is Kind.DEPLOYMENT and change.deltas:
+        why = ""  # its subject says what differs
     else:
         why = f"drift: {change.reason}" if change.drift else change.reason
     left = line(

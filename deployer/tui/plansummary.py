@@ -58,5 +58,5 @@ def approved(review: Review, glyphs: Glyphs) -> Line:
 
 def filters(text: str, verb: str | None, undecided: bool) -> str:
     """What is shown of the plan, in words; empty: all of it."""
-    parts = [f"“{text}”" if text else "", verb or "", "undecided" if undecided else ""]
+    parts = [f'"{text}"' if text else "", verb or "", "undecided" if undecided else ""]
     return ", ".join(part for part in parts if part)

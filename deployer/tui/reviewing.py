@@ -27,9 +27,14 @@ class Reviewing:
     # decisions on one change
 
     def toggle(self, change: Change) -> None:
-        """Approve it, or take its approval back."""
+        """Approve it, or take its approval back. What needs something that was rejected stays blocked: a rejection is only
+        taken back where it was made.
+        """
         if change.id in self.review.approved:
             self._undecide(change)
+        elif change.id in self.review.blocked:
+            needed = ", ".join(_short(one) for one in self.review.blockers(change.id)[:2])
+            self.said = line(clean(f"{_short(change)} needs what is rejected: {needed}"))
         else:
             self._approve(change)
 

@@ -49,7 +49,7 @@ class Approve(Panel[Approval | None]):
         self._part, self._whole, self._glyphs = part, whole, glyphs
 
     def parts(self) -> ComposeResult:
-        with VerticalScroll(can_focus=False):
+        with VerticalScroll():
             yield Static(paragraphs(self._lines()))
         if self.named:
             yield Input(placeholder=f"the fleet's name, {self._part.fleet_name}, then Enter", id="name", compact=True)

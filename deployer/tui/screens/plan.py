@@ -14,9 +14,11 @@ from deployer.plan.words import count
 from deployer.tui import plansummary
 from deployer.tui.line import Line, Span, line
 from deployer.tui.modals.approve import Approval, Approve
-from deployer.tui.plantree import MANY, PlanTree
+from deployer.tui.plantree import MANY, Group, PlanTree
 from deployer.tui.reviewing import Reviewing
 from deployer.tui.screens.planfiles import PlanFiles
+
+NOTHING_APPROVED = "nothing is approved"
 
 
 class PlanPlace(PlanFiles):
@@ -55,7 +57,15 @@ class PlanPlace(PlanFiles):
             self._verb, self._only_undecided, self._refold = None, False, True
         self._asking_since = None
         self.rebuild()
+        if not same:
+            self._begin_at_first_group()
         self.top()
+
+    def _begin_at_first_group(self) -> None:
+        """Unless something keeps the plan from being done: that is read first."""
+        group = next((node.key for node in self.nodes if isinstance(node, Group)), None)
+        if self.planned is not None and not self.planned.plan.refusals and group is not None:
+            self.rows.move_to_key(group)
 
     def look(self) -> None:
         if not self.main.planning:
@@ -76,7 +86,7 @@ class PlanPlace(PlanFiles):
         if self._asking_since is None:
             return ""
         hosts = count(len(self.main.session.fleet.spec.hosts), "host")
-        return f"asking {hosts} … {self.main.clock() - self._asking_since:.0f} s"
+        return f"asking {hosts} {self.main.glyphs.fold} {self.main.clock() - self._asking_since:.0f} s"
 
     def summary(self) -> list[Line]:
         found = super().summary()
@@ -89,9 +99,9 @@ class PlanPlace(PlanFiles):
 
     def _next_step(self) -> str:
         why_not = self.why_not()
-        if not why_not:
-            return "A applies what is approved"
-        return f"A applies; first: {why_not}" if self.reviewing and self.reviewing.review.plan.changes else why_not
+        if why_not == NOTHING_APPROVED:
+            return "space approves one, a its group, ctrl+a all, but no deletes; then A applies"
+        return f"A waits: {why_not}" if why_not else "A applies what is approved"
 
     # apply
 
@@ -104,9 +114,9 @@ class PlanPlace(PlanFiles):
         if main.session.read_only:
             return "this is a read-only view"
         if review.plan.refusals:
-            return f"{count(len(review.plan.refusals), 'refusal')} above; once they are settled, r plans again"
+            return f"{count(len(review.plan.refusals), 'refusal')}; once settled, r plans again"
         if review.plan.empty:
-            return "r asks the hosts again"
+            return "there is nothing to do; r asks the hosts again"
         if main.planning:
             return "the hosts are asked"
         if main.session.operation is not None and not main.session.operation.over:
@@ -114,7 +124,7 @@ class PlanPlace(PlanFiles):
         if self._begun:
             stale = main.session.operation is not None and _stale(main.session.operation)
             return f"this plan {'is stale: the hosts moved since' if stale else 'was begun'}; r plans again"
-        return "" if review.approved else "space approves one, a its group, ctrl+a all that delete nothing"
+        return "" if review.approved else NOTHING_APPROVED
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "apply" and self.why_not():
