@@ -197,15 +197,19 @@ def test_production_wants_the_fleets_name_for_the_smallest_change(app: DeployerA
 
 
 def test_a_refused_plan_says_why_and_cannot_be_applied(app: DeployerApp, fleet: Path) -> None:
+    (fleet / "deployments/other.yaml").write_text(DEPLOYMENT.replace("chat", "other"))
     edit(fleet, "tags: [prod]", "placement: {labels: {gpu: h100}}")
 
     async def journey(pilot: Pilot[int]) -> None:
-        await open_plan(pilot)
+        screen = await open_plan(pilot)
         await see(pilot, "Refused: nothing can be applied")
-        await see(pilot, "1 refusal")
-        await pilot.press("ctrl+a", "A")
+        await see(pilot, "1 refusal: nothing can be applied")
+        await pilot.press("ctrl+a")
+        await see(pilot, "approved 11 of 11")
+        assert app.screen.check_action("apply", ()) is None
+        await pilot.press("A")
         await pilot.pause()
-        assert "Apply this?" not in shown(pilot)
+        assert app.screen is screen
         await pilot.press("g", "j")
         await see(pilot, "deployments/chat.yaml:")
 
