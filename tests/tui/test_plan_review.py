@@ -6,6 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from deployer.app.fleet import Fleet
+from deployer.errors import StalePlan
 from deployer.transport.fake import FakeHost
 from deployer.tui.app import DeployerApp
 from deployer.tui.editor import command
@@ -317,11 +318,14 @@ def test_while_the_hosts_are_asked_it_says_so_and_for_how_long(app: DeployerApp,
     travel(app, journey)
 
 
-def test_a_plan_whose_hosts_moved_is_said_to_be_stale_and_how_to_get_a_new_one(app: DeployerApp, applied: Path) -> None:
+def test_a_plan_whose_hosts_moved_is_not_applied_and_the_next_one_is_of_the_hosts_as_they_are(
+    app: DeployerApp, applied: Path
+) -> None:
     edit(applied, "tags: [prod]", "description: mine")
 
     async def journey(pilot: Pilot[int]) -> None:
-        await open_plan(pilot)
+        screen = await open_plan(pilot)
+        old = screen.planned
         text = (applied / "deployments/chat.yaml").read_text()
         edit(applied, "description: mine", "description: somebody else's")
         with Fleet.load(applied) as other:
@@ -331,9 +335,12 @@ def test_a_plan_whose_hosts_moved_is_said_to_be_stale_and_how_to_get_a_new_one(a
         await see(pilot, "Apply this?")
         await pilot.press("y")
         await until(pilot, lambda: app.session.operation is not None and app.session.operation.over, "the end")
+        assert app.session.operation is not None
+        assert app.session.operation.report is not None
+        assert app.session.operation.report.exit_code == StalePlan.exit_code
+        assert "stale" in screen.why_not()
         await pilot.press("2")
-        await see(pilot, "this plan is stale: the hosts moved since; r plans again")
-        await pilot.press("r")
+        await until(pilot, lambda: screen.planned is not old, "a new plan")
         await see(pilot, "approved 0 of 1")
 
     travel(app, journey)
