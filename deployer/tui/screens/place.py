@@ -41,7 +41,7 @@ class Place(Sturdy, Screen[None]):
         with Container(id="body"):
             yield from self.body()
         if self.FILTERS is not None:
-            yield FilterLine(self.FILTERS)
+            yield FilterLine(self.filtered, self.focus_list, self.FILTERS)
         yield KeyBar()
 
     def body(self) -> ComposeResult:
@@ -103,17 +103,11 @@ class Place(Sturdy, Screen[None]):
         if self.FILTERS is not None:
             self.query_one(FilterLine).open()
 
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        self.filtered(message.text)
-
-    def on_filter_line_left(self, message: FilterLine.Left) -> None:
-        self.focus_list()
-
     def focus_list(self) -> None:
         """Where the keys go when the filter is closed: the first thing that takes them."""
         if self.AUTO_FOCUS:
             for found in self.query(self.AUTO_FOCUS).results():
-                found.focus()
+                self.set_focus(found)
                 return
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

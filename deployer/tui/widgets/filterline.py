@@ -1,7 +1,8 @@
 """Filter as you type: one line that opens with `/`, and closes with Esc, which also clears it."""
 
+from collections.abc import Callable
+
 from textual.binding import Binding
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -10,32 +11,29 @@ PAUSE_S = 0.01
 
 
 class FilterLine(Input):
-    """Posts Typed while one types, and Left when one goes back to the list (Enter keeps the filter, Esc clears it)."""
+    """Calls `typed(text)` while one types, and `left()` when one goes back to the list (Enter keeps the filter, Esc clears
+    it). Calls and not messages: a key pressed right after Enter must find the list filtered and in focus.
+    """
 
     BINDINGS = [Binding("escape", "clear", "Clear the filter", show=False, id="filter-clear")]
 
-    class Typed(Message):
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Left(Message):
-        """Back to the list."""
-
-    def __init__(self, placeholder: str = "text, host:gpu-01, …") -> None:
+    def __init__(self, typed: Callable[[str], None], left: Callable[[], None], placeholder: str) -> None:
         super().__init__(placeholder=placeholder, compact=True)
         self.display = False
+        self._typed, self._left = typed, left
+        self._said = ""
         self._timer: Timer | None = None
 
     def open(self) -> None:
         self.display = True
-        self.focus()
+        self.screen.set_focus(self)
 
     def action_clear(self) -> None:
         self.value = ""
-        self.display = False
-        self._say()
-        self.post_message(self.Left())
+        self._leave()
+
+    async def action_submit(self) -> None:
+        self._leave()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -43,14 +41,15 @@ class FilterLine(Input):
             self._timer.stop()
         self._timer = self.set_timer(PAUSE_S, self._say)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
+    def _leave(self) -> None:
         self.display = bool(self.value)
         self._say()
-        self.post_message(self.Left())
+        self._left()
 
     def _say(self) -> None:
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        self.post_message(self.Typed(self.value))
+        if self.value != self._said:
+            self._said = self.value
+            self._typed(self.value)
