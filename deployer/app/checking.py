@@ -9,7 +9,7 @@ from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.problems import ordered, problem_at
 
 
-def load(root: Path, instead: Mapping[str, str] | None = None) -> Loaded:
+def load(root: Path, instead: Mapping[str, str | None] | None = None) -> Loaded:
     """Raises SpecError with every problem of every file: those of the YAML, then those that only an engine can see.
     `instead`: texts that count as if they stood in these files.
     """

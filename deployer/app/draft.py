@@ -36,6 +36,21 @@ class Wrote:
 
 
 @dataclass(frozen=True, slots=True)
+class Put:
+    """What was written, and where below the fleet."""
+
+    file: str
+    text: str
+
+    def stands(self, root: Path) -> bool:
+        """Whether it is still there as it was written."""
+        try:
+            return (root / self.file).read_text(encoding="utf-8") == self.text
+        except (OSError, UnicodeDecodeError):
+            return False
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """`problems` as `deployer validate` would say them; `by_key`: the first one of each field. Without problems there is the
     `spec` that will be read, and `gpus`: how many one replica takes.
@@ -102,17 +117,18 @@ class Draft:
 
     # against the fleet
 
-    def check(self, root: Path) -> Checked:
-        """What `deployer validate` would say of the fleet with this file in it."""
+    def check(self, root: Path, put: Put | None = None) -> Checked:
+        """What `deployer validate` would say of the fleet with this file in it, in the place of `put`."""
         lines, text = self.lines(), self.yaml()
         keys = {number: line.key for number, line in enumerate(lines, 1) if line.key}
+        own = put.file if put is not None and put.stands(root) else None
         try:
-            loaded = load_fleet(root, settings_models(), {_UNWRITTEN: text})
+            loaded = load_fleet(root, settings_models(), {_UNWRITTEN: text, **({own: None} if own else {})})
         except SpecError as error:
             return self._wrong(text, keys, error.problems, {})
         spec = loaded.fleet.deployments[self.get("name")]
         found = _complaints(loaded, spec)
-        if (root / self.file).exists():
+        if self.file != own and (root / self.file).exists():
             found.append((("name",), _taken(loaded, spec, self.file)))
         if found:
             by_key = {_key(path): problem for path, problem in reversed(found)}
@@ -136,22 +152,25 @@ class Draft:
         above = [one for one in asked if key.startswith(f"{one}.")]
         return key if key in asked else [*beneath, *above, key][0]
 
-    def write(self, root: Path) -> Path:
-        """Raises SpecError for what is wrong, UsageError when the file is there already: nothing is written over."""
-        checked = self.check(root)
+    def write(self, root: Path, put: Put | None = None) -> Put:
+        """Raises SpecError for what is wrong, UsageError when the file is there already: nothing is written over, but for
+        `put`, which we wrote ourselves and nobody has changed since.
+        """
+        checked = self.check(root, put)
         if checked.problems:
             raise SpecError(checked.problems)
-        path = root / self.file
         try:
-            path.parent.mkdir(exist_ok=True)
-            with path.open("x", encoding="utf-8") as stream:
+            (root / FOLDER).mkdir(exist_ok=True)
+            if put is not None and put.stands(root):
+                (root / put.file).unlink()
+            with (root / self.file).open("x", encoding="utf-8") as stream:
                 stream.write(checked.text)
         except FileExistsError as error:
             there = Path(error.filename).relative_to(root)
             raise UsageError(f"{there} is there already", hint="choose another name; nothing was written") from None
         except OSError as error:
             raise UsageError(f"{self.file} cannot be written: {error.strerror}", hint="mend that, and try again") from None
-        return path
+        return Put(self.file, checked.text)
 
 
 def _opening(before: Where, one: Asked) -> list[Wrote]:

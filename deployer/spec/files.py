@@ -15,10 +15,10 @@ _ENDINGS = (".yaml", ".yml")
 
 class Files:
     """Reads below `root`; names are relative to it, with forward slashes. `problems` collects what cannot be read.
-    `instead`: texts that count as if they stood on disk, by name.
+    `instead`: texts that count as if they stood on disk, by name; None: as if that file were not there.
     """
 
-    def __init__(self, root: Path, instead: Mapping[str, str] | None = None) -> None:
+    def __init__(self, root: Path, instead: Mapping[str, str | None] | None = None) -> None:
         self.root = root
         self._instead = instead or {}
         self.texts: dict[str, str] = {}
@@ -33,10 +33,12 @@ class Files:
 
     def listing(self, folder: str) -> list[str]:
         """The YAML files of a folder, by name. Hidden ones and other kinds of file are not ours."""
-        drafts = {(name.removeprefix(f"{folder}/"), False) for name in self._instead if name.startswith(f"{folder}/")}
+        mine = {name.removeprefix(f"{folder}/"): text for name, text in self._instead.items() if name.startswith(f"{folder}/")}
+        drafts = [(name, False) for name, text in mine.items() if text is not None]
         try:
             with os.scandir(self.root / folder) as entries:
-                found = sorted({*((e.name, e.is_dir()) for e in entries if not e.name.startswith(".")), *drafts})
+                there = [(e.name, e.is_dir()) for e in entries if not e.name.startswith(".") and e.name not in mine]
+                found = sorted([*there, *drafts])
         except FileNotFoundError:
             found = sorted(drafts)
         except OSError as error:
@@ -72,8 +74,9 @@ class Files:
         return None if tree is None or tree.value is None else tree
 
     def _text(self, name: str) -> str | None:
-        if name in self._instead:
-            return self._instead[name]
+        instead = self._instead.get(name)
+        if instead is not None:
+            return instead
         path = self.root / name
         try:
             if not path.is_file():

@@ -31,9 +31,9 @@ class Loaded:
     origins: Mapping[str, str]
 
 
-def load_fleet(root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str] | None = None) -> Loaded:
+def load_fleet(root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str | None] | None = None) -> Loaded:
     """Reads deployer.yaml, hosts/ and deployments/ below `root`; `settings` maps an engine's name to its settings model.
-    `instead`: texts of files that are not written yet, by name: the fleet as it would be with them.
+    `instead`: texts of files that are not written yet, by name (None: as if it were not there): the fleet as it would be.
 
     Raises SpecError with all problems, by file and line.
     """
@@ -54,7 +54,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 class _Loading:
-    def __init__(self, root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str] | None) -> None:
+    def __init__(self, root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str | None] | None) -> None:
         self.root = root
         self.files = Files(root, instead)
         self.validator = Validator(settings, self.files.texts)

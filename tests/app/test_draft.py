@@ -101,12 +101,27 @@ def test_writing_never_writes_over_a_file_and_never_writes_what_is_wrong(tmp_pat
     with pytest.raises(SpecError):
         draft(replicas="0").write(root)
     assert not (root / "deployments/second.yaml").exists()
-    path = draft().write(root)
-    assert path == root / "deployments/second.yaml"
+    put = draft().write(root)
+    path = root / put.file
+    assert path.read_text() == put.text
     assert set(checking.load(root).fleet.deployments) == {"chat", "second"}
     with pytest.raises(SpecError, match="1 problem"):
         draft(replicas="2").write(root)
     assert "replicas" not in path.read_text()
+
+
+def test_what_it_wrote_itself_can_be_corrected_as_long_as_nobody_changed_it(tmp_path: Path) -> None:
+    root = make(tmp_path)
+    put = draft().write(root)
+    assert draft(replicas="2").check(root, put).problems == ()
+    put = draft(replicas="2").write(root, put)
+    assert "replicas: 2" in (root / "deployments/second.yaml").read_text()
+    moved = draft(name="third").write(root, put)
+    assert sorted(path.name for path in (root / "deployments").iterdir()) == ["third.yaml", "zeta.yaml"]
+    (root / moved.file).write_text(moved.text + "replicas: 9\n")
+    with pytest.raises(SpecError):
+        draft(name="third", replicas="2").write(root, moved)
+    assert "replicas: 9" in (root / moved.file).read_text()
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

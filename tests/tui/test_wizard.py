@@ -1,6 +1,5 @@
 """A new deployment, from the first key to a plan that applies, on fake hosts; and what happens when something is wrong."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -197,16 +196,18 @@ def test_a_problem_in_the_review_leads_to_its_field(app: DeployerApp, fleet: Pat
     assert "third" in (fleet / "deployments/second.yaml").read_text()
 
 
-def test_a_lock_that_fails_is_said_the_file_stays_and_the_next_try_goes_on(app: DeployerApp, fleet: Path, hub: LocalHub) -> None:
+def test_a_lock_that_fails_is_said_the_file_stays_and_can_be_corrected(app: DeployerApp, fleet: Path, hub: LocalHub) -> None:
     wanted = fleet / "deployments/later.yaml"
     wanted.write_text("name: later\nmodel: {repo: org/later}\nengine: {ctranslate2: {}}\n")
     relock(fleet)  # so that its packages are pinned, and only the model must be looked up
     wanted.unlink()
 
+    hub.add("org/later", {"config.json": CONFIG, "model.safetensors": b"w" * 100, "tokenizer.json": "{}"})
+
     async def journey(pilot: Pilot[int]) -> None:
         wizard = await opened(pilot)
         await pilot.press("tab")
-        await write(pilot, "org/later")
+        await write(pilot, "org/latter")
         await forward(pilot, wizard, "engine", "engine")
         await pilot.press("right")
         await see(pilot, "< ctranslate2 >")
@@ -217,16 +218,21 @@ def test_a_lock_that_fails_is_said_the_file_stays_and_the_next_try_goes_on(app: 
         await forward(pilot, wizard, "review")
         await until(pilot, lambda: wizard.checked is not None and wizard.checked.spec is not None, "a draft that is right")
         await pilot.press("ctrl+s")
-        await see(pilot, "org/later does not exist")
+        await see(pilot, "org/latter does not exist")
         await pilot.press("escape")
         await see(pilot, "is written and stays; it is not locked yet")
-        assert (fleet / "deployments/second.yaml").exists()
-        files = {"config.json": CONFIG, "model.safetensors": b"w" * 100, "tokenizer.json": "{}"}
-        await asyncio.to_thread(hub.add, "org/later", files)
+        assert "org/latter" in (fleet / "deployments/second.yaml").read_text()
+        wizard._to("model", "model.repo")
+        await focus(pilot, wizard, "model.repo")
+        await pilot.press("ctrl+u")
+        await write(pilot, "org/later")
+        wizard._to("review")
+        await until(pilot, lambda: wizard.step == "review" and wizard._of is wizard.draft, "the draft checked")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.session.planned is not None, "a plan")
 
     travel(app, journey)
+    assert "org/later\n" in (fleet / "deployments/second.yaml").read_text()
     assert hub.commit("org/later") in (fleet / "deployer.lock").read_text()
 
 

@@ -13,7 +13,7 @@ from textual.events import DescendantFocus
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from deployer.app.draft import Checked, Draft, model_folders
+from deployer.app.draft import Checked, Draft, Put, model_folders
 from deployer.app.form import ENGINE_WORDS, STEPS, Asked
 from deployer.app.free import rooms, shortage
 from deployer.app.values import Progress
@@ -50,7 +50,7 @@ class Wizard(Place):
         self._of: Draft | None = None  # the draft that was checked
         self.step = STEPS[0]
         self.doing: str | None = None  # what runs now, for people
-        self.written = False
+        self.put: Put | None = None  # what was written, when it could not be locked
         self._seen: set[str] = set()  # fields whose problems are shown: typed in, or their step was left
         self._timer: Timer | None = None
         self._field: Asked | None = None
@@ -94,7 +94,7 @@ class Wizard(Place):
 
     def _check(self, then: Callable[[], None] | None = None) -> None:
         """What the fleet's own checks say of the draft; asked again when it has changed meanwhile."""
-        draft, root = self.draft, self.main.session.fleet.root
+        draft, root, put = self.draft, self.main.session.fleet.root, self.put
 
         def take(checked: Checked) -> None:
             if not self.is_attached:
@@ -107,7 +107,11 @@ class Wizard(Place):
             if then is not None:
                 then()
 
-        self.main.job(lambda: draft.check(root), take, name="draft")
+        self.main.job(lambda: draft.check(root, put), take, name="draft")
+
+    @property
+    def _as_written(self) -> bool:
+        return self.put is not None and self.put.text == self.draft.yaml()
 
     def _problem(self, key: str) -> Problem | None:
         return self.checked.by_key.get(key) if self.checked is not None and key in self._seen else None
@@ -194,9 +198,10 @@ class Wizard(Place):
         if action == "next":
             return True if self.step != REVIEW else None
         if action == "previous":
-            return True if idle and not self.written and self.step != ALL[0] else None
+            return True if idle and self.step != ALL[0] else None
         if action == "write":
-            return self.step == REVIEW and (True if idle and self.checked is not None and self.checked.spec is not None else None)
+            able = self._as_written or (self.checked is not None and self.checked.spec is not None)
+            return self.step == REVIEW and (True if idle and able else None)
         return super().check_action(action, parameters)
 
     # drawing
@@ -215,7 +220,7 @@ class Wizard(Place):
             if row.key in asked:
                 row.note(field_note(asked[row.key], row.value, self._problem(row.key), glyphs))
         if self.step == REVIEW and self.checked is not None:
-            self.query_one("#wizard-rows", RowList).show(review_rows(self.checked, glyphs, self.written))
+            self.query_one("#wizard-rows", RowList).show(review_rows(self.checked, glyphs, there=self._as_written))
             self.refresh_bindings()
         elif self.step == "hardware":
             self._draw_rooms()
@@ -275,9 +280,9 @@ class Wizard(Place):
             return [line((self.doing, "accent"))]
         if self.checked is None:
             return []
-        if self.written:
-            said = f"{self.checked.file} is written and stays; it is not locked yet"
-            return [line((said, "warn")), line(("next  ", "bold"), "ctrl+s tries again; or mend the file and run: deployer lock")]
+        if self.put is not None:
+            said = f"{self.put.file} is written and stays; it is not locked yet"
+            return [line((said, "warn")), line(("next  ", "bold"), "ctrl+s tries again; or go back and correct what is wrong")]
         if self.checked.problems:
             return [line(("Enter on a problem goes to its field", "dim")), *self._warning()]
         file = f"ctrl+s writes {self.checked.file}, pins what it needs in deployer.lock, and opens its plan. Nothing is applied."
@@ -293,7 +298,7 @@ class Wizard(Place):
         elif message.row.key.startswith("problem:"):
             key = message.row.key.split(":", 2)[2]
             step = next((s for s in STEPS if any(one.key == key for one in self.draft.asked(s))), None)
-            if step is not None and not self.written:
+            if step is not None:
                 self._seen.add(key)
                 self._to(step, key)
 
@@ -303,9 +308,9 @@ class Wizard(Place):
         self.refresh_bindings()
 
         def work() -> None:
-            if not self.written:
-                draft.write(session.fleet.root)
-                self.written = True
+            root, put = session.fleet.root, self.put
+            if put is None or (put.stands(root) and put.text != draft.yaml()):
+                self.put = draft.write(root, put)
             self.doing = "locking"
             session.reload().lock((), self._heard)
 
@@ -331,7 +336,7 @@ class Wizard(Place):
     # leaving
 
     def action_back(self) -> None:
-        if self.written or not self.draft.touched:
+        if self._as_written or not self.draft.touched:
             self.main.back()
         else:
             self.main.push_screen(Discard("Leave this deployment?"), self._discarded)

@@ -73,7 +73,7 @@ def rooms_head(chosen: Collection[str]) -> Row:
     return Row("head", line(said))
 
 
-def review_rows(checked: Checked, glyphs: Glyphs, there: bool) -> list[Row]:
+def review_rows(checked: Checked, glyphs: Glyphs, *, there: bool) -> list[Row]:
     """The problems, each with the key of its field where it has one, then the file."""
     fields = {(p.line, p.column, p.message): key for key, p in checked.by_key.items()}
     rows = []
