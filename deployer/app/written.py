@@ -57,14 +57,18 @@ def items(typed: Iterable[str]) -> str:
 
 
 def reference(typed: str) -> str:
-    """Where a secret is found: env:NAME, file:PATH or command:WORD WORD. Anything else could be the secret itself: it goes
-    no further, and what stands in its place is refused by the reader.
+    """Where a secret is found: env:NAME, file:PATH or command:WORD WORD, also as YAML has it, in braces. Anything else could
+    be the secret itself: it goes no further, and what stands in its place is refused by the reader.
     """
-    kind, colon, rest = typed.strip().partition(":")
+    bare = typed.strip()
+    braces = re.fullmatch(r"\{(.*)\}", bare, re.DOTALL)
+    kind, colon, rest = (braces[1] if braces else bare).strip().partition(":")
+    rest = rest.strip()
     if colon and kind in ("env", "file"):
-        return f"{{{kind}: {text(rest.strip(), flow=True)}}}"
+        return f"{{{kind}: {text(rest, flow=True)}}}"
     if colon and kind == "command":
-        return f"{{command: {items(rest.split())}}}"
+        brackets = re.fullmatch(r"\[(.*)\]", rest, re.DOTALL)
+        return f"{{command: {items(words(brackets[1]) if brackets else rest.split())}}}"
     return quoted("…")
 
 

@@ -304,7 +304,7 @@ class DriftRule(Model):
 
     host: Name | None = None
     deployment: Name | None = None
-    what: Line | None = None  # as plan says it: "/etc/deployer/acme/chat/args.json was changed"
+    what: Line | None = Field(default=None, description="The difference as plan says it; a * stands for anything.")
 
     @model_validator(mode="after")
     def _some(self) -> Self:

@@ -80,12 +80,14 @@ def test_a_secret_typed_where_a_reference_belongs_goes_no_further(root: Path) ->
 
 def test_keys_are_written_by_reference(root: Path) -> None:
     typed = {"endpoint": "keys"}
-    for number, reference in enumerate(("env:TEAM_A", "file:keys/b", "command:pass show c")):
+    for number, reference in enumerate(("env:TEAM_A", "{file: keys/b}", '{command: [pass, "show c"]}')):
         typed |= {f"endpoint.keys.{number}.name": f"team-{number}", f"endpoint.keys.{number}.secret": reference}
     spec = Draft({**SMALL, **typed}).check(root).spec
     assert spec is not None
     found = [key.secret.id for key in spec.endpoint.keys if key.secret]
     assert found == ["env:TEAM_A", "file:keys/b", "command:pass show c"]
+    assert spec.endpoint.keys[2].secret is not None
+    assert spec.endpoint.keys[2].secret.command == ("pass", "show c")
 
 
 def test_an_open_endpoint_and_one_on_loopback(root: Path) -> None:
@@ -153,7 +155,8 @@ WAYS = (
 FIELDS = [(way, one) for way in WAYS for one in Draft(way).fields() if one.kind != "fork"]
 ODD = ["", " ", "no", "null", "~", "1", "01", "1e3", "0x1f", "1:30", "2026-11-20", "a: b", "a # b", "- a", "[/INST]", "{x}",
        "'", '"', "\\", "é", "\u2028", "\x00", "\x85", "a\tb", "a ", " a", "%", "@", "`", "*a", "&a", "!a", "|", ">", "a,b",
-       '"a, b", c', "env:", "env:A B", "file:../x", "command:", "true", "🦜", "\ufeff", "..", "---", "=", "<<", "?",
+       '"a, b", c', "env:", "env:A B", "{env: A}", "{ file :a}",
+       "file:../x", "command:", "true", "🦜", "\ufeff", "..", "---", "=", "<<", "?",
        "a:", ",", '"']  # fmt: skip
 
 
@@ -180,7 +183,8 @@ def test_any_text_in_any_field_is_refused_or_reads_back_as_it_was_typed(root: Pa
     if one.kind == "list":
         assert list(found) == written.words(text)
     elif one.kind == "secret":
-        kind, _, rest = text.strip().partition(":")
+        bare = text.strip()
+        kind, _, rest = (bare[1:-1] if bare.startswith("{") else bare).strip().partition(":")
         assert found.id == f"{kind}:{' '.join(rest.split()) if kind == 'command' else rest.strip()}"
     elif one.kind in ("integer", "number"):
         assert found == float(text)

@@ -40,6 +40,7 @@ class Wizard(Place):
         Binding("ctrl+b,pageup", "previous", "Back", key_display="^b", id="wizard-back"),
         Binding("ctrl+s", "write", "Write, lock, plan", key_display="^s", id="wizard-write"),
         Binding("space", "mark", "Choose host", show=False),
+        Binding("escape", "back", "Leave", key_display="Esc"),
         Binding("q", "back", "Leave", show=False),
     ]
 
