@@ -5,6 +5,7 @@ the steps inside a stage is the order of the transactions, and inside them the o
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from deployer.agent import wire
@@ -30,6 +31,7 @@ def host_changes(plan: Plan, host: str) -> tuple[Change, ...]:
 def transactions(plan: Plan, host: str) -> list[wire.Transaction]:
     """What the host does, in order; empty when it has nothing to do."""
     changes = host_changes(plan, host)
+    plan = replace(plan, changes=changes)  # what is asked of it below is of this host: others' changes only cost time
     found = [_undo(c) for c in changes if c.actions == ("undo",)]
     before = [t["id"] for t in found]
     found += [tasks.artifact(plan, c) for c in changes if c.kind in ARTIFACTS and c.after]
