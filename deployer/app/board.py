@@ -93,7 +93,8 @@ class Board:
         with self._lock:
             waiting, more = self.steps.waiting(most)
             counts = {state: self.steps.count(state) for state in STATES}
-            failed, running = tuple(self.steps.of("failed")), tuple(self.steps.of("running"))
+            failed = tuple(self.steps.of("failed"))
+            running = tuple(sorted(self.steps.of("running"), key=lambda row: row.host))  # a host keeps its place
             total = self.steps.total if self.steps.planned else None
             return View(tuple(self.hosts.values()), failed, running, tuple(waiting), more, counts, total)
 
