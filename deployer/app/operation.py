@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from deployer.app import steptimes
 from deployer.app.board import Board
 from deployer.app.steprows import StepRow
-from deployer.app.values import Control, Event, LogStream, Report, Running, Status
+from deployer.app.values import Control, Endpoint, Event, LogStream, Report, Running, Status
 from deployer.errors import DeployerError
 from deployer.plan.model import Plan
 
@@ -27,7 +27,7 @@ Work = Callable[[Callable[[Event], None], Control], Report]
 
 class Operation:
     """`plan` is None when it was made elsewhere. `state`: running, pausing, paused, stopping, detached, done, failed.
-    `addresses`: deployment → URL of what answers at the end, to be tried. `began`: seconds of our clock.
+    `endpoints`: by deployment, what answers now that did not before, to be tried. `began`: seconds of our clock.
     """
 
     def __init__(self, fleet: "Fleet", title: str, plan: Plan | None, work: Work, began: float | None = None) -> None:
@@ -37,7 +37,7 @@ class Operation:
         self.board = Board()
         self.report: Report | None = None
         self.error: DeployerError | None = None
-        self.addresses: Mapping[str, str] = {}
+        self.endpoints: Mapping[str, Endpoint] = {}
         self.tick = 0
         self.began = time.time() if began is None else began
         self._ended: float | None = None
@@ -129,7 +129,7 @@ class Operation:
             self.board = Board(self.plan, steptimes.read(self.fleet.root))
             self.report = self._work(self._take, self._control)
             self.board.end(self.report)
-            self.addresses = self._answering(self.report)
+            self.endpoints = self._answering(self.report)
         except DeployerError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001  (a thread must end with an answer)
@@ -143,14 +143,16 @@ class Operation:
         self.board.take(event)
         self.tick += 1
 
-    def _answering(self, report: Report) -> Mapping[str, str]:
+    def _answering(self, report: Report) -> Mapping[str, Endpoint]:
         from deployer.app.planned import Planned
 
-        if self.plan is None or report.exit_code not in (0, 5, 6):
+        if self.plan is None:
             return {}
-        failed = {failure.deployment for failure in report.failures}
-        found = Planned(self.fleet, self.plan, None, None).addresses()
-        return {name: url for name, url in found.items() if name not in failed}
+        ends = [(name, end.get("state")) for host in report.hosts.values() for name, end in host.transactions.items()]
+        not_all = {name for name, state in ends if state != "done"}
+        whole = {name for name, _ in ends} - not_all
+        found = Planned(self.fleet, self.plan, None, None).endpoints()
+        return {name: one for name, one in found.items() if name in whole}
 
 
 def begun_by(status: Status, but: str | None = None) -> str | None:

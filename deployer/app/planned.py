@@ -12,6 +12,7 @@ from deployer.state.resources import Kind
 
 if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
+    from deployer.execute.endpoint import Endpoint
     from deployer.execute.events import Event, Report
     from deployer.execute.follow import Control
     from deployer.execute.hostrun import Patience
@@ -51,6 +52,10 @@ class Planned:
 
     def addresses(self) -> dict[str, str]:
         """Deployment → URL, for those whose replicas this plan starts."""
+        return {name: one.url for name, one in self.endpoints().items()}
+
+    def endpoints(self) -> "dict[str, Endpoint]":
+        """Where what this plan starts will answer, by deployment."""
         from deployer.execute.endpoint import endpoint
         from deployer.plan.roster import from_json
 
@@ -59,7 +64,7 @@ class Planned:
         }
         roster = from_json(self.plan.roster)
         found = {name: endpoint(self.fleet.spec, roster, name) for name in sorted(n for n in started if n)}
-        return {name: one.url for name, one in found.items() if one is not None}
+        return {name: one for name, one in found.items() if one is not None}
 
     def apply(
         self,

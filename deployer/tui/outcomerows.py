@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from deployer.app.operation import Operation
 from deployer.app.outcome import FINE, host_words, left_off, summary, told
-from deployer.app.values import HostReport
+from deployer.app.values import Endpoint, HostReport
 from deployer.tui.applyrows import Drawing, folds
 from deployer.tui.line import Line, clean, line
 from deployer.tui.widgets.rows import Row
@@ -36,7 +36,7 @@ def rows(operation: Operation, drawing: Drawing) -> list[Row]:
         for host in report.hosts.values():
             if host.result != "unchanged":
                 found += _host(host, drawing)
-        found += [_answers(name, url, drawing) for name, url in operation.addresses.items()]
+        found += [_answers(one, drawing) for one in operation.endpoints.values()]
     view = operation.board.view(0)
     return [*found, *folds(operation.board, view.counts, drawing)]
 
@@ -59,9 +59,10 @@ def _host(host: HostReport, drawing: Drawing) -> Iterator[Row]:
     yield from _notes(f"host:{host.name}", [*said, *([("next", host.hint)] if host.hint else [])])
 
 
-def _answers(name: str, url: str, drawing: Drawing) -> Row:
-    text = line((f"{drawing.glyphs.arrow} ", "accent"), (clean(name), "bold"), f" answers at {clean(url)}")
-    return Row(f"answers:{name}", text, line(("enter opens it, c copies", "dim")))
+def _answers(one: Endpoint, drawing: Drawing) -> Row:
+    where = f" on {one.gateway} alone" if one.loopback else ""
+    text = line((f"{drawing.glyphs.arrow} ", "accent"), (clean(one.name), "bold"), f" answers at {clean(one.url)}{where}")
+    return Row(f"answers:{one.name}", text, line(("enter opens it, c copies", "dim")))
 
 
 def _notes(key: str, said: list[tuple[str, str]]) -> Iterator[Row]:

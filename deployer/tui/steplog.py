@@ -74,7 +74,7 @@ class StepLog:
         if kind == "wait":
             host, _, transaction = name.partition("/")
             return f"{in_words(transaction)} on {host} waits"
-        return {"host": f"the run on {name}", "failure": "why it failed"}.get(kind, "")
+        return {"host": f"the run on {name}", "failure": "why it failed", "answers": f"{name} can be asked"}.get(kind, "")
 
     @property
     def stale(self) -> bool:
@@ -94,8 +94,10 @@ class StepLog:
             self._states = self._states_now()
             return self._waiting(*name.split("/", 1))
         if kind == "host":
-            host = self._operation.board.hosts.get(name)
-            return [line(text) for text in (host.said if host else ())]
+            return self._host(name)
+        if kind == "answers":
+            one = self._operation.endpoints[name]
+            return [line(text) for text in (*one.curl.splitlines(), "", *one.python.splitlines())]
         if kind == "failure" and self._operation.report is not None:
             found = told(self._operation.report.failures[int(name)], self._operation.fleet.loaded)
             return [line((f"{found.what}", "bad")), *(line(text) for text in found.log)]
@@ -130,6 +132,16 @@ class StepLog:
         if step.data.get("log"):
             yield line(("its last words:", "dim"))
             yield from (line(str(text)) for text in step.data["log"])
+
+    def _host(self, name: str) -> list[Line]:
+        """What happened to its run, and at the end what became of each part of it."""
+        host, report = self._operation.board.hosts.get(name), self._operation.report
+        ends = report.hosts[name].transactions if report is not None and name in report.hosts else {}
+        said = [line(text) for text in (host.said if host else ())]
+        for transaction, end in ends.items():
+            message = str(end.get("message") or "")
+            said.append(line((f"{end.get('state') or '':<11}", "dim"), in_words(transaction), (f"  {message}", "dim")))
+        return said
 
     def _waiting(self, host: str, transaction: str) -> list[Line]:
         steps = self._operation.board.steps.transaction(host, transaction)

@@ -49,7 +49,7 @@ def test_every_step_of_the_plan_waits_until_it_runs_and_is_done_at_the_end(loade
     assert operation.wait(20)
     end = view(operation)
     assert (operation.state, end.counts["done"], end.total) == ("done", now.total, now.total)
-    assert operation.addresses == {"chat": loaded.endpoint("chat").url}
+    assert operation.endpoints == {"chat": loaded.endpoint("chat")}
     assert not end.waiting
     assert not end.running
 
@@ -74,7 +74,7 @@ def test_a_failure_stands_with_its_cause_and_what_was_done_is_undone(loaded: Fle
     assert failed.label == "chat/0 answers"
     assert any("out of memory" in line for line in failed.data["log"])
     assert end.counts["undone"] > 0
-    assert operation.addresses == {}
+    assert operation.endpoints == {}
     assert operation.state == "failed"
 
 

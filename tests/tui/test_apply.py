@@ -78,6 +78,9 @@ def test_what_runs_is_on_top_what_waits_says_for_what_and_what_is_done_is_one_li
         held.release()
         await see(pilot, "✓ done: 2 hosts: 1 done, 1 unchanged")
         await see(pilot, "chat answers at http://192.0.2.1:8443/chat/v1")
+        await see(pilot, "done       model local--tiny/5ef0e78a777b")  # of the host under the cursor
+        await pilot.press("j")
+        await see(pilot, "curl http://192.0.2.1:8443/chat/v1/chat/completions")
 
     travel(app, journey)
 

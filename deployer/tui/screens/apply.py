@@ -218,7 +218,7 @@ class ApplyPlace(Place):
         row = self.steps.current
         kind, _, name = row.key.partition(":") if row is not None else ("", "", "")
         if kind == "answers" and self.operation is not None:
-            self.main.copy(self.operation.addresses[name], f"the address of {name}")
+            self.main.copy(self.operation.endpoints[name].curl, f"the curl line of {name}")
         else:
             self.main.copy(self.query_one(LogView).text(), "the log")
 
