@@ -17,6 +17,10 @@ from deployer.errors import DeployerError
 LONGEST = 300
 
 
+class KeyRefused(DeployerError):
+    """The endpoint wants another key, or one at all."""
+
+
 class Answer(Iterator[str]):
     """Pieces of text as they come. `close`, from any thread, breaks it off, and the engine stops. `tokens`: how many were
     made, once the endpoint has said so. `finish`: why it ended ("stop", "length"), None while it goes on.
@@ -38,6 +42,7 @@ class Answer(Iterator[str]):
         self._pieces: Iterator[str] | None = None
         self._guard = threading.Lock()
         self._closed = False
+        self._sock: socket.socket | None = None
 
     def __next__(self) -> str:
         if self._pieces is None:
@@ -54,7 +59,7 @@ class Answer(Iterator[str]):
     def close(self) -> None:
         with self._guard:
             self._closed = True
-            sock = self._connection.sock
+            sock = self._sock
         if sock is not None:
             with contextlib.suppress(OSError):  # it is gone already
                 sock.shutdown(socket.SHUT_RDWR)
@@ -63,26 +68,28 @@ class Answer(Iterator[str]):
     def _read(self) -> Iterator[str]:
         self._connection.connect()
         with self._guard:
-            if self._closed:
-                return
+            self._sock = self._connection.sock  # http.client forgets it once the answer has begun
+            closed = self._closed
+        if closed:
+            self._connection.close()
+            return
         self._connection.request("POST", self._path, self._body, self._headers)
-        response = self._connection.getresponse()
-        if response.status != http.client.OK:
-            raise self._no(response.status, response.read(1 << 16))
+        with contextlib.closing(self._connection), self._connection.getresponse() as response:
+            if response.status != http.client.OK:
+                raise self._no(response.status, response.read(1 << 16))
+            yield from self._events(response)
+        if self.finish is None and not self._closed:
+            what = "the answer broke off before its end"
+            raise DeployerError(what, where=self._url, hint="its log says why: deployer logs NAME")
+
+    def _events(self, response: http.client.HTTPResponse) -> Iterator[str]:
         while line := response.readline():
-            if not line.startswith(b"data:"):
-                continue
-            data = line[5:].strip()
+            data = line[5:].strip() if line.startswith(b"data:") else b""
             if data == b"[DONE]":
-                break
-            piece = self._piece(json.loads(data))
+                return
+            piece = self._piece(json.loads(data)) if data else ""
             if piece:
                 yield piece
-        self._connection.close()
-        if self.finish is None and not self._closed:
-            raise DeployerError(
-                "the answer broke off before its end", where=self._url, hint="its log says why: deployer logs NAME"
-            )
 
     def _piece(self, event: Mapping[str, Any]) -> str:
         if "error" in event:
@@ -104,7 +111,8 @@ class Answer(Iterator[str]):
         except ValueError:
             said = ""
         what = f"the endpoint answered {status}{f': {said}' if said else ''}"
-        return DeployerError(what, where=self._url, hint=why(status))
+        kind = KeyRefused if status in (401, 403) else DeployerError
+        return kind(what, where=self._url, hint=why(status))
 
 
 def _said(answer: Any) -> str:

@@ -2,13 +2,19 @@
 
 import base64
 import contextlib
+import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from deployer.app.fleet import Fleet
+from deployer.app.looking import Figures, FleetNow
 from deployer.app.session import Session
 from deployer.transport.fake import FakeHost
 from deployer.tui.app import DeployerApp
@@ -268,5 +274,206 @@ def test_in_a_read_only_view_nothing_can_be_planned_or_edited(loaded: Fleet) -> 
         assert pilot.app.screen is place
         await pilot.press("y")
         assert place.tab.check_action("edit", ()) is None
+
+    travel(app, journey)
+
+
+def test_logs_follow_and_are_filtered_searched_and_saved(
+    loaded: Fleet, app: DeployerApp, hosts: dict[str, FakeHost], tmp_path: Path
+) -> None:
+    applied(loaded)
+    units = hosts["h1"].machine.units
+    unit = next(one for one in units.known.values() if "chat" in one.name)
+    units.say(unit, "user: [INST] hello [/INST]")
+    saved = tmp_path / "chat.log"
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "l")
+        await see(pilot, "user: [INST] hello [/INST]")
+        units.say(unit, "RuntimeError: [red] out of memory")
+        await see(pilot, "RuntimeError: [red] out of memory")
+        await pilot.press("slash", *"[/inst]", "enter")
+        await until(pilot, lambda: "RuntimeError" not in shown(pilot), "the filtered lines")
+        assert "hello [/INST]" in shown(pilot)
+        await pilot.press("S")
+        await see(pilot, "Save what is shown")
+        pilot.app.screen.query_one(Input).value = str(saved)
+        await pilot.press("enter")
+        await until(pilot, saved.exists, "the file")
+        await pilot.press("escape", "f")
+        await see(pilot, "Find in the log")
+        await pilot.press(*"memory", "enter")
+        await see(pilot, "n and N go through “memory”")
+
+    travel(app, journey)
+    assert saved.read_text().splitlines()[0].endswith("user: [INST] hello [/INST]")
+    assert "RuntimeError" not in saved.read_text()
+    assert saved.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_that_is_left_ends_on_the_host(loaded: Fleet, app: DeployerApp) -> None:
+    applied(loaded)
+    streams = lambda: [t.name for t in threading.enumerate() if t.name == "h1-logs"]  # noqa: E731
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "l")
+        await until(pilot, streams, "a stream on the host")
+        await pilot.press("i")
+        await until(pilot, lambda: not streams(), "its end")
+        await pilot.press("l")
+        await until(pilot, streams, "a stream again")
+        await pilot.press("escape")
+        await until(pilot, lambda: not streams(), "its end with the place")
+
+    travel(app, journey)
+
+
+def test_with_several_replicas_lines_name_theirs_and_one_can_be_chosen(
+    loaded: Fleet, app: DeployerApp, hosts: dict[str, FakeHost]
+) -> None:
+    changed = rewrite(loaded, "tags: [prod]", "tags: [prod]\nreplicas: 2")
+    app.session.fleet = applied(rewrite(changed, "insecure: true", "insecure: true, hosts: [h1]", "deployer.yaml"))
+    said = []
+    for host in hosts.values():
+        for unit in [one for one in host.machine.units.known.values() if "chat" in one.name]:
+            host.machine.units.say(unit, f"line of {unit.name.split('-')[3]}")
+            said.append(unit)
+    assert len(said) == 2
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "l")
+        await see(pilot, "chat/0 line of 0")
+        await see(pilot, "chat/1 line of 1")
+        await pilot.press("o")
+        await see(pilot, "of chat/0")
+        await until(pilot, lambda: "line of 1" not in shown(pilot), "the lines of one replica")
+        await see(pilot, "line of 0")
+
+    travel(app, journey)
+
+
+def test_figures_show_what_the_engine_tells_and_otherwise_say_why_there_is_none(
+    loaded: Fleet, app: DeployerApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied(loaded)
+    now = FleetNow()
+    monkeypatch.setattr(DeployerApp, "now", property(lambda _: now))
+
+    async def journey(pilot: Pilot[int]) -> None:
+        nonlocal now
+        await opened(pilot, "m")
+        await see(pilot, "no figures: its engine tells none (yet)")
+        now = FleetNow(1, None, {}, {"chat": Figures(requests_s=12.4, ttft_p95_s=0.64, kv_cache=0.5, queue=3)})
+        await see(pilot, "12.4 /s")
+        screen = shown(pilot)
+        assert "640 ms" in screen
+        assert "50.0 %" in screen
+
+    travel(app, journey)
+
+
+PIECES = ("Hel", "lo ", "[/INST]", " [red]")
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Streams PIECES to who has the key; after the first it waits for `more`."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+    more: ClassVar[threading.Event] = threading.Event()
+    gone: ClassVar[threading.Event] = threading.Event()
+
+    def do_POST(self) -> None:
+        if self.headers["Authorization"] != "Bearer sesame":
+            self._answer(401, b'{"error": {"message": "no key"}}')
+            return
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+        for number, piece in enumerate(PIECES):
+            self._say({"choices": [{"delta": {"content": piece}, "finish_reason": None}]})
+            while number == 0 and not self.more.wait(0.01):
+                try:
+                    self._say({"choices": []})
+                except OSError:
+                    self.gone.set()
+                    return
+        self._say({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        self._say({"choices": [], "usage": {"completion_tokens": 4}})
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _say(self, event: dict[str, Any]) -> None:
+        self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Quiet."""
+
+
+@pytest.fixture
+def endpoint(loaded: Fleet, app: DeployerApp) -> Iterator[type[Endpoint]]:
+    """The address of the deployment is a server here, and it wants a key."""
+    for event in (Endpoint.more, Endpoint.gone):
+        event.clear()
+    Endpoint.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        rewrite(loaded, "insecure: true", f"insecure: true, port: {server.server_port}", "deployer.yaml")
+        rewrite(loaded, "192.0.2.1", "127.0.0.1", "hosts/h1.yaml")
+        key = f"keys: [{{name: team, sha256: {'a' * 64}}}]"
+        app.session.fleet = applied(rewrite(loaded, "endpoint: {open: true}", f"endpoint: {{{key}}}"))
+        yield Endpoint
+        Endpoint.more.set()
+        server.shutdown()
+
+
+def test_the_playground_asks_for_the_key_and_streams_the_answer(app: DeployerApp, endpoint: type[Endpoint]) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "t")
+        await pilot.press(*"hi", "enter")
+        await see(pilot, "The key of this endpoint")
+        await pilot.press(*"sesame", "enter")
+        await see(pilot, "Hel")
+        assert "[/INST]" not in shown(pilot)
+        endpoint.more.set()
+        await see(pilot, "Hello [/INST] [red]")
+        await see(pilot, "4 tokens")
+        assert "sesame" not in shown(pilot)
+        assert "first token after" in shown(pilot)
+        await pilot.press(*"more", "enter")
+        await until(pilot, lambda: len(endpoint.asked) == 2, "the second question")
+
+    travel(app, journey)
+    first, second = endpoint.asked
+    assert (first["model"], first["max_tokens"], first["stream"]) == ("chat", 256, True)
+    assert [one["content"] for one in second["messages"]] == ["hi", "".join(PIECES), "more"]
+
+
+def test_esc_stops_an_answer_and_the_engine_hears_of_it(app: DeployerApp, endpoint: type[Endpoint]) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        place = await opened(pilot, "t")
+        await pilot.press("f2", *"sesame", "enter")
+        await pilot.press(*"hi", "enter")
+        await see(pilot, "Hel")
+        await pilot.press("escape")
+        await see(pilot, "stopped")
+        await until(pilot, endpoint.gone.is_set, "the end of the request")
+        assert pilot.app.screen is place
+
+    travel(app, journey)
+
+
+def test_a_key_that_is_refused_is_said_and_asked_for_again(app: DeployerApp, endpoint: type[Endpoint]) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "t")
+        await pilot.press(*"hi", "enter")
+        await see(pilot, "The key of this endpoint")
+        await pilot.press(*"wrong", "enter")
+        await see(pilot, "the endpoint answered 401: no key")
+        await pilot.press("escape", "enter")
+        await see(pilot, "The key of this endpoint")
 
     travel(app, journey)

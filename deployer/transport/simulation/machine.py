@@ -18,6 +18,7 @@ from deployer.transport.simulation.gateway import completion
 from deployer.transport.simulation.units import Units
 
 REAL_PAUSE_S = 0.002
+FOLLOW_S = 0.05  # how often a journal that is followed is looked at, in real seconds
 _SAMPLED = ("uuid", "index", "name", "memory_total", "memory_used", "utilization", "temperature")
 
 
@@ -183,7 +184,8 @@ class Machine(System):
             yield from lines
             if "-f" not in argv:
                 return
-            self.pause(idle_s)
+            self._living()
+            time.sleep(min(idle_s, FOLLOW_S))
             yield None
             with self._guard:
                 lines = self.units.journal(everything).splitlines()[said:]

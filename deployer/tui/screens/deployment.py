@@ -16,13 +16,16 @@ from deployer.tui.line import Span, line, paragraphs
 from deployer.tui.modals.asking import Asking
 from deployer.tui.screens.place import Place
 from deployer.tui.tabs.endpoint import Endpoint
+from deployer.tui.tabs.figures import Figures
+from deployer.tui.tabs.logs import Logs
 from deployer.tui.tabs.overview import Overview
+from deployer.tui.tabs.playground import Playground
 from deployer.tui.tabs.revisions import Revisions
 from deployer.tui.tabs.tab import Tab, TabLine
 from deployer.tui.tabs.yaml import Yaml
 from deployer.tui.widgets.filterline import FilterLine
 
-TABS: tuple[type[Tab], ...] = (Overview, Revisions, Yaml, Endpoint)
+TABS: tuple[type[Tab], ...] = (Overview, Revisions, Logs, Figures, Yaml, Endpoint, Playground)
 
 
 class DeploymentPlace(Place):
@@ -115,6 +118,8 @@ class DeploymentPlace(Place):
         if self.dossier is not None and number is not None and number not in known and number != self._asked_for:
             self._asked_for = number  # applied meanwhile: the revisions are read again, once for each
             self.action_ask()
+        for tab in self._tabs:
+            tab.heard()
         self.tab.look()
 
     # tabs
@@ -144,6 +149,8 @@ class DeploymentPlace(Place):
 
     def open_log(self, replica: str) -> None:
         """The log of one replica."""
+        next(tab for tab in self._tabs if isinstance(tab, Logs)).choose(replica)
+        self.action_tab(Logs.NAME)
 
     # filter
 

@@ -26,8 +26,16 @@ class Overview(Tab):
     def compose(self) -> ComposeResult:
         yield RowList(empty="asking the hosts …", classes="-quiet")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: tuple[int, int] | None = None
+
     def look(self) -> None:
-        self.draw()
+        """Ages grow by themselves, once a second."""
+        seen = (self.main.now.tick, int(self.main.clock()))
+        if seen != self._seen:
+            self._seen = seen
+            self.draw()
 
     def opened(self) -> None:
         self.draw()

@@ -49,6 +49,9 @@ class Tab(Vertical):
     def look(self) -> None:
         """Once a tick while the tab is in sight."""
 
+    def heard(self) -> None:
+        """Once a tick while the place is in sight, whichever tab is open."""
+
     def opened(self) -> None:
         """It has come in sight."""
 
@@ -76,7 +79,7 @@ class TabLine(Static):
     """All tabs in one line, the open one marked. A click opens one."""
 
     def show(self, tabs: list[Tab], current: str) -> None:
-        room = sum(len(tab.NAME) + 5 for tab in tabs) <= (self.size.width or 80)
+        room = sum(len(tab.NAME) + 4 for tab in tabs) <= (self.size.width or 80)
         parts = []
         for tab in tabs:
             here = current == tab.NAME
