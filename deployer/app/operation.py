@@ -48,7 +48,7 @@ class Operation:
     @classmethod
     def of_plan(cls, planned: "Planned", *, why: str | None = None) -> "Operation":
         """Apply exactly this plan."""
-        title = f"apply {planned.plan.plan_id}"
+        title = f"apply {planned.plan.plan_id[:7]}"
         return cls(
             planned.fleet, title, planned.plan, lambda tell, control: planned.apply(why=why, on_event=tell, control=control)
         )
@@ -56,7 +56,7 @@ class Operation:
     @classmethod
     def of_running(cls, fleet: "Fleet", one: Running) -> "Operation":
         """Follow an apply that runs on the hosts without us. What waits is known when its plan is kept here."""
-        title = f"apply {one.plan} of {one.who}"
+        title = f"apply {one.plan[:7]} of {one.who}"
         plan = fleet.plan_of(one)
         return cls(fleet, title, plan, lambda tell, control: fleet.attach(one, tell, control), _seconds(one.since))
 

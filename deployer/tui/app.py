@@ -95,6 +95,7 @@ class DeployerApp(Mishaps):
         self.clock = clock
         self.planning = False
         self.said: list[str] = []
+        self.end_seen: Operation | None = None  # the last apply whose end was looked at
         self._planned_after: Operation | None = None  # the last apply that had ended when the plan was made
         self._begin = begin
         self._watching = watching
@@ -129,7 +130,7 @@ class DeployerApp(Mishaps):
 
     def _found_running(self, operation: "Operation | None") -> None:
         if operation is not None:
-            self.notify(f"{operation.title}: it runs on the hosts")
+            self.notify(f"{operation.title}: it runs on the hosts", markup=False)
             self.go("apply")
 
     @property
@@ -149,6 +150,8 @@ class DeployerApp(Mishaps):
         operation = self.session.operation
         if operation is not None and not operation.over:
             return [(f" {operation.state} {self.glyphs.dot} {operation.title} ", "accent")]
+        if operation is not None and operation is not self.end_seen:
+            return [(f" {operation.title}: {operation.state}: 3 ", "good" if operation.state == "done" else "bad")]
         who = self.foreign_apply()
         return [(f" an apply by {who} is running: 3 ", "warn")] if who else []
 

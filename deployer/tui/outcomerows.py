@@ -14,7 +14,8 @@ def title(operation: Operation, drawing: Drawing) -> Line:
     """ "✓ done: 2 hosts: 2 done · 1:04"."""
     glyphs = drawing.glyphs
     if operation.error is not None:
-        return line((f"{glyphs.bad} it did not come to an end: ", "bad"), clean(operation.error.what))
+        said = "it did not come to an end" if operation.board.hosts else "nothing was begun"
+        return line((f"{glyphs.bad} {said}: ", "bad"), clean(operation.error.what))
     if operation.report is None:
         return ()
     said = summary(operation.report).replace("·", glyphs.dot)

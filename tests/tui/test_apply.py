@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from deployer.app.fleet import Fleet
 from deployer.app.session import Session
 from deployer.app.values import Running
+from deployer.errors import Refused
 from deployer.execute.events import Event
 from deployer.transport.fake import FakeHost
 from deployer.transport.simulation.faults import Hold
@@ -98,6 +99,48 @@ def test_steps_log_and_keys_are_in_sight_in_small_and_large_terminals(
         assert "Stop safely" in lines[-1]
 
     travel(app, journey, size)
+
+
+def test_where_there_is_no_room_for_the_log_enter_opens_it(app: DeployerApp, held: Hold) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await starting(pilot, app)
+        assert "log: " not in shown(pilot)
+        await until(pilot, lambda: app.screen.query_one(LogView).text(), "the log")
+        await pilot.press("enter")
+        await see(pilot, "start chat/0 on h1")
+        await pilot.press("q")
+        await see(pilot, "of 28 steps")
+
+    travel(app, journey, (80, 18))
+
+
+def test_an_apply_that_ends_while_one_looks_elsewhere_is_told_of_until_it_is_seen(app: DeployerApp, held: Hold) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await starting(pilot, app)
+        await pilot.press("1")
+        await see(pilot, "running · apply ")
+        held.release()
+        await see(pilot, ": done: 3")
+        await pilot.press("3")
+        await see(pilot, "✓ done")
+        await pilot.press("1")
+        await until(pilot, lambda: ": done: 3" not in shown(pilot), "the note has gone")
+
+    travel(app, journey)
+
+
+def test_what_is_refused_says_that_nothing_was_begun(app: DeployerApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise Refused("the secret env:[TOKEN] is not at hand", hint="set it where you run deployer")
+
+    monkeypatch.setattr("deployer.app.planned.Planned.apply", refused)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await begin(pilot, app)
+        await see(pilot, "nothing was begun: the secret env:[TOKEN] is not at hand")
+        await see(pilot, "set it where you run deployer")
+
+    travel(app, journey)
 
 
 def test_the_journal_of_an_engine_is_read_along(app: DeployerApp, hosts: Hosts) -> None:

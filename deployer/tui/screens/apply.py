@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.widgets import Static
 
 from deployer.app.operation import Operation
@@ -14,6 +15,7 @@ from deployer.errors import DeployerError
 from deployer.tui import applyrows, outcomerows
 from deployer.tui.line import Line, Span, content, line
 from deployer.tui.modals.choosing import Choosing
+from deployer.tui.modals.panel import Reading
 from deployer.tui.modals.stopping import Stopping
 from deployer.tui.screens.place import Place
 from deployer.tui.steplog import StepLog
@@ -91,6 +93,7 @@ class ApplyPlace(Place):
         """The key of the row that a person most likely wants to see more of: the cursor stays with it until it is moved."""
         head = self.query_one("#apply-head", Static)
         if operation.over:
+            self.main.end_seen = operation
             head.update(content(outcomerows.title(operation, drawing)))
             self.steps.show(outcomerows.rows(operation, drawing))
             return self.steps.rows[0].key if self.steps.rows else ""
@@ -211,8 +214,10 @@ class ApplyPlace(Place):
             self.look()
         elif kind == "answers":
             self.main.open_deployment(name)
-        else:
+        elif self.query_one(LogView).display:
             self.query_one(LogView).focus()
+        elif self._log is not None:  # there is no room for it below
+            self.main.push_screen(Reading(self._log.title, Content(self.query_one(LogView).text())))
 
     def action_copy(self) -> None:
         row = self.steps.current
