@@ -85,7 +85,7 @@ def paragraphs(lines: Iterable[Line]) -> Content:
 
 _STYLES = {
     "bold": "bold",
-    "dim": "$text-muted",
+    "dim": "dim",
     "good": "$text-success",
     "warn": "$text-warning",
     "bad": "$text-error",

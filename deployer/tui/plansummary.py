@@ -21,7 +21,7 @@ def age(planned: Planned, now: float) -> list[Span]:
     except ValueError:
         return [(f"plan {planned.plan.plan_id[:7]} ", "dim")]
     old = max(0.0, now - made)
-    said = "just made" if old < 10 else f"{duration(old)} old"
+    said = "just made" if old < 60 else f"{duration(60 * (old // 60))} old"  # said anew once a minute, not each second
     return [(f"plan {planned.plan.plan_id[:7]}, {said} ", "warn" if old > 3600 else "dim")]
 
 

@@ -366,3 +366,20 @@ def test_an_editor_is_told_the_line_of_the_file_in_its_own_way(monkeypatch: pyte
     assert command(Path("chat.yaml"), 4) == ["nano", "-w", "+4", "chat.yaml"]
     monkeypatch.setenv("VISUAL", "/usr/bin/code")
     assert command(Path("chat.yaml"), 4) == ["/usr/bin/code", "--wait", "--goto", "chat.yaml:4"]
+
+
+def test_groups_fold_and_unfold_with_the_arrows_and_enter(app: DeployerApp) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        screen = await open_plan(pilot)
+        await on(pilot, "chat/0")
+        await pilot.press("left")
+        await until(pilot, lambda: "chat/0, port" not in shown(pilot), "a folded group")
+        assert "▶ chat" in row_of(pilot, "chat  +3")
+        await pilot.press("right")
+        await see(pilot, "chat/0, port")
+        await pilot.press("left", "left", "left")
+        await until(pilot, lambda: len(screen.nodes) == 1, "a folded host")
+        await pilot.press("enter")
+        await see(pilot, "package haproxy")
+
+    travel(app, journey)

@@ -35,7 +35,7 @@ class PlanView(Place):
     FILTERS: ClassVar[str | None] = "words, host:gpu- dep:chat + ~ - ± downtime drift !word"
     AUTO_FOCUS = "RowList"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("U", "undecided", "Only undecided", show=False),
+        Binding("U", "undecided", "Only undecided", show=False, tooltip="what is decided goes out of sight; again: all"),
         Binding("h,left", "fold(True)", "Fold", show=False),
         Binding("l,right", "fold(False)", "Unfold", show=False),
         Binding("E", "fold_all(False)", "Unfold all", show=False),

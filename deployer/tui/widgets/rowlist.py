@@ -20,7 +20,7 @@ from deployer.tui.widgets.rows import LazyRows, Row, changed_cells, key_at
 __all__ = ["LazyRows", "Row", "RowList"]
 
 
-class RowList(Drawn, can_focus=True):
+class RowList(Drawn, can_focus=True, inherit_bindings=False):
     """Posts Moved when the cursor comes to another row, and Chosen on Enter or a click on the row that has the cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--head"}
