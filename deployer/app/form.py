@@ -48,7 +48,7 @@ FORKS: Mapping[str, Asked] = {
     "engine": Asked(("engine",), "engine", "fork", default=next(iter(ENGINES)), choices=tuple(ENGINES)),
     "endpoint": Asked(
         ("endpoint",), "who may ask", "fork",
-        "loopback: only from the host itself · keys: whoever has one · open: whoever reaches the gateway",
+        "loopback: only from the host itself; keys: whoever has one; open: whoever reaches the gateway",
         default="loopback", choices=("loopback", "keys", "open"),
     ),
 }  # fmt: skip

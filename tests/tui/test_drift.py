@@ -103,6 +103,20 @@ def test_all_of_it_is_put_back_by_one_plan(app: DeployerApp, drifted: dict[str, 
     assert app.session.fleet.plan().plan.drift == ()
 
 
+def test_after_an_apply_the_hosts_are_asked_again_by_themselves(app: DeployerApp, drifted: dict[str, FakeHost]) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "drop-in")
+        await pilot.press("P")
+        await until(pilot, lambda: app.session.planned is not None, "a plan")
+        assert app.session.planned is not None
+        operation = app.session.begin(app.session.planned)
+        await until(pilot, lambda: operation.over, "the end of the apply")
+        app.go("drift")
+        await see(pilot, "nothing differs from what was applied")
+
+    travel(app, journey)
+
+
 def test_a_rule_is_shown_then_written_and_what_it_names_is_left_alone(
     app: DeployerApp, drifted: dict[str, FakeHost], fleet: Path
 ) -> None:

@@ -260,7 +260,7 @@ class Wizard(Place):
         if self._field is None or self.query_one("#wizard-rows").has_focus:
             found = [line(("hosts  ", "bold"), "where replicas may stand; space chooses or leaves one out")]
         else:
-            found = field_about(self._field, self._problem(self._field.key), self._guidance())
+            found = field_about(self._field, self._problem(self._field.key), self.main.glyphs, self._guidance())
         if self.step == "hardware":
             found += self._warning()
         return found

@@ -33,13 +33,13 @@ def field_note(one: Asked, text: str, problem: Problem | None, glyphs: Glyphs) -
     return line((one.about, "dim"))
 
 
-def field_about(one: Asked, problem: Problem | None, guidance: str | None = None) -> list[Line]:
+def field_about(one: Asked, problem: Problem | None, glyphs: Glyphs, guidance: str | None = None) -> list[Line]:
     """Below the form, for the field that has the focus: three lines at most."""
     first = guidance or one.about
     takes = [f"takes {one.wanted}"] if one.wanted else []
     takes += [f"left out: {one.default}"] if one.default and one.kind != "fork" else []
     found = [line((f"{one.label}  ", "bold"), first)]
-    found += [line((" · ".join(takes), "dim"))] if takes else []
+    found += [line((f" {glyphs.dot} ".join(takes), "dim"))] if takes else []
     if problem is not None:
         hint = f"  {problem.hint}" if problem.hint else ""
         found.append(line((clean(problem.message), "bad"), clean(hint)))
