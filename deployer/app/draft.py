@@ -224,8 +224,6 @@ def _key(path: Where) -> str:
 
 
 def model_folders(root: Path) -> tuple[str, ...]:
-    """Folders below models/ that hold files, as `model.path` names them."""
-    base = root / "models"
-    found = {path.parent for path in base.glob("*/*") if path.is_file()}
-    found |= {path.parent for path in base.glob("*/*/*") if path.is_file() and path.name == "config.json"}
+    """Folders below models/ that hold a model, as `model.path` names them."""
+    found = [path.parent for pattern in ("*", "*/*") for path in (root / "models").glob(f"{pattern}/config.json")]
     return tuple(sorted(path.relative_to(root).as_posix() for path in found))

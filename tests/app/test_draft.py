@@ -135,8 +135,13 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         draft().write(root)
 
 
-def test_the_folders_of_models_that_are_there(root: Path) -> None:
-    assert model_folders(root) == ("models/tiny",)
+def test_the_folders_that_hold_a_model(tmp_path: Path) -> None:
+    assert model_folders(tmp_path) == ()
+    root = make(tmp_path)
+    for name in ("corpus/text.txt", "org/small/config.json"):
+        (root / "models" / name).parent.mkdir(parents=True)
+        (root / "models" / name).write_text("{}")
+    assert model_folders(root) == ("models/org/small", "models/tiny")
 
 
 def test_settings_of_an_engine_are_asked_as_its_model_says() -> None:

@@ -37,7 +37,7 @@ class Wizard(Place):
     NAME: ClassVar[str] = "new deployment"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n,pagedown", "next", "Next", key_display="^n", id="wizard-next"),
-        Binding("ctrl+b,pageup", "previous", "Back", key_display="^b", id="wizard-back"),
+        Binding("ctrl+o,pageup", "previous", "Back", key_display="^o", id="wizard-back"),
         Binding("ctrl+s", "write", "Write, lock, plan", key_display="^s", id="wizard-write"),
         Binding("space", "mark", "Choose host", show=False),
         Binding("escape", "back", "Leave", key_display="Esc"),
