@@ -8,7 +8,7 @@ from deployer.app.times import ago
 from deployer.app.values import DeploymentState, ReplicaState
 from deployer.tui.glyphs import STATE_ROLES, Glyphs
 from deployer.tui.grid import Column, Fitted, fit, heading, lay, width_at
-from deployer.tui.line import Line, line
+from deployer.tui.line import Line, line, text_of
 from deployer.tui.meters import load_role, meter
 from deployer.tui.widgets.rows import Entry, Row
 
@@ -139,7 +139,9 @@ def _where(shown: Shown, glyphs: Glyphs) -> Line:
     if shown.figures.phase and one.state not in ("deployed", "stopped"):
         found.append((f"{shown.figures.phase}  ", "accent"))
     found.append(shown.where)
-    return line(*found) if shown.where or found[:-1] else line((glyphs.dash, "dim"))
+    if one.state in ("pending", "starting", "unknown") and not shown.figures.phase:
+        found.append((f"  {next((r.reason for r in one.replicas if r.reason), '')}", "dim"))
+    return line(*found) if any(text_of(line(part)).strip() for part in found) else line((glyphs.dash, "dim"))
 
 
 def _places(replicas: Sequence[ReplicaState], numbers: Mapping[str, int]) -> str:

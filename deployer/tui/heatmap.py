@@ -35,7 +35,7 @@ class Map:
     """`places`: key of a row → the names of its hosts, from left to right."""
 
     entries: list[Entry]
-    places: Mapping[str, Sequence[str]]
+    places: Mapping[str, tuple[str, ...]]
 
 
 def heat_map(hosts: Sequence[HostNow], labels: Mapping[str, str], width: int, height: int, chosen: str | None) -> Map:
@@ -50,14 +50,14 @@ def heat_map(hosts: Sequence[HostNow], labels: Mapping[str, str], width: int, he
     named = titles + sum(-(-len(group) // with_names) for group in groups.values()) <= height
     across = with_names if named else max(1, (width - name - 2) // (gpus + 1))
     entries: list[Entry] = []
-    places: dict[str, Sequence[str]] = {}
+    places: dict[str, tuple[str, ...]] = {}
     for label, group in groups.items():
         if titles:
             entries.append((f"label {label}", Title(_title(label or "no labels", group))))
         for start in range(0, len(group), across):
             some = tuple(group[start : start + across])
             key = f"row {label} {start}"
-            places[key] = [host.name for host in some]
+            places[key] = tuple(host.name for host in some)
             entries.append((key, MapRow(some, chosen if chosen in places[key] else None, name, gpus, named)))
     return Map(entries, places)
 

@@ -52,19 +52,19 @@ def host_of(key: str) -> str:
     return key.partition("/")[0]
 
 
-def columns_for(names: Iterable[str], width: int, *, compact: bool = False, gpus: int = 1, spec_state: int = 4) -> Fitted:
-    """`gpus`: most in one host; `spec_state`: cells of the longest word of a state."""
+def columns_for(names: Iterable[str], width: int, *, compact: bool = False, gpus: int = 1, state_width: int = 4) -> Fitted:
+    """`gpus`: most in one host; `state_width`: cells of the longest sign and word of a state."""
     name = min(24, max((len(one) for one in names), default=4))
     columns = [
         Column("host", "HOST", max(6, min(name, 12)), max(6, name), 0),
-        Column("state", "STATE", max(5, spec_state), max(5, spec_state), 2),
+        Column("state", "STATE", max(5, state_width), max(5, state_width), 2),
         Column("util", "UTIL", 5, 5, 1, right=True),
         Column("meter", "MEMORY", 10, 10, 8),
         Column("memory", "GiB", 7, 9, 3, right=True),
         Column("temperature", "TEMP", 5, 5, 5, right=True),
     ]
     if compact:
-        columns.insert(2, Column("gpus", "GPUS", min(gpus, 8), gpus, 1))
+        columns.insert(2, Column("gpus", "GPUS", max(4, min(gpus, 8)), max(4, gpus), 1))
         columns.append(Column("replica", "REPLICAS", 8, 120, 6))
     else:
         columns.insert(2, Column("gpu", "GPU", 3, 3, 1))

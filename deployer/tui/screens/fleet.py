@@ -1,32 +1,31 @@
 """The fleet: deployments, and hosts with their GPUs, as they are now. The first place."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from deployer.app.looking import FleetNow, HostNow
-from deployer.app.times import age
-from deployer.app.values import DeploymentState
-from deployer.tui import deploymentrows, fleetquery, heatmap, hostrows, shell
-from deployer.tui.fleetquery import ORDERS, Query
+from deployer.app.looking import FleetNow
+from deployer.tui import hostrows, shell
+from deployer.tui.fleetnotes import notes
+from deployer.tui.fleetquery import Query
+from deployer.tui.fleetviews import FORMS, View, Wanted, deployments_view, map_view, rows_view
 from deployer.tui.line import Span
 from deployer.tui.modals.host import HostPanel
 from deployer.tui.screens.place import Place
-from deployer.tui.widgets.rowlist import LazyRows, Row, RowList
-from deployer.tui.widgets.rows import Entry, key_at
+from deployer.tui.widgets.rowlist import LazyRows, RowList
+from deployer.tui.widgets.rows import key_at
 
-#: The forms of the hosts that `v` goes through.
-FORMS = {"full": "a row per GPU", "compact": "a row per host", "heat": "a map of all GPUs"}
-#: Deployments that are counted at the top: state, word, role; what needs a person is left out last.
-_COUNTED = (
-    ("starting", "starting", "accent"),
-    ("deployed", "ok", "good"),
-    ("degraded", "degraded", "warn"),
-    ("failed", "failed", "bad"),
-)
+#: From so many lines on, a blank one stands between the lists.
+ROOMY = 30
+
+EMPTY = {
+    "deployments": "no deployments yet: n writes one",
+    "hosts": "no hosts yet: write hosts/NAME.yaml, or try deployer lab up 1",
+}
 
 
 class FleetPlace(Place):
@@ -50,20 +49,18 @@ class FleetPlace(Place):
     def __init__(self) -> None:
         super().__init__()
         self._now = FleetNow()
-        self._query = Query()
-        self._order = ORDERS[0]
-        self._form: str | None = None  # None: as many as there are says which
+        self._wanted = Wanted()
         self._paused_at: float | None = None
         self._across = 0
-        self._deployments_height = 4
+        self._deployments_height = 0
         self._last = "deployments"
-        self._map = heatmap.Map([], {})
+        self._places: Mapping[str, Sequence[str]] = {}  # in the map: key of a row → its hosts
         self._drawn: object = None
         self._layouts: dict[str, object] = {}
 
     def body(self) -> ComposeResult:
-        yield RowList(id="deployments", empty="no deployments yet: n writes one", classes="-quiet")
-        yield RowList(id="hosts", empty="no hosts yet: write hosts/NAME.yaml, or try deployer lab up 1", classes="-quiet")
+        for name, empty in EMPTY.items():
+            yield RowList(id=name, empty=empty, classes="-quiet")
 
     # what is shown
 
@@ -81,8 +78,8 @@ class FleetPlace(Place):
         """Changes with all that the lists show."""
         now, spec = self._now, self.main.session.fleet.spec
         ages = tuple((host.name, int(host.heard_s or 0)) for host in now.hosts.values() if host.state != "up")
-        chosen = (self._query, self._order, self._form, self._across, self.focused)
-        return now.tick, id(now.status), ages, chosen, self.size, id(spec), self._cursor_row()
+        chosen = (self._wanted, self._across, self._cursor_row())
+        return now.tick, id(now.status), ages, chosen, self.size, id(spec)
 
     def _again(self) -> None:
         self._drawn = None
@@ -92,127 +89,75 @@ class FleetPlace(Place):
         self.call_after_refresh(self._again)
 
     def _draw_deployments(self) -> None:
-        rows, now = self.query_one("#deployments", RowList), self._now
-        shown = [one for one in self._deployments() if fleetquery.fits_deployment(one, self._query)]
-        shown = fleetquery.in_order(shown, now.figures, self._order)
-        fitted = deploymentrows.columns_for((one.name for one in shown), self._width(rows))
-        entries = deploymentrows.entries(shown, now.figures, now.hosts)
-        glyphs = self.main.glyphs
-        self._show(rows, entries, lambda e: deploymentrows.draw(e, fitted, glyphs), deploymentrows.head(fitted), fitted)
+        rows, app = self.query_one("#deployments", RowList), self.main
+        view = deployments_view(self._now, app.session.fleet, self._wanted, self._width(rows), app.glyphs)
+        self._show(rows, view)
         most = max(4, self.size.height * 2 // 5)
-        height = self._deployments_height = max(2, min(len(entries) + 1, most)) + (1 if self.size.height >= 30 else 0)
-        if rows.styles.height is None or rows.styles.height.value != height:
+        height = max(2, min(len(view.entries) + 1, most)) + (1 if self.size.height >= ROOMY else 0)
+        if height != self._deployments_height:
+            self._deployments_height = height
             rows.styles.height = height
 
     def _draw_hosts(self) -> None:
-        rows, glyphs = self.query_one("#hosts", RowList), self.main.glyphs
-        spec = self.main.session.fleet.spec
-        shown = [h for h in self._hosts() if fleetquery.fits_host(h, self._labels(h.name), self._query)]
-        shown = fleetquery.hosts_in_order(shown, self._order)
+        rows, app, fleet = self.query_one("#hosts", RowList), self.main, self.main.session.fleet
         form, width = self.form, self._width(rows)
         if form == "heat":
-            labels = {h.name: ", ".join(f"{k}={v}" for k, v in self._labels(h.name).items()) for h in shown}
-            self._map = heatmap.heat_map(shown, labels, width, self._room(), self._chosen_in_map())
-            self._show(rows, self._map.entries, lambda e: heatmap.draw(e, glyphs), heatmap.head(glyphs), form)
-            return
-        said = {host.name: host for host in self._now.status.hosts} if self._now.status else {}
-        states = {name: host.state for name, host in spec.hosts.items()}
-        words = max((len(hostrows.state_word(h, states.get(h.name, "active"))) + 2 for h in shown if h.state == "up"), default=4)
-        gpus = max((len(h.gpus) for h in shown), default=1)
-        small = form == "compact"
-        fitted = hostrows.columns_for((h.name for h in shown), width, compact=small, gpus=max(4, gpus), spec_state=words)
-        entries = (hostrows.compact if small else hostrows.full)(shown, said, states)
-        self._show(
-            rows,
-            entries,
-            lambda e: hostrows.draw(e, fitted, glyphs),
-            hostrows.head(fitted, self.main.preferences.refresh_s),
-            (form, fitted),
-        )
+            size = (width, self._lines)
+            view = map_view(self._now, fleet, self._wanted, size, self._chosen_in_map(), app.glyphs)
+        else:
+            every_s = app.preferences.refresh_s
+            view = rows_view(self._now, fleet, self._wanted, form, width, every_s, app.glyphs)
+        self._places = view.places
+        self._show(rows, view)
 
-    def _show(self, rows: RowList, entries: list[Entry], draw: Callable[[Entry], Row], head: Row, layout: object) -> None:
+    def _show(self, rows: RowList, view: View) -> None:
         """Rows of the same layout and value are not made again."""
         assert rows.id is not None
-        before = rows.rows if self._layouts.get(rows.id) == layout and isinstance(rows.rows, LazyRows) else None
-        self._layouts[rows.id] = layout
-        if self._query != Query() and not entries:
-            rows.say_empty("nothing fits the filter: Esc clears it")
-        rows.show(LazyRows(entries, draw, before), head if entries else None)
+        before = rows.rows if self._layouts.get(rows.id) == view.layout and isinstance(rows.rows, LazyRows) else None
+        self._layouts[rows.id] = view.layout
+        if not view.entries:
+            rows.say_empty(EMPTY[rows.id] if self._wanted.query == Query() else "nothing fits the filter: Esc clears it")
+        rows.show(LazyRows(view.entries, view.draw, before), view.head if view.entries else None)
 
     def _width(self, rows: RowList) -> int:
         return max(20, (rows.size.width or self.size.width) - 1)
 
-    def _room(self) -> int:
+    @property
+    def _lines(self) -> int:
         """Lines for the hosts, when the deployments have theirs."""
         return max(3, self.size.height - 3 - self._deployments_height)
 
     @property
     def form(self) -> str:
-        """What was chosen; else a row for each as long as these are at most two screens."""
-        if self._form is not None:
-            return self._form
-        rows = 2 * self._room()
-        gpus = sum(max(1, len(host.gpus)) for host in self._now.hosts.values())
-        return "full" if gpus <= rows else "compact" if len(self._now.hosts) <= rows else "heat"
-
-    def _deployments(self) -> list[DeploymentState]:
-        """As the last status said; before there is one, those of the files."""
-        status = self._now.status
-        known = list(status.deployments) if status else []
-        names = {one.name for one in known}
-        spec = self.main.session.fleet.spec.deployments
-        return known + [DeploymentState(n, deploymentrows.ASKING, None, None, ()) for n in spec if n not in names]
-
-    def _hosts(self) -> list[HostNow]:
-        spec = self.main.session.fleet.spec.hosts
-        return [*self._now.hosts.values(), *(HostNow(name, "connecting") for name in spec if name not in self._now.hosts)]
-
-    def _labels(self, host: str) -> dict[str, str]:
-        spec = self.main.session.fleet.spec.hosts.get(host)
-        return dict(spec.labels) if spec else {}
-
-    # the line at the top
+        return self._wanted.form_for(self._now, self._lines)
 
     def notes(self) -> list[Span]:
-        """The least important first: that is what a narrow line leaves out first."""
-        found: list[Span] = []
-        total = fleetquery.summary(self._now)
-        if total.age_s is not None:
-            fresh = total.age_s < 2 + 2 * self.main.preferences.refresh_s
-            found.append((" live ", "dim") if fresh else (f" {age(total.age_s)} ago ", "warn"))
-        if total.gpus:
-            found += [(f" mem {total.memory * 100:.0f}%", "")] if total.memory is not None else []
-            found += [(f" util {total.utilization:.0f}%", "")] if total.utilization is not None else []
-            found.append((f" {total.gpus} GPUs ", ""))
-        for state, word, role in _COUNTED:
-            if total.states.get(state):
-                found.append((f" {total.states[state]} {word} ", role))
-        planned = self.main.session.planned
-        if planned is not None and planned.plan.drift:
-            found.append((f" drift {len(planned.plan.drift)} ", "warn"))
-        if self._paused_at is not None:
-            found.append((f" || paused {age(self.main.clock() - self._paused_at)} ", "warn"))
-        return found
+        app = self.main
+        planned = app.session.planned
+        paused_s = None if self._paused_at is None else app.clock() - self._paused_at
+        drift = len(planned.plan.drift) if planned is not None else 0
+        return notes(self._now, every_s=app.preferences.refresh_s, drift=drift, paused_s=paused_s)
 
     # keys
 
     def filtered(self, text: str) -> None:
-        self._query = Query.of(text)
+        self._wanted = replace(self._wanted, query=Query.of(text))
         self._again()
 
     def action_form(self) -> None:
         host = self._host_under_cursor()
         forms = list(FORMS)
-        self._form = forms[(forms.index(self.form) + 1) % len(forms)]
+        form = forms[(forms.index(self.form) + 1) % len(forms)]
+        self._wanted = replace(self._wanted, form=form)
         self._again()
         if host is not None:
             self._to_host(host)
-        self.notify(f"hosts: {FORMS[self._form]}", timeout=2)
+        self.notify(f"hosts: {FORMS[form]}", timeout=2)
 
     def action_order(self) -> None:
-        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        self._wanted = replace(self._wanted, order=self._wanted.next_order())
         self._again()
-        self.notify(f"ordered by {self._order}", timeout=2)
+        self.notify(f"ordered by {self._wanted.order}", timeout=2)
 
     def action_pause(self) -> None:
         self._paused_at = self.main.clock() if self._paused_at is None else None
@@ -233,7 +178,7 @@ class FleetPlace(Place):
             shell.open_shell(self.main, host)
 
     def action_across(self, by: int) -> None:
-        hosts = self._map.places.get(self._cursor_row() or "", ())
+        hosts = self._places.get(self._cursor_row() or "", ())
         self._across = max(0, min(len(hosts) - 1, self._across + by))
         self._again()
 
@@ -273,14 +218,14 @@ class FleetPlace(Place):
         return row.key if row else None
 
     def _chosen_in_map(self) -> str | None:
-        hosts = self._map.places.get(self._cursor_row() or "", ())
+        hosts = self._places.get(self._cursor_row() or "", ())
         return hosts[min(self._across, len(hosts) - 1)] if hosts else None
 
     def _host_under_cursor(self) -> str | None:
         row = self._cursor_row()
         if row is None:
             return None
-        return self._chosen_in_map() if row in self._map.places else hostrows.host_of(row)
+        return self._chosen_in_map() if row in self._places else hostrows.host_of(row)
 
     def _name_under_cursor(self) -> str | None:
         if self._last == "hosts":
@@ -293,7 +238,7 @@ class FleetPlace(Place):
         rows = self.query_one("#hosts", RowList)
         for place in range(len(rows.rows)):
             key = key_at(rows.rows, place)
-            names = self._map.places.get(key, ()) if self.form == "heat" else (hostrows.host_of(key),)
+            names = self._places.get(key, ()) if self.form == "heat" else (hostrows.host_of(key),)
             if host in names:
                 self._across = list(names).index(host)
                 rows.move_to_key(key)
