@@ -12,7 +12,10 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 
 from deployer.app.fleet import Fleet
+from deployer.app.looker import Looker
 from deployer.app.looking import Figures
+from deployer.app.session import Session
+from deployer.transport.fake import FakeHost
 from deployer.tui.app import DeployerApp
 from deployer.tui.widgets.rowlist import RowList
 from tests.tui.conftest import see, shown, travel, until
@@ -73,6 +76,38 @@ def test_a_host_that_is_cut_is_dimmed_with_its_last_figures_and_when_it_was_seen
         await see(pilot, "1/2 hosts")
         session.hear([host("h1"), host("h2")], [deployment("chat")])
         await until(pilot, lambda: "last seen" not in shown(pilot), "the host back")
+
+    travel(app, journey)
+
+
+class Quick(Session):
+    """As it is, but it gives a host up sooner."""
+
+    def watch(self, every_s: float = 1.0) -> None:
+        self._looker = Looker(self.fleet, every_s, deadline_s=0.5, probe_every_s=0.05)
+        self._looker.start()
+
+
+def test_over_hosts_that_run_our_agent_one_is_cut_off_dimmed_and_back(loaded: Fleet, hosts: dict[str, FakeHost]) -> None:
+    for one in hosts.values():
+        one.machine.beats.real_s = 0.01
+    hosts["h2"].set_gpu(1, utilization=77, memory_used=50 << 30, temperature=72)
+    assert loaded.apply().exit_code == 0
+    app = DeployerApp(Quick(loaded), tick_s=0.02)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await see(pilot, "● deployed")
+        await see(pilot, "77%▲")
+        assert "50/80" in row_of(pilot, "77%▲")
+        assert "72°▲" in row_of(pilot, "77%▲")
+        hosts["h2"].cut()
+        await see(pilot, "✗ unreachable  last seen ")
+        assert "timed out" in row_of(pilot, "unreachable")
+        assert "77%▲" in shown(pilot), "its last figures stay"
+        await see(pilot, "1/2 hosts")
+        hosts["h2"].heal()
+        await until(pilot, lambda: "unreachable" not in shown(pilot), "the host back")
+        await see(pilot, "2/2 hosts")
 
     travel(app, journey)
 
