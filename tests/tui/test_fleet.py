@@ -143,22 +143,26 @@ def test_the_map_takes_hundreds_of_gpus_and_h_and_l_go_from_host_to_host(app: De
     travel(app, journey, (120, 40))
 
 
-def test_the_cursor_stays_on_its_row_when_other_rows_come_and_move(app: DeployerApp, session: Looking) -> None:
+def test_the_cursor_stays_on_its_row_and_its_line_when_other_rows_come_and_go(app: DeployerApp, session: Looking) -> None:
     async def journey(pilot: Pilot[int]) -> None:
-        await see(pilot, "● deployed")
-        await pilot.press("tab", "j", "j", "j")
+        some = [host(f"a{n:02}") for n in range(24)]
+        session.hear([*some, host("h1"), host("h2")], [deployment("chat")])
+        await see(pilot, "a00")
+        await pilot.press("tab", "G", "k", "k", "k")
         rows = hosts_list(app)
         assert rows.current is not None
-        assert rows.current.key == "h2/1"
-        before = [host(f"a{n}") for n in range(20)]
-        session.hear([*before, host("h1"), replace(host("h2"), state="lost", heard_s=9.0)], [deployment("chat")])
-        await see(pilot, "last seen 9s ago")
-        assert rows.current.key == "h2/1"
+        assert rows.current.key == "h1/0"
         line = rows.cursor - int(rows.scroll_y)
-        session.hear([*before[:10], host("h1"), host("h2")], [deployment("chat")])
-        await until(pilot, lambda: "a10" not in shown(pilot), "fewer hosts")
-        assert rows.current.key == "h2/1"
-        assert 0 <= rows.cursor - int(rows.scroll_y) <= line
+        session.hear([replace(some[0], state="lost", heard_s=9.0), *some[1:], host("h1"), host("h2")], [deployment("chat")])
+        await until(pilot, lambda: len(rows.rows) == 53, "a line more: a host is lost")
+        await pilot.pause()
+        assert rows.current.key == "h1/0"
+        assert rows.cursor - int(rows.scroll_y) == line
+        session.hear([*some[3:], host("h1"), host("h2")], [deployment("chat")])
+        await until(pilot, lambda: len(rows.rows) == 46, "fewer hosts")
+        await pilot.pause()
+        assert rows.current.key == "h1/0"
+        assert rows.cursor - int(rows.scroll_y) == line
 
     travel(app, journey)
 

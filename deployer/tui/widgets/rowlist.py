@@ -64,8 +64,8 @@ class RowList(Drawn, can_focus=True, inherit_bindings=False):
     # what is shown
 
     def show(self, rows: Sequence[Row], head: Row | None = None) -> None:
-        """Draw these. The cursor stays on the row of the same key, and that row where it is on the screen; when it is gone,
-        the cursor stays at its place. Only lines that look different are painted again.
+        """Draw these. The cursor stays on the row of the same key, and that row where it is on the screen, unless we
+        are at the top; when it is gone, the cursor stays at its place. Only lines that look different are painted again.
         """
         before, cursor, key = (self.rows, self._head), self.cursor, self._key
         self.rows, self._head = rows, head
@@ -74,8 +74,10 @@ class RowList(Drawn, can_focus=True, inherit_bindings=False):
         self.set_reactive(RowList.cursor, self._within(self.cursor if place is None else place))
         same = self.cursor == cursor and len(rows) == len(before[0]) and (head is None) == (before[1] is None)
         if not (same and len(rows)):
-            if place is not None and place != cursor:
+            if place is not None and place != cursor and self.scroll_y > 0:
                 self.scroll_to(y=self.scroll_y + place - cursor, animate=False, force=True)
+            elif place is not None and self.has_focus:  # from the top only when it would be out of sight
+                self._scroll()
             self.refresh()
         else:
             self._refresh_changed(*before)
@@ -178,6 +180,9 @@ class RowList(Drawn, can_focus=True, inherit_bindings=False):
         if self.current is not None:
             self.post_message(self.Chosen(self, self.current))
 
+    def on_focus(self) -> None:
+        self._scroll()
+
     def on_click(self, event: events.Click) -> None:
         place = int(event.y + self.scroll_y) - (1 if self._head else 0)
         if not 0 <= place < len(self.rows):
@@ -191,7 +196,8 @@ class RowList(Drawn, can_focus=True, inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         self.virtual_size = Size(event.size.width, len(self.rows) + (1 if self._head else 0))
-        self._scroll()
+        if self.has_focus:
+            self._scroll()
 
     def render_line(self, y: int) -> Strip:
         width, base = self._room, self.rich_style
