@@ -1,5 +1,6 @@
 """The place of one deployment: journeys over fake hosts on which it was applied."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -22,6 +23,12 @@ from deployer.tui.screens.deployment import DeploymentPlace
 from deployer.tui.screens.difference import DifferencePlace
 from deployer.tui.screens.plan import PlanPlace
 from tests.tui.conftest import see, shown, travel, until
+
+
+@pytest.fixture
+def app(loaded: Fleet) -> DeployerApp:
+    """Nothing is heard but what it asks for."""
+    return DeployerApp(Session(loaded), tick_s=0.1, watching=False)
 
 
 def rewrite(fleet: Fleet, old: str, new: str, file: str = "deployments/chat.yaml") -> Fleet:
@@ -70,6 +77,7 @@ def test_one_that_was_never_applied_says_what_to_do(app: DeployerApp) -> None:
         await opened(pilot)
         await see(pilot, "it was never applied: 2 plans it")
         await pilot.press("r")
+        await until(pilot, lambda: "plans it, and" not in shown(pilot), "the other tab")
         await see(pilot, "it was never applied: 2 plans it")
 
     travel(app, journey)
@@ -157,6 +165,20 @@ def test_without_marks_the_one_under_the_cursor_is_compared_with_what_stands_now
         screen = pilot.app.screen
         assert isinstance(screen, DifferencePlace)
         assert (screen.before.number, screen.after.number, screen.after.current) == (1, 2, True)
+
+    travel(app, journey)
+
+
+def test_what_is_applied_meanwhile_is_seen_with_its_revision(loaded: Fleet) -> None:
+    applied(loaded, "first")
+    app = DeployerApp(Session(loaded), tick_s=0.1)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "r")
+        await see(pilot, "first")
+        with Fleet.load(loaded.root) as other:
+            await asyncio.to_thread(lambda: applied(rewrite(other, "[prod]", "[prod, team]"), "by somebody else"))
+        await see(pilot, "by somebody else")
 
     travel(app, journey)
 
@@ -267,7 +289,7 @@ def test_stop_asks_why_and_opens_the_review_and_nothing_stops(
 
 def test_in_a_read_only_view_nothing_can_be_planned_or_edited(loaded: Fleet) -> None:
     applied(loaded)
-    app = DeployerApp(Session(loaded, read_only=True), tick_s=0.05)
+    app = DeployerApp(Session(loaded, read_only=True), tick_s=0.1, watching=False)
 
     async def journey(pilot: Pilot[int]) -> None:
         place = await opened(pilot, "x")
@@ -322,6 +344,10 @@ def test_a_log_that_is_left_ends_on_the_host(loaded: Fleet, app: DeployerApp) ->
         await until(pilot, lambda: not streams(), "its end")
         await pilot.press("l")
         await until(pilot, streams, "a stream again")
+        await pilot.press("4")
+        await until(pilot, lambda: not streams(), "its end while another place is looked at")
+        await pilot.press("1")
+        await until(pilot, streams, "a stream when one is back")
         await pilot.press("escape")
         await until(pilot, lambda: not streams(), "its end with the place")
 

@@ -54,6 +54,8 @@ class DeploymentPlace(Place):
         self._open = Overview.NAME
         self._asking = False
         self._asked_for: int | None = None
+        self._mode = ""
+        self._away = False
 
     def crumbs(self) -> list[str]:
         return ["fleet", self.deployment]
@@ -72,6 +74,7 @@ class DeploymentPlace(Place):
 
     def on_mount(self) -> None:
         super().on_mount()
+        self._mode = self.main.current_mode
         self._show_tabs()
         self.tab.focus_here()
         self.action_ask()
@@ -81,6 +84,18 @@ class DeploymentPlace(Place):
 
     def on_unmount(self) -> None:
         self.tab.closed()
+
+    def on_screen_suspend(self) -> None:
+        """Under a question the tab goes on; while another place is looked at it need not."""
+        if self.main.current_mode != self._mode:
+            self._away = True
+            self.tab.away()
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if self._away:
+            self._away = False
+            self.tab.opened()
 
     # what is known
 

@@ -53,7 +53,7 @@ class Endpoint(Tab):
             return
         if where is None:
             yield line("it has no address yet: no replica of it has a place")
-            yield facts("next", ("2", "bold"), " plans it; or name a gateway host in deployer.yaml")
+            yield facts("next", (self.main.key_of("plan"), "bold"), " plans it; or name a gateway host in deployer.yaml")
             yield from (line(("not heard   ", "dim"), f"{one.name}: {clean(one.message)}") for one in dossier.silent)
             return
         yield facts("address", (where.url, "bold"))

@@ -77,6 +77,9 @@ class Logs(Tab):
         self._open = False
         self._feed.end()
 
+    def away(self) -> None:
+        self.closed()
+
     def choose(self, replica: str | None) -> None:
         """Only this one, or all."""
         if replica != self._replica:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from deployer.app.advice import place_of_hint
 from deployer.app.dossier import Dossier
 from deployer.app.times import ago
 from deployer.app.values import DeploymentState, ReplicaState
@@ -93,7 +94,15 @@ class Overview(Tab):
         """Why it is as it is, and what to do."""
         yield from _told("", state.reason or "", width)
         if dossier is not None and state.revision is None and not dossier.silent:
-            yield "", facts("next", "it was never applied: ", ("2", "bold"), " plans it, and shows what would be done")
+            yield (
+                "",
+                facts(
+                    "next",
+                    "it was never applied: ",
+                    (self.main.key_of("plan"), "bold"),
+                    " plans it, and shows what would be done",
+                ),
+            )
         if state.orphan:
             said = "it is in no file any more: X plans to remove it; a file deployments/NAME.yaml would keep it"
             yield from _told("orphan", said, width, "warn")
@@ -136,17 +145,18 @@ class Overview(Tab):
     def _replica(self, replica: ReplicaState, wide: bool, width: int) -> Iterator[tuple[str, Line]]:
         mark, role = self.main.glyphs.states.get(replica.state, "?"), STATE_ROLES.get(replica.state, "")
         name = f"{self.place.deployment}/{replica.slot}"
+        dash = self.main.glyphs.dash
         phase = getattr(self.main.now.figures.get(name), "phase", None)
         for number, unit in enumerate(replica.units or (None,)):
             first = number == 0
-            gpus = self._gpus(unit.gpus) if unit else "–"
+            gpus = (self._gpus(unit.gpus) if unit else "") or dash
             cells: list[tuple[Line, int]] = [
                 (line(str(replica.slot) if first else ""), -3),
                 (line((f"{mark} {replica.state}" if first else "", role)), 13),
-                (line(unit.host if unit else "–"), 14),
-                (line(str(unit.port) if unit else "–"), 6),
+                (line(unit.host if unit else dash), 14),
+                (line(str(unit.port) if unit else dash), 6),
                 (line(gpus), 10),
-                (line(ago(replica.since) if replica.since else "–"), 12),
+                (line(ago(replica.since) if replica.since else dash), 12),
             ]
             if wide:
                 cells.append((line((unit.unit if unit else "", "dim")), 44))
@@ -157,7 +167,7 @@ class Overview(Tab):
 
     def _gpus(self, uuids: tuple[str, ...]) -> str:
         known = self.dossier.gpus if self.dossier else {}
-        return ",".join(str(known[one]) if one in known else one[:8] for one in uuids) or "–"
+        return ",".join(str(known[one]) if one in known else one[:8] for one in uuids)
 
     def _failure(self, state: DeploymentState | None, width: int) -> Iterator[tuple[str, Line]]:
         failure = state.failure if state is not None else None
@@ -166,7 +176,9 @@ class Overview(Tab):
         where = f"  {failure.get('host')}, {ago(failure.get('at'))}, revision {failure.get('revision')}"
         yield "", line(("LAST FAILURE", "bold dim"), where)
         yield from _told("cause", str(failure.get("cause") or "not known; the log may say it"), width, "bad")
-        yield from _told("next", str(failure.get("hint") or ""), width)
+        hint = str(failure.get("hint") or "")
+        place = place_of_hint(self.main.session.fleet.loaded, self.place.deployment, hint)
+        yield from _told("next", f"{place}  {hint}" if place else hint, width)
         log = failure.get("log") or ()
         lines = [str(one) for one in log] if isinstance(log, (list, tuple)) else str(log).splitlines()
         for number, text in enumerate(lines[:LOG_LINES]):

@@ -86,7 +86,7 @@ class Playground(Tab):
         if dossier is None:
             return ["asking the hosts …"]
         if where is None:
-            return ["it has no address yet: 2 plans it"]
+            return [f"it has no address yet: {self.main.key_of('plan')} plans it"]
         hints = ["a chat" if self._chat else "a completion: the text goes to the model as it is", f"with {where.url}"]
         found = [" ".join(hints), *(["a key is needed; it is asked for before the first message"] if where.keys else [])]
         if where.loopback and dossier.tunnel:

@@ -46,15 +46,15 @@ class Revisions(Tab):
         if self.dossier is None:
             return
         wide = self.size.width >= 100
-        heads = columns([(line(text), size) for text, size in (_HEADS if wide else (*_HEADS[:-3], _HEADS[-1]))])
+        heads = columns([(line(text), size) for text, size in (_HEADS if wide else _HEADS[:-2])])
         rows.say_empty(self._why_none())
-        rows.show([self._row(one, wide) for one in self._all], Row("", line("  ", *heads)))
+        rows.show([self._row(one, wide) for one in self._all], Row("", line("  ", *heads, "  WHY")))
 
     def _why_none(self) -> str:
         silent = self.dossier.silent if self.dossier else ()
         if silent:
             return f"no host that answered has one; not heard: {', '.join(one.name for one in silent)}"
-        return "it was never applied: 2 plans it"
+        return f"it was never applied: {self.main.key_of('plan')} plans it"
 
     def _row(self, one: Revision, wide: bool) -> Row:
         glyphs = self.main.glyphs
@@ -64,12 +64,12 @@ class Revisions(Tab):
             (line(str(one.number)), -4),
             (line(current), 10),
             (line(ago(one.at)), 12),
-            (line(clean(str(one.who or "–"))), 24),
-            (line(str(one.commit or "–")[:9]), 10),
+            (line(clean(str(one.who or glyphs.dash))), 24),
+            (line(str(one.commit or glyphs.dash)[:9]), 10),
             (line(clean(" ".join(one.hosts))), 20),
         ]
-        shown = [*(cells if wide else cells[:-2]), (line(clean(one.why or "")), _WHY)]
-        return Row(str(one.number), line((f"{glyphs.good} " if marked else "  ", "bold accent"), *columns(shown)))
+        mark = (f"{glyphs.good} " if marked else "  ", "bold accent")
+        return Row(str(one.number), line(mark, *columns(cells if wide else cells[:-2]), f"  {clean(one.why or '')}"))
 
     def action_mark(self) -> None:
         current = self.query_one(RowList).current
@@ -113,6 +113,4 @@ class Revisions(Tab):
         return first, second
 
 
-#: Cells of the last column: longer than any window, so that nothing of it is lost before the edge.
-_WHY = 300
-_HEADS = (("REV", -4), ("", 10), ("WHEN", 12), ("WHO", 24), ("COMMIT", 10), ("HOSTS", 20), ("WHY", _WHY))
+_HEADS = (("REV", -4), ("", 10), ("WHEN", 12), ("WHO", 24), ("COMMIT", 10), ("HOSTS", 20))

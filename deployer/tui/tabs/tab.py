@@ -58,6 +58,9 @@ class Tab(Vertical):
     def closed(self) -> None:
         """It is out of sight, or the place is left."""
 
+    def away(self) -> None:
+        """Another place is looked at, while this one stays as it is. `opened` comes when one is back."""
+
     def filtered(self, text: str) -> None:
         """Show only what fits `text`."""
 
