@@ -79,13 +79,15 @@ class Runner:
         said = (self._shared.request.get("barriers") or {}).get(stage) or {}
         began, patience = system.clock(), float(said.get("deadline_s") or 600.0)
         self._doing("paused before " + label)
-        self._journal.say("pause", state="paused", message="before " + label)
+        self._journal.say("pause", state="paused", message="paused before " + label)
         while files.read(system, path) is not None:
             if self._shared.stopping():
                 return
             if self._alone(began, patience):
                 files.remove(system, path)
-                self._journal.say("pause", state="timeout", message="nobody said for %.0f s that it shall wait" % patience)
+                self._journal.say(
+                    "pause", state="timeout", message="going on: nobody said for %.0f s that it shall wait" % patience
+                )
                 return
             system.pause(POLL_S)
         self._journal.say("pause", state="resumed")

@@ -149,7 +149,7 @@ class Board:
             row.state, row.message = "refused", event.message or ""
         elif event.type == "pause":
             paused = event.state == "paused"
-            self._now(row, f"paused {event.message or ''}" if paused else "going on", "paused" if paused else "working")
+            self._now(row, event.message or ("paused" if paused else "going on"), "paused" if paused else "working")
         elif event.type == "host":
             self._connection(row, event)
 

@@ -544,7 +544,7 @@ class Paused:
         _wait_for(host, "pause")
         hold.release()
         said = self._until("pause")
-        assert (said["state"], said["message"]) == ("paused", "before two")
+        assert (said["state"], said["message"]) == ("paused", "paused before two")
         assert written(host) == ["one"]
 
     def _until(self, kind: str) -> dict[str, Any]:
