@@ -325,17 +325,14 @@ class DeployerApp(Mishaps):
         self.push_screen(help_for(screen, " ".join(screen.crumbs()) if isinstance(screen, Place) else ""))
 
     def copy(self, text: str, what: str) -> None:
-        """To the clipboard, and said; what cannot be copied is shown to be taken by hand."""
-        from deployer.tui import clipboard
+        """To the clipboard, and shown."""
+        from deployer.tui import copying
 
-        try:
-            sequence = clipboard.copy(text, self.preferences.clipboard)
-        except (ValueError, OSError) as error:
-            self.notify(str(error), severity="warning", markup=False)
-            return
-        if sequence is not None and self._driver is not None:
-            self._driver.write(sequence)
-        self.notify(f"copied: {what}", markup=False)
+        copying.copy(self, text, what)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """What is selected with the mouse, by ctrl+c."""
+        self.copy(text, "the selection")
 
     def ask_password(self, prompt: str) -> str:
         """For the transport, from its threads."""

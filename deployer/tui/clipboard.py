@@ -40,13 +40,27 @@ def copy(text: str, how: str = "auto") -> str | None:
     Raises ValueError, said for people, when it cannot be copied.
     """
     argv = program() if how in ("auto", "native") else None
-    if argv is not None:
-        done = subprocess.run(argv, input=text.encode(), capture_output=True, timeout=5, check=False)
-        if done.returncode == 0:
-            return None
+    if argv is not None and _taken(argv, text):
+        return None
     if how == "native":
-        raise ValueError("no program for the clipboard was found: wl-copy, xclip, xsel or pbcopy")
+        said = (
+            "no program for the clipboard was found: wl-copy, xclip, xsel or pbcopy"
+            if argv is None
+            else f"{argv[0]} did not take it"
+        )
+        raise ValueError(said)
     sequence = osc52(text)
     if sequence is None:
         raise ValueError(f"{len(text)} characters are more than a terminal takes; save it to a file instead")
     return sequence
+
+
+def _taken(argv: tuple[str, ...], text: str) -> bool:
+    """xclip and its like stay to serve what they took: their output must not be waited for."""
+    try:
+        done = subprocess.run(
+            argv, input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -42,10 +42,10 @@ def run(
     code = app.run(mouse=preferences.mouse)
     if app.fault is not None and code != 0:
         raise app.fault
-    return _code(session) or code or 0
+    return exit_code(session) or code or 0
 
 
-def _code(session: Session) -> int:
+def exit_code(session: Session) -> int:
     """Of the apply that was seen to its end here; 0 when there was none."""
     operation = session.operation
     if operation is None or operation.report is None:
