@@ -2,13 +2,14 @@
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from deployer.app.looking import FleetNow
@@ -18,6 +19,7 @@ from deployer.app.session import Session
 from deployer.errors import DeployerError
 from deployer.plan.world import Options
 from deployer.tui import commands, jobs, themes
+from deployer.tui.asciionly import AsciiOnly
 from deployer.tui.glyphs import ASCII, UNICODE, Glyphs
 from deployer.tui.line import Span
 from deployer.tui.mishaps import Mishaps
@@ -99,6 +101,7 @@ class DeployerApp(Mishaps):
         self._planned_after: Operation | None = None  # the last apply that had ended when the plan was made
         self._begin = begin
         self._watching = watching
+        self._last_filters = [AsciiOnly()] if self.glyphs is ASCII else []
         themes.register(self)
 
     # its life
@@ -339,6 +342,14 @@ class DeployerApp(Mishaps):
         from deployer.tui import passwords
 
         return passwords.ask(self, prompt)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self._last_filters]
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Keys without a letter are named where their signs cannot be shown."""
+        shown = super().get_key_display(binding)
+        return shown if shown.isascii() or self.glyphs is not ASCII else binding.key
 
     def get_system_commands(self, screen: Screen[object]) -> "list[SystemCommand]":
         return []  # our own commands say the same, and more

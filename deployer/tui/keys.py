@@ -93,8 +93,12 @@ def scopes() -> Iterator[Scope]:
     from deployer.tui.widgets.rowlist import RowList
 
     common = (*own(DeployerApp), *own(RowList))
-    for kind in everything():
+    kinds = everything()
+    based_on = {base for kind in kinds for base in kind.__mro__[1:]}
+    for kind in kinds:
         mine = own(kind)
+        if kind in based_on and issubclass(kind, Screen):
+            continue  # only what is built on it is ever shown
         if issubclass(kind, ModalScreen):
             yield Scope(title(kind), mine)
         elif issubclass(kind, Screen):

@@ -1,5 +1,6 @@
 """`deployer ui`, `plan --ui`, `apply --ui`: the application over a fleet, to its end. Called by the command line."""
 
+import os
 from collections.abc import Callable, Mapping
 
 from deployer.app.fleet import Fleet
@@ -25,6 +26,8 @@ def run(
     """Returns the exit code. `planned`: a plan to begin with instead of making one. `look`: what the command line says
     against the preferences (theme, ascii, mouse). Raises UsageError for a theme, a key or a name that there is not.
     """
+    if not os.environ.get("NO_COLOR", "-"):
+        del os.environ["NO_COLOR"]  # empty counts as not said; Textual takes it for said
     preferences = read()
     keys.check(preferences.keys, preferences.source)
     if look:

@@ -57,3 +57,19 @@ def test_the_agent_runs_without_any_package_of_the_controller() -> None:
 def test_the_command_line_starts_with_nothing_heavy() -> None:
     heavy = WORLD | {"pydantic", "pydantic_core", "jsonschema", "shtab", "uv"}
     assert loaded_by("deployer.cli.main") & heavy == set()
+
+
+def test_the_terminal_ui_starts_without_what_connects_installs_or_serves() -> None:
+    heavy = {
+        "paramiko",
+        "fabric",
+        "invoke",
+        "huggingface_hub",
+        "httpx2",
+        "jsonschema",
+        "textual_serve",
+        "aiohttp",
+        "torch",
+        "vllm",
+    }
+    assert loaded_by("deployer.tui.run", "deployer.tui.screens.fleet") & heavy == set()

@@ -54,7 +54,7 @@ def test_a_key_for_nothing_is_said_with_what_there_is() -> None:
     assert caught.value.where == "ui.yaml"
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("did you mean drift?")
-    assert "filter-clear, first, fleet" in caught.value.hint
+    assert "filter, filter.clear, fleet" in caught.value.hint
 
 
 def test_a_key_that_would_do_two_things_in_one_place_is_refused() -> None:
@@ -278,3 +278,89 @@ def test_errors_that_are_expected_never_count_as_faults(app: DeployerApp) -> Non
         assert app.is_running
 
     travel(app, journey)
+
+
+async def _everywhere(pilot: Pilot[int], look: Callable[[], None]) -> None:
+    """Through every place and panel; `look` at each."""
+    app = pilot.app
+    assert isinstance(app, DeployerApp)
+    await see(pilot, "chat")
+    look()
+    app.go("plan")
+    await until(pilot, lambda: app.session.planned is not None and "uv-0.13" in shown(pilot))
+    look()
+    for place in ("apply", "drift"):
+        app.go(place)
+        await until(pilot, lambda place=place: app.current_mode == place)
+        await pilot.pause(0.05)
+        look()
+    for said, seen in (("deployment chat", "chat"), ("new", "new deployment"), ("help", "Keys"), ("theme", "colour-blind-light")):
+        app.go("fleet")
+        app.say(said)
+        await see(pilot, seen)
+        look()
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+    for key, seen in (("colon", "ask the hosts"), ("ctrl+p", ":plan")):
+        await pilot.press(key)
+        await see(pilot, seen)
+        look()
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+    app.wrong(DeployerError("Größe “x” → 3 × 4 · ⠹ 日本", hint="déployer"))
+    app.notify("copié", markup=False)
+    await see(pilot, "That did not work")
+    await pilot.pause(0.1)
+    look()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_ascii_shows_nothing_beyond_ascii_anywhere(loaded: Fleet, size: tuple[int, int]) -> None:
+    app = DeployerApp(Session(loaded), preferences=Preferences(ascii=True), tick_s=0.05)
+    looked: list[str] = []
+
+    async def journey(pilot: Pilot[int]) -> None:
+        def look() -> None:
+            looked.append(shown(pilot))
+            found = {c for c in shown(pilot) if not c.isascii()}
+            assert not found, f"{found} in\n{shown(pilot)}"
+
+        await _everywhere(pilot, look)
+
+    travel(app, journey, size, toasts=True)
+    assert "3 x 4 . ? ????" in looked[-1]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "terminal"])
+def test_no_color_leaves_greys_alone(loaded: Fleet, monkeypatch: pytest.MonkeyPatch, theme: str) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = DeployerApp(Session(loaded), preferences=Preferences(theme=theme), tick_s=0.05)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        def look() -> None:
+            assert not colours(pilot)
+
+        await _everywhere(pilot, look)
+
+    travel(app, journey)
+
+
+def test_the_same_screens_have_colours_without_no_color(app: DeployerApp) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        await see(pilot, "2/2 hosts")
+        assert colours(pilot)
+
+    travel(app, journey)
+
+
+def colours(pilot: Pilot[int]) -> set[str]:
+    """All that are shown and are not grey."""
+    found = set()
+    for strip in pilot.app.screen._compositor.render_strips():
+        for segment in strip:
+            for colour in (segment.style.color, segment.style.bgcolor) if segment.style else ():
+                if colour is not None and not colour.is_default:
+                    red, green, blue = colour.get_truecolor()
+                    if max(red, green, blue) - min(red, green, blue) > 2:
+                        found.add(colour.name)
+    return found

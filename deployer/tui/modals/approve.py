@@ -38,8 +38,8 @@ class Approve(Panel[Approval | None]):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "confirm", "Apply"),
-        Binding("w", "why", "Say why"),
+        Binding("y", "confirm", "Apply", id="approve.confirm"),
+        Binding("w", "why", "Say why", id="approve.why"),
     ]
 
     def __init__(self, part: Plan, whole: Plan, glyphs: Glyphs) -> None:

@@ -13,7 +13,7 @@ from deployer.tui.modals.panel import Panel
 class Discard(Panel[bool | None]):
     """Ends with True when it may be thrown away."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("t", "throw", "Throw it away")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("t", "throw", "Throw it away", id="discard.throw")]
 
     def parts(self) -> ComposeResult:
         yield Static(Content("What you typed is written nowhere yet.\n\nt    throw it away\nEsc  go on typing"))

@@ -22,9 +22,9 @@ class HostPanel(Panel[None]):
 
     AUTO_FOCUS = "VerticalScroll"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "shell", "ssh", tooltip="a shell on this host"),
-        Binding("y,c", "copy", "Copy name"),
-        Binding("enter,q", "leave", "Back", show=False),
+        Binding("s", "shell", "ssh", tooltip="a shell on this host", id="host.shell"),
+        Binding("y,c", "copy", "Copy name", id="host.copy"),
+        Binding("enter,q", "leave", "Back", show=False, id="host.close"),
     ]
 
     def __init__(self, app: "DeployerApp", host: str) -> None:

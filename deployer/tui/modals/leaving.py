@@ -17,8 +17,8 @@ class Leaving(Panel[str | None]):
     """Ends with "detach", "stop" or None. The key that opened it (q) does nothing here."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "answer('detach')", "Leave it to the hosts", id="leave-detach"),
-        Binding("s", "answer('stop')", "Finish the running steps, then stop", id="leave-stop"),
+        Binding("d", "answer('detach')", "Leave it to the hosts", id="leaving.detach"),
+        Binding("s", "answer('stop')", "Finish the running steps, then stop", id="leaving.stop"),
     ]
 
     def __init__(self, operation: "Operation") -> None:

@@ -33,9 +33,9 @@ class Saying(Asking):
     """`before`: what was said, oldest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "Complete", id="say-complete", priority=True),
-        Binding("up", "recall(-1)", "Before", id="say-before", priority=True),
-        Binding("down", "recall(1)", "After", show=False, id="say-after", priority=True),
+        Binding("tab", "complete", "Complete", id="command.complete", priority=True),
+        Binding("up", "recall(-1)", "Before", id="command.before", priority=True),
+        Binding("down", "recall(1)", "After", show=False, id="command.after", priority=True),
     ]
 
     def __init__(self, complete: Complete, before: Sequence[str]) -> None:

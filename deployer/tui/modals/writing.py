@@ -18,7 +18,7 @@ class Writing(Panel[bool | None]):
     """Ends with True when it shall be written. `diff`: lines of a unified diff; `words`: what it will mean."""
 
     AUTO_FOCUS = "VerticalScroll"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("w", "write", "Write it")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("w", "write", "Write it", id="writing.write")]
 
     def __init__(self, title: str, diff: Sequence[str], words: str) -> None:
         super().__init__(title)

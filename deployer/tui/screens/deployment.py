@@ -37,13 +37,15 @@ class DeploymentPlace(Place):
     FILTERS: ClassVar[str | None] = "text"
     AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket,ctrl+pageup", "step(-1)", "Tab before", key_display="[", show=False),
-        Binding("right_square_bracket,ctrl+pagedown", "step(1)", "Next tab", key_display="]"),
-        *(Binding(tab.KEY, f"tab({tab.NAME!r})", tab.NAME, show=False) for tab in TABS),
-        Binding("x", "plan('stop')", "Stop…", tooltip="plans it and opens the review"),
-        Binding("s", "plan('start')", "Start…", tooltip="plans the end of a stop and opens the review"),
-        Binding("X", "plan('destroy')", "Destroy…", tooltip="plans it and opens the review"),
-        Binding("ctrl+r", "ask", "Ask again", show=False),
+        Binding(
+            "left_square_bracket,ctrl+pageup", "step(-1)", "Tab before", key_display="[", show=False, id="deployment.tab-before"
+        ),
+        Binding("right_square_bracket,ctrl+pagedown", "step(1)", "Next tab", key_display="]", id="deployment.tab-next"),
+        *(Binding(tab.KEY, f"tab({tab.NAME!r})", tab.NAME, show=False, id=f"deployment.{tab.NAME.lower()}") for tab in TABS),
+        Binding("x", "plan('stop')", "Stop…", tooltip="plans it and opens the review", id="deployment.stop"),
+        Binding("s", "plan('start')", "Start…", tooltip="plans the end of a stop and opens the review", id="deployment.start"),
+        Binding("X", "plan('destroy')", "Destroy…", tooltip="plans it and opens the review", id="deployment.destroy"),
+        Binding("ctrl+r", "ask", "Ask again", show=False, id="deployment.ask"),
     ]
 
     def __init__(self, name: str) -> None:

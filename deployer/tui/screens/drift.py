@@ -29,11 +29,11 @@ class DriftPlace(Place):
     FILTERS: ClassVar[str | None] = "host, deployment, text, ignored"
     AUTO_FOCUS = "RowList"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "open", "Details"),
-        Binding("p", "revert", "Put back"),
-        Binding("P", "revert_all", "Put all back"),
-        Binding("i", "ignore", "Ignore…"),
-        Binding("r", "again", "Check"),
+        Binding("d", "open", "Details", id="drift.open"),
+        Binding("p", "revert", "Put back", id="drift.revert"),
+        Binding("P", "revert_all", "Put all back", id="drift.revert-all"),
+        Binding("i", "ignore", "Ignore…", id="drift.ignore"),
+        Binding("r", "again", "Check", id="drift.again"),
     ]
 
     def __init__(self) -> None:

@@ -42,8 +42,8 @@ class FleetPlace(Place):
         Binding("n", "new", "New", tooltip="write a new deployment", id="new"),
         Binding("s", "shell", "ssh", show=False, tooltip="a shell on the host under the cursor", id="shell"),
         Binding("y,c", "copy", "Copy name", show=False, id="copy-name"),
-        Binding("h,left", "across(-1)", "Host to the left", show=False),
-        Binding("l,right", "across(1)", "Host to the right", show=False),
+        Binding("h,left", "across(-1)", "Host to the left", show=False, id="fleet.left"),
+        Binding("l,right", "across(1)", "Host to the right", show=False, id="fleet.right"),
     ]
 
     def __init__(self) -> None:

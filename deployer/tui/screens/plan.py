@@ -24,10 +24,10 @@ NOTHING_APPROVED = "nothing is approved"
 class PlanPlace(PlanFiles):
     NAME: ClassVar[str] = "plan"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("A", "apply", "Apply…", tooltip="exactly what is approved; it asks first"),
-        Binding("f", "verb", "Kind", tooltip="only what creates, updates, replaces, deletes; all again"),
-        Binding("t", "turn", "Turn", tooltip="by host, or by deployment"),
-        Binding("r", "again", "Again", tooltip="ask the hosts and plan again"),
+        Binding("A", "apply", "Apply…", tooltip="exactly what is approved; it asks first", id="plan.apply"),
+        Binding("f", "verb", "Kind", tooltip="only what creates, updates, replaces, deletes; all again", id="plan.kind"),
+        Binding("t", "turn", "Turn", tooltip="by host, or by deployment", id="plan.turn"),
+        Binding("r", "again", "Again", tooltip="ask the hosts and plan again", id="plan.again"),
     ]
 
     def __init__(self) -> None:

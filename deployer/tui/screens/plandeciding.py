@@ -17,13 +17,26 @@ NEED_CHANGES = ("approve", "reject", "approve_group", "approve_all", "undo", "ne
 
 class PlanDeciding(PlanView):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "approve", "Approve", tooltip="or undecided again; on a group all below it"),
-        Binding("x", "reject", "Reject", tooltip="and what needs it; again: not rejected"),
-        Binding("a", "approve_group", "Group", tooltip="approve this group, except what deletes and what needs that"),
-        Binding("ctrl+a", "approve_all", "All", show=False, tooltip="approve all that is shown, except what deletes"),
-        Binding("u", "undo", "Take back", show=False, tooltip="the last decision"),
-        Binding("right_square_bracket", "next(1)", "Next undecided", key_display="]", show=False),
-        Binding("left_square_bracket", "next(-1)", "Previous undecided", key_display="[", show=False),
+        Binding("space", "approve", "Approve", tooltip="or undecided again; on a group all below it", id="plan.approve"),
+        Binding("x", "reject", "Reject", tooltip="and what needs it; again: not rejected", id="plan.reject"),
+        Binding(
+            "a",
+            "approve_group",
+            "Group",
+            tooltip="approve this group, except what deletes and what needs that",
+            id="plan.approve-group",
+        ),
+        Binding(
+            "ctrl+a",
+            "approve_all",
+            "All",
+            show=False,
+            tooltip="approve all that is shown, except what deletes",
+            id="plan.approve-all",
+        ),
+        Binding("u", "undo", "Take back", show=False, tooltip="the last decision", id="plan.undo"),
+        Binding("right_square_bracket", "next(1)", "Next undecided", key_display="]", show=False, id="plan.next"),
+        Binding("left_square_bracket", "next(-1)", "Previous undecided", key_display="[", show=False, id="plan.previous"),
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

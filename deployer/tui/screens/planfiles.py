@@ -22,10 +22,10 @@ WRITES = ("save", "export", "edit")
 
 class PlanFiles(PlanDeciding):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "save", "Save", show=False, tooltip="the plan, to a file that deployer apply takes"),
-        Binding("e", "export", "Export", show=False, tooltip="the plan as text or Markdown"),
-        Binding("c", "copy", "Copy", show=False, tooltip="what stands in the details"),
-        Binding("o", "edit", "Open", show=False, tooltip="the line of YAML in $EDITOR, then plan again"),
+        Binding("ctrl+s", "save", "Save", show=False, tooltip="the plan, to a file that deployer apply takes", id="plan.save"),
+        Binding("e", "export", "Export", show=False, tooltip="the plan as text or Markdown", id="plan.export"),
+        Binding("c", "copy", "Copy", show=False, tooltip="what stands in the details", id="plan.copy"),
+        Binding("o", "edit", "Open", show=False, tooltip="the line of YAML in $EDITOR, then plan again", id="plan.edit"),
     ]
 
     def __init__(self) -> None:

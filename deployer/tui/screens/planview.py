@@ -35,16 +35,16 @@ class PlanView(Place):
     FILTERS: ClassVar[str | None] = "words, host:gpu- dep:chat + ~ - ± downtime drift !word"
     AUTO_FOCUS = "RowList"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("U", "undecided", "Only undecided", show=False, tooltip="what is decided goes out of sight; again: all"),
-        Binding("h,left", "fold(True)", "Fold", show=False),
-        Binding("l,right", "fold(False)", "Unfold", show=False),
-        Binding("E", "fold_all(False)", "Unfold all", show=False),
-        Binding("C", "fold_all(True)", "Fold all", show=False),
-        Binding("d", "whole", "Details on the whole screen", show=False),
-        Binding("z", "unfold", "Also what did not change", show=False),
-        Binding("m", "pane", "With or without details", show=False),
-        Binding("J", "scroll_detail(1)", "Details down", show=False),
-        Binding("K", "scroll_detail(-1)", "Details up", show=False),
+        Binding("U", "undecided", "Only undecided", show=False, tooltip="what is decided goes out of sight; again: all", id="plan.undecided"),
+        Binding("h,left", "fold(True)", "Fold", show=False, id="plan.fold"),
+        Binding("l,right", "fold(False)", "Unfold", show=False, id="plan.unfold"),
+        Binding("E", "fold_all(False)", "Unfold all", show=False, id="plan.unfold-all"),
+        Binding("C", "fold_all(True)", "Fold all", show=False, id="plan.fold-all"),
+        Binding("d", "whole", "Details on the whole screen", show=False, id="plan.whole"),
+        Binding("z", "unfold", "Also what did not change", show=False, id="plan.unfold"),
+        Binding("m", "pane", "With or without details", show=False, id="plan.pane"),
+        Binding("J", "scroll_detail(1)", "Details down", show=False, id="plan.scroll-detail-next"),
+        Binding("K", "scroll_detail(-1)", "Details up", show=False, id="plan.scroll-detail-before"),
     ]
 
     def __init__(self) -> None:

@@ -39,9 +39,9 @@ class Wizard(Place):
         Binding("ctrl+n,pagedown", "next", "Next", key_display="^n", id="wizard-next"),
         Binding("ctrl+o,pageup", "previous", "Back", key_display="^o", id="wizard-back"),
         Binding("ctrl+s", "write", "Write, lock, plan", key_display="^s", id="wizard-write"),
-        Binding("space", "mark", "Choose host", show=False),
-        Binding("escape", "back", "Leave", key_display="Esc"),
-        Binding("q", "back", "Leave", show=False),
+        Binding("space", "mark", "Choose host", show=False, id="new.mark"),
+        Binding("escape", "back", "Leave", key_display="Esc", id="new.back"),
+        Binding("q", "back", "Leave", show=False, id="new.back"),
     ]
 
     def __init__(self) -> None:

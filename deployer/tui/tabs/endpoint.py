@@ -18,9 +18,9 @@ class Endpoint(Tab):
     NAME = "Endpoint"
     FOCUS = "VerticalScroll"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "copy('address')", "Copy address"),
-        Binding("c", "copy('curl')", "Copy curl"),
-        Binding("p", "copy('python')", "Copy Python"),
+        Binding("u", "copy('address')", "Copy address", id="endpoint.copy-address"),
+        Binding("c", "copy('curl')", "Copy curl", id="endpoint.copy-curl"),
+        Binding("p", "copy('python')", "Copy Python", id="endpoint.copy-python"),
     ]
 
     def compose(self) -> ComposeResult:

@@ -35,10 +35,10 @@ class Logs(Tab):
     FILTERS = "only lines that hold this"
     FOCUS = "LogView"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "find", "Find"),
-        Binding("e", "error", "First error", show=False),
-        Binding("o", "replica", "All or one replica"),
-        Binding("S", "save", "Save…"),
+        Binding("f", "find", "Find", id="logs.find"),
+        Binding("e", "error", "First error", show=False, id="logs.error"),
+        Binding("o", "replica", "All or one replica", id="logs.replica"),
+        Binding("S", "save", "Save…", id="logs.save"),
     ]
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ LOG_LINES = 8
 class Overview(Tab):
     KEY = "i"
     NAME = "Overview"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "log", "Its log", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "log", "Its log", show=False, id="overview.log")]
 
     def compose(self) -> ComposeResult:
         yield RowList(empty="asking the hosts …", classes="-quiet")

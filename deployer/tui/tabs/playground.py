@@ -27,9 +27,9 @@ class Playground(Tab):
     NAME = "Playground"
     FOCUS = "#say"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+t", "mode", "Chat or completion"),
-        Binding("ctrl+n", "anew", "New"),
-        Binding("f2", "key", "Key…"),
+        Binding("ctrl+t", "mode", "Chat or completion", id="playground.mode"),
+        Binding("ctrl+n", "anew", "New", id="playground.anew"),
+        Binding("f2", "key", "Key…", id="playground.key"),
     ]
 
     def __init__(self) -> None:

@@ -19,8 +19,8 @@ class Revisions(Tab):
     KEY = "r"
     NAME = "Revisions"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "mark", "Mark"),
-        Binding("d,enter", "difference", "Difference"),
+        Binding("space", "mark", "Mark", id="revisions.mark"),
+        Binding("d,enter", "difference", "Difference", id="revisions.difference"),
     ]
 
     def __init__(self) -> None:

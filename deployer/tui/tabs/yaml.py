@@ -20,8 +20,8 @@ class Yaml(Tab):
     NAME = "YAML"
     FILTERS = "text, or a file"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("o,enter", "edit", "Open in $EDITOR"),
-        Binding("d", "defaults", "Defaults on or off"),
+        Binding("o,enter", "edit", "Open in $EDITOR", id="yaml.edit"),
+        Binding("d", "defaults", "Defaults on or off", id="yaml.defaults"),
     ]
 
     def __init__(self) -> None:

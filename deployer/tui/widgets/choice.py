@@ -16,8 +16,8 @@ class Choice(Static, can_focus=True):
     """`value` is "" for "left out", where that is one of the `choices`. `words`: how a choice is said, where that differs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,l,space", "step(1)", "Next choice", show=False),
-        Binding("left,h", "step(-1)", "Previous choice", show=False),
+        Binding("right,l,space", "step(1)", "Next choice", show=False, id="choice.next"),
+        Binding("left,h", "step(-1)", "Previous choice", show=False, id="choice.previous"),
     ]
 
     value: reactive[str] = reactive("", init=False)

@@ -15,7 +15,7 @@ class FilterLine(Input):
     it). Calls and not messages: a key pressed right after Enter must find the list filtered and in focus.
     """
 
-    BINDINGS = [Binding("escape", "clear", "Clear the filter", show=False, id="filter-clear")]
+    BINDINGS = [Binding("escape", "clear", "Clear the filter", show=False, id="filter.clear")]
 
     def __init__(self, typed: Callable[[str], None], left: Callable[[], None], placeholder: str) -> None:
         super().__init__(placeholder=placeholder, compact=True)

@@ -27,18 +27,18 @@ class LogView(Drawn, can_focus=True):
     """`follow`: it moves with what comes. `wrap`: long lines are cut into rows instead of going out of sight."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Down", show=False),
-        Binding("k,up", "move(-1)", "Up", show=False),
-        Binding("h,left", "aside(-1)", "Left", show=False),
-        Binding("l,right", "aside(1)", "Right", show=False),
-        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False),
-        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False),
-        Binding("g,home", "first", "First line", show=False),
-        Binding("G,end", "last", "Follow", key_display="G"),
-        Binding("n", "match(1)", "Next match", show=False),
-        Binding("N", "match(-1)", "Match before", show=False),
-        Binding("w", "wrap", "Wrap"),
-        Binding("E", "error", "First error"),
+        Binding("j,down", "move(1)", "Down", show=False, id="log.down"),
+        Binding("k,up", "move(-1)", "Up", show=False, id="log.up"),
+        Binding("h,left", "aside(-1)", "Left", show=False, id="log.left"),
+        Binding("l,right", "aside(1)", "Right", show=False, id="log.right"),
+        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False, id="log.page-down"),
+        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False, id="log.page-up"),
+        Binding("g,home", "first", "First line", show=False, id="log.first"),
+        Binding("G,end", "last", "Follow", key_display="G", id="log.last"),
+        Binding("n", "match(1)", "Next match", show=False, id="log.next"),
+        Binding("N", "match(-1)", "Match before", show=False, id="log.previous"),
+        Binding("w", "wrap", "Wrap", id="log.wrap"),
+        Binding("E", "error", "First error", id="log.error"),
     ]
 
     follow: reactive[bool] = reactive(True, init=False)

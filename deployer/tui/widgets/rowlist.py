@@ -25,13 +25,13 @@ class RowList(Drawn, can_focus=True, inherit_bindings=False):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--head"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Down", show=False, id="down"),
-        Binding("k,up", "move(-1)", "Up", show=False, id="up"),
-        Binding("g,home", "move_to(0)", "First", show=False, id="first"),
-        Binding("G,end", "move_to(-1)", "Last", show=False, id="last"),
-        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False, id="page-down"),
-        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False, id="page-up"),
-        Binding("enter", "choose", "Open", show=False, id="open"),
+        Binding("j,down", "move(1)", "Down", show=False, id="list.down"),
+        Binding("k,up", "move(-1)", "Up", show=False, id="list.up"),
+        Binding("g,home", "move_to(0)", "First", show=False, id="list.first"),
+        Binding("G,end", "move_to(-1)", "Last", show=False, id="list.last"),
+        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False, id="list.page-down"),
+        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False, id="list.page-up"),
+        Binding("enter", "choose", "Open", show=False, id="list.open"),
     ]
 
     cursor: reactive[int] = reactive(0, init=False)
