@@ -246,7 +246,7 @@ def test_the_endpoint_is_shown_and_its_curl_is_copied_through_the_terminal(
         assert app._driver is not None
         monkeypatch.setattr(app._driver, "write", written.append)
         await pilot.press("c")
-        assert [note.message for note in app._notifications] == ["copied: the curl command"]
+        assert [note.title for note in app._notifications] == ["copied: the curl command"]
         assert place.dossier is not None
         assert place.dossier.endpoint is not None
         sequence = base64.b64encode(place.dossier.endpoint.curl.encode()).decode()
