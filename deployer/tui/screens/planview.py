@@ -41,10 +41,10 @@ class PlanView(Place):
         Binding("E", "fold_all(False)", "Unfold all", show=False, id="plan.unfold-all"),
         Binding("C", "fold_all(True)", "Fold all", show=False, id="plan.fold-all"),
         Binding("d", "whole", "Details on the whole screen", show=False, id="plan.whole"),
-        Binding("z", "unfold", "Also what did not change", show=False, id="plan.unfold"),
-        Binding("m", "pane", "With or without details", show=False, id="plan.pane"),
-        Binding("J", "scroll_detail(1)", "Details down", show=False, id="plan.scroll-detail-next"),
-        Binding("K", "scroll_detail(-1)", "Details up", show=False, id="plan.scroll-detail-before"),
+        Binding("z", "unfold", "Also what did not change", show=False, id="plan.unchanged"),
+        Binding("m", "pane", "With or without details", show=False, id="plan.details"),
+        Binding("J", "scroll_detail(1)", "Details down", show=False, id="plan.details-down"),
+        Binding("K", "scroll_detail(-1)", "Details up", show=False, id="plan.details-up"),
     ]
 
     def __init__(self) -> None:

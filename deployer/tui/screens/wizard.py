@@ -36,12 +36,12 @@ HOSTS = "placement.hosts"
 class Wizard(Place):
     NAME: ClassVar[str] = "new deployment"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+n,pagedown", "next", "Next", key_display="^n", id="wizard-next"),
-        Binding("ctrl+o,pageup", "previous", "Back", key_display="^o", id="wizard-back"),
-        Binding("ctrl+s", "write", "Write, lock, plan", key_display="^s", id="wizard-write"),
+        Binding("ctrl+n,pagedown", "next", "Next", key_display="^n", id="new.next"),
+        Binding("ctrl+o,pageup", "previous", "Back", key_display="^o", id="new.previous"),
+        Binding("ctrl+s", "write", "Write, lock, plan", key_display="^s", id="new.write"),
         Binding("space", "mark", "Choose host", show=False, id="new.mark"),
-        Binding("escape", "back", "Leave", key_display="Esc", id="new.back"),
-        Binding("q", "back", "Leave", show=False, id="new.back"),
+        Binding("escape", "back", "Leave", key_display="Esc", id="back"),
+        Binding("q", "back", "Leave", show=False, id="new.leave"),
     ]
 
     def __init__(self) -> None:
