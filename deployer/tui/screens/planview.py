@@ -35,7 +35,14 @@ class PlanView(Place):
     FILTERS: ClassVar[str | None] = "words, host:gpu- dep:chat + ~ - ± downtime drift !word"
     AUTO_FOCUS = "RowList"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("U", "undecided", "Only undecided", show=False, tooltip="what is decided goes out of sight; again: all", id="plan.undecided"),
+        Binding(
+            "U",
+            "undecided",
+            "Only undecided",
+            show=False,
+            tooltip="what is decided goes out of sight; again: all",
+            id="plan.undecided",
+        ),
         Binding("h,left", "fold(True)", "Fold", show=False, id="plan.fold"),
         Binding("l,right", "fold(False)", "Unfold", show=False, id="plan.unfold"),
         Binding("E", "fold_all(False)", "Unfold all", show=False, id="plan.unfold-all"),
