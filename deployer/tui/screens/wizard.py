@@ -57,6 +57,7 @@ class Wizard(Place):
         self._field: Asked | None = None
         self._folders: tuple[str, ...] = ()
         self._about: list[Line] = []
+        self._tick_drawn = -1
 
     def body(self) -> ComposeResult:
         yield Static(id="wizard-steps")
@@ -208,7 +209,7 @@ class Wizard(Place):
     # drawing
 
     def look(self) -> None:
-        if self.step == "hardware":
+        if self.step == "hardware" and self.main.now.tick != self._tick_drawn:
             self._draw_rooms()
         self._say_about()
 
@@ -234,6 +235,7 @@ class Wizard(Place):
         return hosts, chosen
 
     def _draw_rooms(self) -> None:
+        self._tick_drawn = self.main.now.tick
         hosts, chosen = self._rooms()
         rows = [room_row(room, room.host in chosen) for room in rooms(self.main.now, hosts)]
         self.query_one("#wizard-rows", RowList).show(rows, rooms_head(chosen))
