@@ -200,7 +200,7 @@ def _host_cells(value: HostRow, fitted: Fitted, glyphs: Glyphs) -> dict[str, Lin
         "gpu": line(("CPU", "dim")),
         "gpus": blocks(host, glyphs) if host.gpus else line(("CPU", "dim")),
         "util": percent(load, glyphs),
-        "spark": line(("load of its CPUs", "dim")),
+        "spark": line(("CPU load", "dim")),
         "meter": meter(memory_share(host), width_at(fitted, "meter"), glyphs),
         "memory": _memory(used, total),
         "temperature": heat(max(temperatures), glyphs) if temperatures else (),
