@@ -1,5 +1,5 @@
-"""The files that a change writes or removes on its host, before and after, line by line. Pure: they are in the plan, with
-secrets only named. Used by the front ends.
+"""The files that a change writes or removes on its host, or in which two revisions differ, before and after, line by line.
+Pure: they are in the plan and in the record, with secrets only named. Used by the front ends.
 """
 
 import difflib
@@ -29,19 +29,24 @@ class DiffLine:
 
 
 def written(change: Change) -> tuple[FileText, ...]:
+    """Files whose text this change makes another."""
+    return differing(change.before, change.after)
+
+
+def differing(old: Resource | None, new: Resource | None) -> tuple[FileText, ...]:
     """Files whose text differs. A unit's name holds a digest of what runs, so that it has another path when that
     changes: it is compared with the file whose place it takes.
     """
-    before, after = _texts(change.before), _texts(change.after)
+    before, after = _texts(old), _texts(new)
     pairs = [(path, path) for path in after if path in before]
     left = [path for path in before if path not in after]
     for path in after:
         if path not in before:
-            old = next((one for one in left if _role(one) == _role(path)), None)
-            if old is not None:
-                left.remove(old)
-            pairs.append((old or "", path))
-    found = [FileText(p, before.get(old), after[p], old if old and old != p else None) for old, p in pairs]
+            earlier = next((one for one in left if _role(one) == _role(path)), None)
+            if earlier is not None:
+                left.remove(earlier)
+            pairs.append((earlier or "", path))
+    found = [FileText(p, before.get(was), after[p], was if was and was != p else None) for was, p in pairs]
     gone = [FileText(path, before[path], None) for path in left]
     return tuple(one for one in (*found, *gone) if one.before != one.after)
 

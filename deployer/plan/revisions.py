@@ -2,13 +2,12 @@
 terminal UI. Revisions hold their resources when the probe asked for them (its `history`).
 """
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any
 
 from deployer.plan.diff import FILES, deltas
+from deployer.plan.filetexts import FileText, differing
 from deployer.plan.model import Delta
 from deployer.plan.record import resource_from
 from deployer.state.observed import Observed, Reached
@@ -30,14 +29,6 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
-class FileDiff:
-    """A rendered file in two revisions. `lines`: a unified diff without its heads; `path` is the newer one's."""
-
-    path: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Difference:
     """One resource of one host. `verb`: create, delete or update, from the older revision to the newer."""
 
@@ -45,7 +36,7 @@ class Difference:
     address: str
     verb: str
     deltas: tuple[Delta, ...]
-    files: tuple[FileDiff, ...]
+    files: tuple[FileText, ...]
 
 
 def revisions(observed: Observed, name: str, *, whole: bool = False) -> tuple[Revision, ...]:
@@ -101,37 +92,8 @@ def _differing(old: Resource | None, new: Resource | None) -> Difference | None:
     assert there is not None
     bare = replace(there, attributes=())
     told = tuple(d for d in deltas(old or bare, new or bare) if d.name != FILES and d.before != d.after)
-    files = tuple(_files(_texts(old), _texts(new)))
+    files = differing(old, new)
     if old is not None and new is not None and not told and not files:
         return None
     verb = "create" if old is None else "delete" if new is None else "update"
     return Difference(there.host, there.address, verb, told, files)
-
-
-def _texts(resource: Resource | None) -> dict[str, str]:
-    """Its rendered files; those of a model are named without their content."""
-    files: Sequence[Mapping[str, Any]] = resource.payload.get("files", ()) if resource is not None else ()
-    return {str(one["path"]): str(one["content"]) for one in files if "content" in one}
-
-
-def _files(old: Mapping[str, str], new: Mapping[str, str]) -> list[FileDiff]:
-    """The same file by its path. A unit's name changes with what it runs, so what is left over is matched by its ending."""
-    pairs: list[tuple[str | None, str | None]] = [(path, path) for path in sorted({*old} & {*new})]
-    left, right = sorted({*old} - {*new}), sorted({*new} - {*old})
-    for ending in sorted({_ending(path) for path in (*left, *right)}):
-        gone, come = [p for p in left if _ending(p) == ending], [p for p in right if _ending(p) == ending]
-        pairs += zip_longest(gone, come)
-    found = []
-    for a, b in pairs:
-        lines = _unified(old.get(a, "") if a else "", new.get(b, "") if b else "")
-        if lines:
-            found.append(FileDiff(str(b or a), lines))
-    return found
-
-
-def _ending(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[2]
-
-
-def _unified(before: str, after: str) -> tuple[str, ...]:
-    return tuple(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))[2:]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from deployer.plan.filetexts import compared
 from deployer.plan.revisions import Revision, difference, revisions
 from deployer.state.observed import Reached, Unreached
 from deployer.state.resources import Attribute, Kind, Resource
@@ -45,7 +46,8 @@ def test_an_attribute_and_a_line_of_a_file_are_told_though_the_units_name_change
     assert [(d.name, d.before, d.after) for d in found.deltas] == [("dtype", "int8", "int4")]
     (file,) = found.files
     assert file.path == "/etc/systemd/system/chat-0-bbbb.service"
-    assert [text for text in file.lines if text[0] in "+-"] == ["-b", "+B"]
+    assert file.was == "/etc/systemd/system/chat-0-aaaa.service"
+    assert [(one.mark, one.text) for one in compared(file) if one.mark in "+-"] == [("-", "b"), ("+", "B")]
 
 
 def test_what_came_and_what_went_is_told_with_its_values() -> None:
@@ -53,4 +55,4 @@ def test_what_came_and_what_went_is_told_with_its_values() -> None:
     found = difference(revision(1, gone), revision(2, came))
     assert [(one.host, one.verb) for one in found] == [("h1", "delete"), ("h2", "create")]
     assert [(d.before, d.after) for one in found for d in one.deltas] == [("int8", None), (None, "int8")]
-    assert all(text[0] == "-" for text in found[0].files[0].lines if text[0] != "@")
+    assert [(one.before is None, one.after is None) for it in found for one in it.files] == [(False, True), (True, False)]

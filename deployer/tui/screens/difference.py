@@ -6,7 +6,8 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from deployer.app.times import ago
-from deployer.plan.revisions import Difference, FileDiff, Revision, difference
+from deployer.plan.filetexts import FileText, compared
+from deployer.plan.revisions import Difference, Revision, difference
 from deployer.plan.text import shown
 from deployer.tui.line import Line, clean, line, text_of
 from deployer.tui.screens.place import Place
@@ -74,8 +75,12 @@ class DifferencePlace(Place):
             yield from _file(file)
 
 
-def _file(file: FileDiff) -> Iterator[Line]:
-    yield line(("    file ", "dim"), clean(file.path))
-    for text in file.lines:
-        role = {"+": "create", "-": "delete", "@": "accent"}.get(text[:1], "dim")
-        yield line(("      ", ""), (clean(text), role))
+def _file(file: FileText) -> Iterator[Line]:
+    was = f"  (before: {file.was})" if file.was else ""
+    yield line(("    file ", "dim"), clean(file.path), (clean(was), "dim"))
+    for one in compared(file):
+        if one.mark == "…":
+            yield line((f"      {one.text} more lines, the same", "dim"))
+        else:
+            role = {"+": "create", "-": "delete"}.get(one.mark, "dim")
+            yield line("      ", (f"{one.mark}{clean(one.text)}", role))

@@ -1,10 +1,9 @@
 """Overview: how the deployment is, what serves, its replicas, its last failure, and who did not answer."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 
 from deployer.app.advice import place_of_hint
 from deployer.app.dossier import Dossier
@@ -22,7 +21,6 @@ LOG_LINES = 8
 class Overview(Tab):
     KEY = "i"
     NAME = "Overview"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "log", "Its log", show=False, id="overview.log")]
 
     def compose(self) -> ComposeResult:
         yield RowList(empty="asking the hosts …", classes="-quiet")
