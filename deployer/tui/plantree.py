@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from deployer.plan.model import Drift, Notice, Plan, PlannedHost, Refusal
 from deployer.tui.planfilter import SHARED, Entry
@@ -48,6 +50,8 @@ class Item:
     host: str | None = None
 
 
+_HOST, _GROUP = attrgetter("host"), attrgetter("group")
+
 Node = Section | Group | Entry | Item
 
 
@@ -88,32 +92,18 @@ class PlanTree:
         found: list[Node] = [] if changes_only else self._before()
         if found and shown:
             found.append(Section("section:changes", "Changes"))
-        for top, below in self._grouped(shown).items():
-            key = f"{self.by}:{top}"
-            found.append(Group(key, top, 0, key not in folded, [entry for entries in below.values() for entry in entries]))
+        outer, inner = (_HOST, _GROUP) if self.by == "host" else (_GROUP, _HOST)
+        for top, below in groupby(shown, outer):
+            key, every = f"{self.by}:{top}", list(below)
+            found.append(Group(key, top, 0, key not in folded, every))
             if key in folded:
                 continue
-            for name, entries in below.items():
-                inner = f"{key}/{name}"
-                found.append(Group(inner, name, 1, inner not in folded, entries))
-                if inner not in folded:
+            for name, some in groupby(every, inner):
+                under, entries = f"{key}/{name}", list(some)
+                found.append(Group(under, name, 1, under not in folded, entries))
+                if under not in folded:
                     found += entries
         return found if changes_only else [*found, *self._after()]
-
-    def _grouped(self, shown: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
-        found: dict[str, dict[str, list[Entry]]] = {}
-        by_host = self.by == "host"
-        for entry in shown:
-            top, name = (entry.host, entry.group) if by_host else (entry.group, entry.host)
-            below = found.get(top)
-            if below is None:
-                below = found[top] = {}
-            entries = below.get(name)
-            if entries is None:
-                below[name] = [entry]
-            else:
-                entries.append(entry)
-        return found
 
     def _before(self) -> list[Node]:
         """What keeps a plan from being done, and what it could not see."""

@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 
 from deployer.app.operation import Operation
 from deployer.app.planned import Planned
-from deployer.errors import StalePlan
+from deployer.errors import DeployerError, StalePlan
 from deployer.plan.model import Plan
 from deployer.plan.review import Review
 from deployer.plan.words import count
@@ -34,6 +34,7 @@ class PlanPlace(PlanFiles):
         super().__init__()
         self._asking_since: float | None = None
         self._begun = False
+        self._making = False  # the approved part, to be asked for
         self._ready = False
         self._why_not = ""
 
@@ -121,6 +122,8 @@ class PlanPlace(PlanFiles):
             return "the hosts are asked"
         if main.session.operation is not None and not main.session.operation.over:
             return "an apply runs; 3 shows it"
+        if self._making:
+            return "a plan is made of what is approved"
         if self._begun:
             stale = main.session.operation is not None and _stale(main.session.operation)
             return f"this plan {'is stale: the hosts moved since' if stale else 'was begun'}; r plans again"
@@ -138,18 +141,27 @@ class PlanPlace(PlanFiles):
         if self.reviewing is None or self.planned is None or self.why_not():
             return
         planned, review = self.planned, self.reviewing.review
-        self.main.job(lambda: _part(planned, review), lambda part: self._ask(part, planned), name="part")
+        self._making = True
+        self.reviewing.said = ()
+        self.redraw()
+        self.main.job(lambda: _part(planned, review), lambda part: self._ask(part, planned), self._not_made, name="part")
+
+    def _not_made(self, error: DeployerError) -> None:
+        self._making = False
+        self.main.wrong(error)
 
     def _ask(self, part: Planned, whole: Planned) -> None:
+        self._making = False
         if self.planned is not whole:
             return  # another plan came meanwhile
 
         def answered(approval: Approval | None) -> None:
             if approval is not None:
-                self._begun = True
+                self.main.begin_apply(part, why=approval.why)
+                operation = self.main.session.operation
+                self._begun = operation is not None and operation.plan is part.plan
                 if self.reviewing is not None:
                     self.reviewing.said = ()  # what stands there now is why it cannot be applied again
-                self.main.begin_apply(part, why=approval.why)
 
         self.main.push_screen(Approve(part.plan, whole.plan, self.main.glyphs), answered)
 

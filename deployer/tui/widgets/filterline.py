@@ -1,12 +1,13 @@
 """Filter as you type: one line that opens with `/`, and closes with Esc, which also clears it."""
 
+import time
 from collections.abc import Callable
 
 from textual.binding import Binding
 from textual.timer import Timer
 from textual.widgets import Input
 
-#: Keys typed within this time make one filtering. Seconds.
+#: A key is answered at once, unless one was answered so many seconds ago: then all that come meanwhile make one filtering.
 PAUSE_S = 0.01
 
 
@@ -23,6 +24,7 @@ class FilterLine(Input):
         self._typed, self._left = typed, left
         self._said = ""
         self._timer: Timer | None = None
+        self._said_at = 0.0
 
     def open(self) -> None:
         self.display = True
@@ -37,9 +39,11 @@ class FilterLine(Input):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(PAUSE_S, self._say)
+        wait = self._said_at + PAUSE_S - time.monotonic()
+        if wait <= 0:
+            self._say()
+        elif self._timer is None:
+            self._timer = self.set_timer(wait, self._say)
 
     def _leave(self) -> None:
         self.display = bool(self.value)
@@ -51,5 +55,5 @@ class FilterLine(Input):
             self._timer.stop()
             self._timer = None
         if self.value != self._said:
-            self._said = self.value
+            self._said, self._said_at = self.value, time.monotonic()
             self._typed(self.value)
