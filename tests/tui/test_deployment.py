@@ -99,6 +99,23 @@ def test_a_host_that_does_not_answer_is_named_with_the_next_step(
     travel(app, journey)
 
 
+def test_a_host_that_is_lost_is_named_until_it_is_heard_again(loaded: Fleet, hosts: dict[str, FakeHost]) -> None:
+    applied(loaded)
+    app = DeployerApp(Session(loaded), tick_s=0.1)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot)
+        await see(pilot, "● deployed")
+        hosts["h2"].unreachable = "refused"
+        hosts["h2"].drop()
+        await see(pilot, "connection refused")
+        assert "NOT HEARD" in shown(pilot)
+        hosts["h2"].unreachable = None
+        await until(pilot, lambda: "NOT HEARD" not in shown(pilot), "the host's return")
+
+    travel(app, journey)
+
+
 def test_the_last_failure_stands_there_with_its_log_as_it_was_written(
     loaded: Fleet, app: DeployerApp, hosts: dict[str, FakeHost]
 ) -> None:

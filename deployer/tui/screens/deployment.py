@@ -27,6 +27,9 @@ from deployer.tui.widgets.filterline import FilterLine
 
 TABS: tuple[type[Tab], ...] = (Overview, Revisions, Logs, Figures, Yaml, Endpoint, Playground)
 
+#: Between two looks at all hosts that nobody asked for. Seconds.
+AGAIN_S = 2.0
+
 
 class DeploymentPlace(Place):
     """`dossier`: what the hosts told when they were asked last, None before that. Nothing here acts: stop, start and destroy
@@ -55,7 +58,7 @@ class DeploymentPlace(Place):
         self._tabs: list[Tab] = [tab() for tab in TABS]
         self._open = Overview.NAME
         self._asking = False
-        self._asked_for: int | None = None
+        self._asked_at = 0.0
         self._mode = ""
         self._away = False
 
@@ -112,6 +115,7 @@ class DeploymentPlace(Place):
         """Look at all hosts again."""
         if not self._asking:
             self._asking = True
+            self._asked_at = self.main.clock()
             fleet = self.main.session.fleet
             self.main.job(lambda: fleet.deployment(self.deployment).look(), self._take, self._not_asked, name="look")
 
@@ -129,15 +133,19 @@ class DeploymentPlace(Place):
         self.main.wrong(error)
 
     def look(self) -> None:
-        state = self.state
-        number = state.revision if state is not None else None
-        known = {one.number for one in self.dossier.revisions} if self.dossier is not None else set()
-        if self.dossier is not None and number is not None and number not in known and number != self._asked_for:
-            self._asked_for = number  # applied meanwhile: the revisions are read again, once for each
+        if self.dossier is not None and not self._asking and self.main.clock() - self._asked_at > AGAIN_S and self._outdated():
             self.action_ask()
         for tab in self._tabs:
             tab.heard()
         self.tab.look()
+
+    def _outdated(self) -> bool:
+        """It was applied meanwhile, or a host that did not answer is heard again."""
+        assert self.dossier is not None
+        state, hosts = self.state, self.main.now.hosts
+        known = {one.number for one in self.dossier.revisions}
+        back = any(one.name in hosts and hosts[one.name].state == "up" for one in self.dossier.silent)
+        return back or (state is not None and state.revision is not None and state.revision not in known)
 
     # tabs
 

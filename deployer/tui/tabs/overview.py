@@ -185,11 +185,16 @@ class Overview(Tab):
             yield "", facts("", (f"{len(lines) - LOG_LINES} more lines: deployer logs {self.place.deployment} --failure", "dim"))
 
     def _silent(self) -> Iterator[tuple[str, Line]]:
-        silent = self.dossier.silent if self.dossier else ()
+        """Hosts that are not heard now; where nothing is heard all the time, those that did not answer."""
+        hosts = self.main.now.hosts
+        silent = [(one.name, one.message, one.hint) for one in (self.dossier.silent if self.dossier else ())]
+        if hosts:
+            away = [one for _, one in sorted(hosts.items()) if one.state in ("lost", "unreachable")]
+            silent = [(one.name, one.error or one.state, one.hint) for one in away]
         if silent:
-            yield "", line(("NOT HEARD", "bold dim"), "  what stands there is not known")
-        for one in silent:
-            yield "", line((f"{one.name:<12}", "warn"), clean(one.message), (f"  {clean(one.hint or '')}", "dim"))
+            yield "", line(("NOT HEARD", "bold dim"), "  what stands there now is not known")
+        for name, message, hint in silent:
+            yield "", line((f"{name:<12}", "warn"), clean(message), (f"  {clean(hint or '')}", "dim"))
 
 
 def _told(label: str, text: str, width: int, role: str = "") -> Iterator[tuple[str, Line]]:

@@ -17,7 +17,7 @@ from deployer.tui.tabs.tab import Tab
 from deployer.tui.talking import Talking
 
 #: How often the answer is drawn while it comes. Seconds.
-DRAW_S = 0.05
+DRAW_S = 0.1
 
 
 class Playground(Tab):
