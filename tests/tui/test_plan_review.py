@@ -6,6 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from deployer.app.fleet import Fleet
+from deployer.app.session import Session
 from deployer.errors import StalePlan
 from deployer.transport.fake import FakeHost
 from deployer.tui.app import DeployerApp
@@ -381,5 +382,19 @@ def test_groups_fold_and_unfold_with_the_arrows_and_enter(app: DeployerApp) -> N
         await until(pilot, lambda: len(screen.nodes) == 1, "a folded host")
         await pilot.press("enter")
         await see(pilot, "package haproxy")
+
+    travel(app, journey)
+
+
+def test_a_read_only_view_reviews_but_neither_applies_nor_writes(loaded: Fleet) -> None:
+    app = DeployerApp(Session(loaded, read_only=True), tick_s=0.05)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        screen = await open_plan(pilot)
+        await see(pilot, "A waits: this is a read-only view")
+        await pilot.press("ctrl+a")
+        await see(pilot, "approved 11 of 11")
+        assert {screen.check_action(name, ()) for name in ("apply", "save", "export", "edit")} == {None}
+        assert not (loaded.root / ".deployer/plans").exists()
 
     travel(app, journey)
