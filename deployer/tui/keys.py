@@ -137,3 +137,27 @@ def everything() -> list[type[DOMNode]]:
         if kind.__module__.startswith("deployer.tui."):
             found[f"{kind.__module__}.{kind.__qualname__}"] = kind
     return [found[name] for name in sorted(found)]
+
+
+def table() -> str:
+    """Of every place, for the documentation: key, what it does, and its name in ui.yaml."""
+    from deployer.tui.app import DeployerApp
+
+    parts = [("everywhere", own(DeployerApp))]
+    parts += [(title(kind), tuple(b for b in kind.__dict__.get("BINDINGS", ()))) for kind in everything()]
+    lines = ["| where | key | what | name |", "|---|---|---|---|"]
+    for name, bindings in parts:
+        for binding in bindings:
+            keys = " ".join(f"`{_sign_of(key)}`" for key in binding.key.split(","))
+            what = f"{binding.description}: {binding.tooltip}" if binding.tooltip else binding.description
+            lines.append(f"| {name} | {keys} | {what.replace('|', chr(92) + '|')} | {binding.id} |")
+            name = ""
+    return "\n".join(lines)
+
+
+def _sign_of(key: str) -> str:
+    """ "?" for question_mark."""
+    from textual.keys import format_key
+
+    shown = format_key(key)
+    return key if not shown.isascii() else shown

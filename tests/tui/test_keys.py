@@ -1,6 +1,7 @@
 """Every binding of every place, panel and widget: it says what it does, it has a name, and nothing dangerous wins everywhere."""
 
 import re
+from pathlib import Path
 
 import pytest
 from textual.binding import Binding
@@ -56,3 +57,8 @@ def test_no_key_does_two_things_in_one_place() -> None:
         for binding in mine:
             for key in keys.normal(binding.key):
                 assert taken.setdefault(key, binding.action) == binding.action, f"{kind.__name__}: {key}"
+
+
+def test_the_documentation_lists_the_keys_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs/tui.md").read_text()
+    assert keys.table() in page, "script/pictures writes them anew"

@@ -1,0 +1,153 @@
+"""What the snapshots and the pictures of docs/tui.md show: screens of the real application over fake hosts and figures made
+by hand, at an hour that stands still.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from deployer.app.fleet import Fleet
+from deployer.app.looking import Figures
+from deployer.transport.fake import FakeHost, FakeTransport
+from deployer.tui.app import DeployerApp
+from tests.tui.conftest import see, travel, until
+from tests.tui.fleets import Looking, deployment, host
+
+Scene = Callable[[Pilot[int]], Awaitable[None]]
+
+
+def application(fleet: Fleet) -> DeployerApp:
+    """Two hosts, three deployments: one serves, one loads, one failed."""
+    session = Looking(fleet)
+    session.hear(
+        [host("h1"), host("h2"), host("h3", 0, "unreachable", error="timed out after 5 s")],
+        [
+            deployment("chat", "deployed", "h1:0", "h2:1"),
+            deployment("embed", "starting", "h2:0"),
+            deployment("whisper", "failed", "h1:1"),
+        ],
+        chat=Figures(12.4, 0.64, 1474.0, 0.61, 3, 17),
+        embed=Figures(phase="loading shards 5 of 15"),
+    )
+    return DeployerApp(session, watching=False, tick_s=3600, clock=lambda: 0.0)
+
+
+async def fleet_place(pilot: Pilot[int]) -> None:
+    await see(pilot, "deployed")
+
+
+async def plan_place(pilot: Pilot[int]) -> None:
+    """A change that needs a new process and one that does not, the first of them under the cursor and approved."""
+    app = pilot.app
+    assert isinstance(app, DeployerApp)
+    await see(pilot, "deployed")
+    app.go("plan")
+    await until(pilot, lambda: app.session.planned is not None)
+    assert app.session.planned is not None
+    made = datetime.fromisoformat(app.session.planned.plan.created_at)
+    app.clock = lambda: made.timestamp() + 90
+    await see(pilot, "chat/0")
+    await pilot.press("j", "j", "space")
+    await see(pilot, "[x]")
+    app.screen.top()  # type: ignore[attr-defined]
+    await pilot.pause()
+
+
+async def wrong_files(pilot: Pilot[int]) -> None:
+    app = pilot.app
+    assert isinstance(app, DeployerApp)
+    await see(pilot, "deployed")
+    file = app.session.fleet.root / "deployments/chat.yaml"
+    file.write_text(file.read_text().replace("tags:", "tagz:").replace("replicas: 1", "replicas: one"))
+    app.plan_again()
+    await see(pilot, "did you mean")
+    await pilot.pause()
+
+
+async def help_panel(pilot: Pilot[int]) -> None:
+    await see(pilot, "deployed")
+    await pilot.press("question_mark")
+    await see(pilot, "Keys: fleet")
+    await pilot.pause()
+
+
+async def apply_place(pilot: Pilot[int]) -> None:
+    """What is approved is applied, and seen to its end."""
+    app = pilot.app
+    assert isinstance(app, DeployerApp)
+    await plan_place(pilot)
+    await pilot.press("A")
+    await see(pilot, "Apply this?")
+    await pilot.press(*(app.session.fleet.name if app.session.fleet.spec.environment else "y"), "enter")
+    await until(pilot, lambda: app.session.operation is not None and app.session.operation.over, limit_s=60)
+    app.go("apply")
+    for screen in app.screen_stack:
+        screen.look()  # type: ignore[attr-defined]
+        screen.top()  # type: ignore[attr-defined]
+    await pilot.pause(0.3)
+
+
+async def deployment_place(pilot: Pilot[int]) -> None:
+    app = pilot.app
+    assert isinstance(app, DeployerApp)
+    await see(pilot, "deployed")
+    app.open_deployment("chat")
+    await see(pilot, "fleet › chat")
+    await pilot.pause(1.0)
+
+
+def draw(name: str, size: tuple[int, int], folder: Path, patch: pytest.MonkeyPatch) -> str:
+    """The SVG of a scene, from a fleet of its own below `folder`."""
+    from tests.cli.conftest import fleet as fixture
+
+    root = fixture.__wrapped__(folder, patch) if hasattr(fixture, "__wrapped__") else fixture._fixture_function(folder, patch)
+    patch.delenv("NO_COLOR")
+    hosts = {one: FakeHost(one, folder / "machines", gpus=2) for one in ("h1", "h2")}
+    patch.setattr("deployer.app.fleet.open_transport", lambda *_: FakeTransport(hosts))
+    patch.setattr(Fleet, "who", "ann@example.org")
+    settings = root / "deployer.yaml"
+    settings.write_text(f"{settings.read_text()}environment: staging\n")
+    with Fleet.load(root) as before:
+        assert before.plan().apply(why="the first one").exit_code == 0
+    changed(root)
+    drawn: list[str] = []
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await SCENES[name](pilot)
+        drawn.append(settled(pilot.app.export_screenshot(title="deployer ui"), digests=True))
+
+    with Fleet.load(root) as loaded:
+        travel(application(loaded), journey, size)
+    return drawn[0]
+
+
+def changed(root: Path) -> None:
+    """Edits of the fleet's files, after an apply: what the plan is about."""
+    file = root / "deployments/chat.yaml"
+    file.write_text(
+        file.read_text().replace("tags: [prod]", "tags: [prod]\ndescription: our assistant\nbatch: {max_size: 32}\nreplicas: 1")
+    )
+
+
+def settled(svg: str, *, digests: bool = False) -> str:
+    """Without what differs from run to run: ids made from the text, digests (unless they are wanted), fonts from elsewhere."""
+    svg = re.sub(r"terminal-\d+", "terminal", svg)
+    if not digests:
+        svg = re.sub(r"\b[0-9a-f]{7,}\b", lambda found: "0" * len(found[0]), svg)
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)
+    svg = svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
+    return re.sub(r"[ \t]+$", "", svg, flags=re.M)
+
+
+SCENES: dict[str, Scene] = {
+    "fleet": fleet_place,
+    "plan": plan_place,
+    "wrong-files": wrong_files,
+    "help": help_panel,
+    "apply": apply_place,
+    "deployment": deployment_place,
+}
