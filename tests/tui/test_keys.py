@@ -7,6 +7,7 @@ import pytest
 from textual.binding import Binding
 
 from deployer.tui import keys
+from deployer.tui.sturdy import Sturdy
 
 SCOPES = list(keys.scopes())
 ALL = {id(binding): (scope.name, binding) for scope in SCOPES for binding in scope.bindings}
@@ -62,3 +63,8 @@ def test_no_key_does_two_things_in_one_place() -> None:
 def test_the_documentation_lists_the_keys_there_are() -> None:
     page = (Path(__file__).parents[2] / "docs/tui.md").read_text()
     assert keys.table() in page, "script/pictures writes them anew"
+
+
+def test_every_screen_and_widget_outlives_a_fault_in_a_handler() -> None:
+    """Textual would end its message loop: it would hear no key any more."""
+    assert [kind.__name__ for kind in keys.everything() if not issubclass(kind, Sturdy)] == []

@@ -13,7 +13,7 @@ from deployer.tui.modals.panel import Panel
 class Stopping(Panel[bool]):
     """Ends with True when it was confirmed, with False or None when not."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "confirm", "Stop it", id="stop-confirm")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "confirm", "Stop it", id="stopping.confirm")]
 
     def __init__(self, title: str) -> None:
         super().__init__("Stop this apply?", grave=True)

@@ -32,12 +32,12 @@ class ApplyPlace(Place):
     AUTO_FOCUS = "#steps"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (24, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause", "Pause/go on", id="apply-pause"),
-        Binding("s", "stop", "Stop safely", id="apply-stop"),
-        Binding("D", "detach", "Detach", key_display="D", id="apply-detach"),
-        Binding("t", "attach", "Attach", id="apply-attach"),
-        Binding("z", "fold", "Fold", id="apply-fold"),
-        Binding("c", "copy", "Copy", show=False, id="apply-copy"),
+        Binding("p", "pause", "Pause/go on", id="apply.pause"),
+        Binding("s", "stop", "Stop safely", id="apply.stop"),
+        Binding("D", "detach", "Detach", key_display="D", id="apply.detach"),
+        Binding("t", "attach", "Attach", id="apply.attach"),
+        Binding("z", "fold", "Fold", id="apply.fold"),
+        Binding("c", "copy", "Copy", show=False, id="apply.copy"),
     ]
 
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from deployer.tui.line import Line, clean, line
+from deployer.tui.sturdy import Sturdy
 
 if TYPE_CHECKING:
     from deployer.app.dossier import Dossier
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from deployer.tui.screens.deployment import DeploymentPlace
 
 
-class Tab(Vertical):
+class Tab(Sturdy, Vertical):
     """`KEY` opens it. `FILTERS`: what the filter line says it takes; None: there is nothing to filter."""
 
     KEY: ClassVar[str] = ""
@@ -78,7 +79,7 @@ class Tab(Vertical):
             self.draw()
 
 
-class TabLine(Static):
+class TabLine(Sturdy, Static):
     """All tabs in one line, the open one marked. A click opens one."""
 
     def show(self, tabs: list[Tab], current: str) -> None:

@@ -10,9 +10,10 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from deployer.tui.line import Line, clean, content, line
+from deployer.tui.sturdy import Sturdy
 
 
-class Choice(Static, can_focus=True):
+class Choice(Sturdy, Static, can_focus=True):
     """`value` is "" for "left out", where that is one of the `choices`. `words`: how a choice is said, where that differs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -8,10 +8,11 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from deployer.tui.line import Line, content, line
+from deployer.tui.sturdy import Sturdy
 from deployer.tui.widgets.choice import Choice
 
 
-class FieldRow(Horizontal):
+class FieldRow(Sturdy, Horizontal):
     """Posts Typed at every key. With `choices` it is a choice, else a line to type in."""
 
     class Typed(Message):

@@ -7,11 +7,13 @@ from textual.binding import Binding
 from textual.timer import Timer
 from textual.widgets import Input
 
+from deployer.tui.sturdy import Sturdy
+
 #: A key is answered at once, unless one was answered so many seconds ago: then all that come meanwhile make one filtering.
 PAUSE_S = 0.01
 
 
-class FilterLine(Input):
+class FilterLine(Sturdy, Input):
     """Calls `typed(text)` while one types, and `left()` when one goes back to the list (Enter keeps the filter, Esc clears
     it). Calls and not messages: a key pressed right after Enter must find the list filtered and in focus.
     """

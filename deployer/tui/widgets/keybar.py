@@ -10,11 +10,13 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import Static
 
+from deployer.tui.sturdy import Sturdy
+
 #: Never left out: by the names of their bindings.
 ALWAYS = ("help", "quit", "close")
 
 
-class KeyBar(Static):
+class KeyBar(Sturdy, Static):
     """Shows the active bindings in their order; one that is disabled is dim. A click presses it."""
 
     def on_mount(self) -> None:

@@ -3,9 +3,10 @@
 from textual.widgets import Static
 
 from deployer.tui.line import Line, beside, content, width_of
+from deployer.tui.sturdy import Sturdy
 
 
-class TopLine(Static):
+class TopLine(Sturdy, Static):
     """`left`: the environment and the way here; `right`: connection, age, mode, the least important first: that is what is
     left out where there is no room. An environment of production has its own class, and its word beside the colour.
     """
