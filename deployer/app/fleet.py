@@ -184,7 +184,8 @@ class Fleet:
         """Asks the hosts and says what would change. Touches nothing."""
         options = options or Options()
         held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
-        self.known(deployments=(name for name in options.names if name not in held), hosts=options.hosts, tags=options.tags)
+        named = (*options.names, *options.explain)
+        self.known(deployments=(name for name in named if name not in held), hosts=options.hosts, tags=options.tags)
         asked = beside(lambda: _timed(self.probe)) if observed is None else None
         # while the hosts answer: the lock is read, the planner is loaded
         locked = self.locked()

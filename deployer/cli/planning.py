@@ -20,6 +20,7 @@ def options(args: argparse.Namespace, **more: object) -> Options:
         "replace_lost": tuple(getattr(args, "replace_lost", ())),
         "allow_divergent": getattr(args, "allow_divergent", False),
         "release": tuple(getattr(args, "release", ())),
+        "explain": tuple(getattr(args, "explain", None) or ()),
         **more,
     }
     return Options(**found)  # type: ignore[arg-type]

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from itertools import groupby
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from deployer.state.locked import (
+    CacheFacts,
     Locked,
     LockedEnvironment,
     LockedFile,
@@ -26,11 +28,43 @@ _File = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64}|git-sha
 _Path = Annotated[
     str, StringConstraints(pattern=r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*(/[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*)*$")
 ]
+_Runs = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9_]+(\*[1-9]\d{0,2})?( [a-z0-9_]+(\*[1-9]\d{0,2})?)*)?$", max_length=8192)
+]
+_Type = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,15}$")]
 _Wheel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl$")]
 
 
 class _Doc(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Cache(_Doc):
+    """As CacheFacts; `layer_types` as runs: "sliding_attention*5 full_attention"."""
+
+    text_type: str | None = None
+    layer_types: _Runs = ""
+    window: int | None = None
+    use_window: bool | None = None
+    window_pattern: int | None = None
+    full_interval: int | None = None
+    kv_lora_rank: int | None = None
+    rope_head_dim: int | None = None
+    global_kv_heads: int | None = None
+    global_head_dim: int | None = None
+    shared_layers: int | None = None
+    linear_key_heads: int | None = None
+    linear_value_heads: int | None = None
+    linear_key_dim: int | None = None
+    linear_value_dim: int | None = None
+    linear_conv: int | None = None
+    encoder_decoder: bool = False
+    encoder_positions: int | None = None
+    intermediate_size: int | None = None
+    expert_intermediate_size: int | None = None
+    experts_per_token: int | None = None
+    tied: bool | None = None
+    cache_dtype: str | None = None
 
 
 class _Facts(_Doc):
@@ -49,6 +83,8 @@ class _Facts(_Doc):
     gated: bool = False
     chat_template: bool = False
     weights_bytes: int | None = None
+    tensors: dict[_Type, Annotated[int, Field(ge=0)]] = {}
+    cache: _Cache | None = None
 
 
 class _Model(_Doc):
@@ -117,6 +153,10 @@ def decode(document: Document, texts: Mapping[str, str]) -> Locked:
 def _decode_model(key: str, model: _Model) -> LockedModel:
     given = model.facts.model_dump()
     given["architectures"] = tuple(given["architectures"])
+    given["tensors"] = tuple(sorted(model.facts.tensors.items()))
+    if model.facts.cache is not None:
+        kinds = _kinds(model.facts.cache.layer_types)
+        given["cache"] = CacheFacts(**{**model.facts.cache.model_dump(), "layer_types": kinds})
     source = key.partition(":")[0]
     files = model.files_locked()
     return LockedModel(key, source, model.name, model.revision, model.commit, model.digest, files, ModelFacts(**given))
@@ -153,8 +193,26 @@ def _encode_model(model: LockedModel) -> dict[str, Any]:
     facts = {f.name: value for f in fields(ModelFacts) if (value := getattr(model.facts, f.name)) != getattr(blank, f.name)}
     if model.facts.architectures:
         facts["architectures"] = list(model.facts.architectures)
+    if model.facts.tensors:
+        facts["tensors"] = dict(sorted(model.facts.tensors))
+    if model.facts.cache is not None:
+        facts["cache"] = _encode_cache(model.facts.cache)
     files = {f.path: f"{f.digest} {f.size}" for f in sorted(model.files, key=lambda f: f.path)}
     return {"name": model.name, **pinned, "digest": model.digest, "facts": facts, "files": files}
+
+
+def _encode_cache(cache: CacheFacts) -> dict[str, Any]:
+    blank = CacheFacts()
+    said = {f.name: value for f in fields(CacheFacts) if (value := getattr(cache, f.name)) != getattr(blank, f.name)}
+    if cache.layer_types:
+        runs = ((kind, len(list(run))) for kind, run in groupby(cache.layer_types))
+        said["layer_types"] = " ".join(f"{kind}*{count}" if count > 1 else kind for kind, count in runs)
+    return said
+
+
+def _kinds(runs: str) -> tuple[str, ...]:
+    parts = (run.partition("*") for run in runs.split())
+    return tuple(kind for kind, _, count in parts for _ in range(int(count or 1)))
 
 
 def _encode_environment(environment: LockedEnvironment) -> dict[str, Any]:

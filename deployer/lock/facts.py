@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deployer.errors import LockfileError
+from deployer.lock.cachefacts import cache_facts
 from deployer.state.locked import LockedFile, ModelFacts
 
 _INNER = ("text_config", "llm_config", "language_config")
@@ -49,6 +50,7 @@ def facts_from_config(
     gated: bool = False,
     chat_template: bool = False,
     weights_bytes: int | None = None,
+    tensors: Mapping[str, int] | None = None,
 ) -> ModelFacts:
     """The numbers of the language model, also when they stand in an inner `text_config`. What is absent or of the
     wrong type is None.
@@ -70,6 +72,8 @@ def facts_from_config(
         gated=gated,
         chat_template=chat_template,
         weights_bytes=weights_bytes,
+        tensors=tuple(sorted((tensors or {}).items())),
+        cache=cache_facts(config, text) if config else None,
     )
 
 

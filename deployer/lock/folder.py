@@ -10,6 +10,7 @@ from pathlib import Path
 from deployer.errors import LockfileError
 from deployer.lock.digests import DigestCache
 from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
+from deployer.lock.tensors import in_folder
 from deployer.state.locked import LockedFile, LockedModel, content_digest
 from deployer.state.needs import ModelNeed
 
@@ -47,7 +48,8 @@ def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | N
     template = "chat_template.jinja" in paths
     if not template and "tokenizer_config.json" in paths:
         template = has_template((path / "tokenizer_config.json").read_bytes())
-    facts = facts_from_config(config, chat_template=template, weights_bytes=weights_bytes(files))
+    tensors = in_folder(path, files)
+    facts = facts_from_config(config, chat_template=template, weights_bytes=weights_bytes(files), tensors=tensors)
     return LockedModel(f"path:{name}", "path", name, None, None, content_digest(files), files, facts)
 
 

@@ -18,6 +18,7 @@ from deployer.lock.facts import facts_from_config, has_template, parse_config, w
 from deployer.lock.hub_errors import check_token, explain
 from deployer.lock.request import Secret
 from deployer.lock.selection import select
+from deployer.lock.tensors import counted
 from deployer.state.locked import LockedFile, LockedModel, content_digest
 from deployer.state.needs import ModelNeed
 
@@ -72,6 +73,7 @@ class _Repository:
                 gated=bool(info.gated),
                 chat_template=self._has_template(commit, files),
                 weights_bytes=weights_bytes(files),
+                tensors=counted(getattr(info.safetensors, "parameters", None), weights_bytes(files)),
             ),
         )
 

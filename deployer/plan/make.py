@@ -6,7 +6,7 @@ Two worlds that are equal give equal plans, byte for byte, whatever the order of
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import guard, orphans
+from deployer.plan import fitting, guard, orphans
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
 from deployer.plan.identity import plan_id
@@ -41,8 +41,15 @@ def make_plan(world: World) -> Plan:
     recorded = {name: _recorded(r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
     compared = [_compare(world, scope, wanted, recorded, name) for name in recorded]
     changes = ordered([c for part in compared for c in part.changes])
-    refusals = [*placed.refusals, *wanted.refusals, *guard.refusals(world, roster, scope.planned, changes)]
-    return _assemble(world, roster, scope, placed, kept, holds, wanted, recorded, compared, changes, refusals)
+    misfits = fitting.misfits(world, placed.places, changes)
+    refusals = [
+        *placed.refusals,
+        *wanted.refusals,
+        *guard.refusals(world, roster, scope.planned, changes),
+        *fitting.refusals(world, misfits),
+    ]
+    fits = fitting.notices(world, (*placed.places, *kept), misfits)
+    return _assemble(world, roster, scope, placed, kept, holds, wanted, recorded, compared, changes, refusals, tuple(fits))
 
 
 def _scope(world: World, holds: dict[str, Hold]) -> Scope:
@@ -89,6 +96,7 @@ def _assemble(
     compared: Sequence[Compared],
     changes: tuple[Change, ...],
     refusals: Sequence[Refusal],
+    fits: Sequence[Notice],
 ) -> Plan:
     gone = {c.deployment for c in changes if c.after is None and c.deployment}
     staying = [p for p in kept if p.deployment not in gone]
@@ -106,7 +114,11 @@ def _assemble(
         drift=tuple(d for part in compared for d in part.drift),
         ignored=tuple(d for part in compared for d in part.ignored),
         refusals=tuple(refusals),
-        notices=(*_notices(world, roster, holds, placed), *orphans.notices(world, roster, compared)),
+        notices=(
+            *_notices(world, roster, holds, placed),
+            *orphans.notices(world, roster, compared),
+            *fits,
+        ),
         roster=to_json(after),
         revisions=_revisions(world, changes),
         texts=_texts(wanted, changes),

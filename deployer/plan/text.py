@@ -156,7 +156,7 @@ def _notices(plan: Plan, style: Style) -> str:
     for notice in said:
         lines.append(f"  {style.symbol('dot')}  {notice.what}")
         if notice.hint:
-            lines.append(f"       {notice.hint}")
+            lines += [f"       {part}" for part in notice.hint.splitlines()]
     return "\n".join([style.bold("Worth knowing"), *lines]) if lines else ""
 
 

@@ -46,6 +46,7 @@ class Options:
     allow_divergent: bool = False
     release: tuple[str, ...] = ()
     holds: tuple[HoldRequest, ...] = ()
+    explain: tuple[str, ...] = ()  # deployments whose memory is explained term by term
 
 
 @dataclass(frozen=True, slots=True)

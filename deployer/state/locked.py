@@ -24,6 +24,39 @@ def content_digest(files: Iterable[LockedFile]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheFacts:
+    """What a config.json says about the layers' caches and sizes, under names close to its own; None: it does not say.
+
+    `layer_types` holds one word per layer ("full_attention", "sliding_attention", "linear_attention", …); sizes are in
+    elements, `window` in tokens. `cache_dtype` is what a quantized checkpoint wants its KV cache to be ("fp8").
+    """
+
+    text_type: str | None = None  # model_type of the language model itself
+    layer_types: tuple[str, ...] = ()
+    window: int | None = None
+    use_window: bool | None = None
+    window_pattern: int | None = None  # every n-th layer is full
+    full_interval: int | None = None  # every n-th layer is full, the others linear
+    kv_lora_rank: int | None = None
+    rope_head_dim: int | None = None
+    global_kv_heads: int | None = None
+    global_head_dim: int | None = None
+    shared_layers: int | None = None  # the last ones, which read an earlier layer's cache
+    linear_key_heads: int | None = None
+    linear_value_heads: int | None = None
+    linear_key_dim: int | None = None
+    linear_value_dim: int | None = None
+    linear_conv: int | None = None
+    encoder_decoder: bool = False
+    encoder_positions: int | None = None
+    intermediate_size: int | None = None
+    expert_intermediate_size: int | None = None
+    experts_per_token: int | None = None
+    tied: bool | None = None
+    cache_dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """From config.json and the repository's card; None is "the model does not say", never a guess."""
 
@@ -42,6 +75,8 @@ class ModelFacts:
     gated: bool = False
     chat_template: bool = False
     weights_bytes: int | None = None
+    tensors: tuple[tuple[str, int], ...] = ()  # (type as safetensors names it, bytes), by type; () is "not known"
+    cache: CacheFacts | None = None  # None: locked before these were read
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,11 @@
+"""Will a model fit a GPU: weights + cache of one full request + overhead against what the engine may use.
+
+`answer(Question(facts, settings, gpu))` gives every term and what would fit; `explain` and `line` put it in words. Pure, and
+fails closed: what the formulas do not know is `Answer.unknown`, never a guess.
+"""
+
+from deployer.plan.fit.answer import Answer, answer, longest, quick
+from deployer.plan.fit.question import GIB, Gpu, Question, Settings, Unknown
+from deployer.plan.fit.text import explain, lacking, line
+
+__all__ = ["GIB", "Answer", "Gpu", "Question", "Settings", "Unknown", "answer", "explain", "lacking", "line", "longest", "quick"]

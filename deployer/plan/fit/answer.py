@@ -1,0 +1,199 @@
+"""Does it fit: every term, and what would. Pure; called through the package by plan and cli."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from deployer.plan.fit import weights
+from deployer.plan.fit.cache import Pool, pool, request_bytes, requests
+from deployer.plan.fit.layers import layers_of
+from deployer.plan.fit.overhead import MARGIN, Overhead, overhead
+from deployer.plan.fit.question import GIB, Question, Unknown
+
+_SIZES = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """All bytes are of one GPU, the fullest. `requests`: full requests at once, as vLLM counts them.
+
+    `unknown` says why nothing could be computed; the numbers are then 0. `largest_context` in tokens, 0: not even one
+    fits. `smallest_gpu` in bytes; `smallest_tensor_parallel`: GPUs like this one, None when eight are too few.
+    `source`: "computed" or "measured". `certain`: it cannot fit, whatever the overhead turns out to be.
+    """
+
+    question: Question
+    unknown: str | None = None
+    weights: int = 0
+    token: int = 0
+    request: int = 0
+    overhead: Overhead = Overhead(0, 0, 0)
+    usable: int = 0
+    requests: Fraction = Fraction(0)
+    largest_context: int = 0
+    smallest_gpu: int = 0
+    smallest_tensor_parallel: int | None = None
+    conversion: int = 0  # memory of the host while CTranslate2 converts
+    fits: bool = False
+    certain: bool = False
+    source: str = "computed"
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.request + self.overhead.total
+
+    @property
+    def tight(self) -> bool:
+        """So near that the overhead, which nobody knows before the start, decides."""
+        return self.unknown is None and not self.certain and abs(self.usable - self.total) < MARGIN
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    weights: int
+    overhead: Overhead
+    request: int
+    room: int  # for the cache
+    usable: int
+    cut: Pool | None
+
+
+def answer(question: Question) -> Answer:
+    """Never raises for a model that is odd: `unknown` says what is."""
+    try:
+        return _solve(question)
+    except Unknown as why:
+        return Answer(question, unknown=str(why))
+
+
+def _solve(question: Question) -> Answer:
+    if question.settings.unread:
+        raise Unknown(f"what {', '.join(question.settings.unread)} does to the memory is not known")
+    if question.context is None:
+        raise Unknown("neither the deployment nor config.json says how long a request may be")
+    terms = _terms(question)
+    token = terms.cut.token if terms.cut else _ct2_token(question)
+    return Answer(
+        question,
+        weights=terms.weights,
+        token=token,
+        request=terms.request,
+        overhead=terms.overhead,
+        usable=terms.usable,
+        requests=_requests(question, terms),
+        largest_context=_largest(question, terms),
+        smallest_gpu=_smallest_gpu(question),
+        smallest_tensor_parallel=_smallest_tensor_parallel(question),
+        conversion=0 if question.settings.paged else weights.conversion_bytes(question.facts),
+        fits=terms.request <= terms.room,
+        certain=_certain(question, terms.weights),
+    )
+
+
+def _certain(question: Question, held: int) -> bool:
+    """Weights alone are more than the GPU, by more than files hold that is not loaded (layers for speculation: 2 %)."""
+    return bool(question.facts.tensors) and held > question.gpu.memory * 1.05
+
+
+def quick(question: Question) -> bool | None:
+    """Does it fit? None: not known. Cheap, for a plan of thousands; `answer` says why and what would."""
+    if question.settings.unread or question.context is None:
+        return None
+    try:
+        terms = _terms(question)
+    except Unknown:
+        return None
+    return terms.request <= terms.room
+
+
+def _terms(question: Question) -> _Terms:
+    settings, more = question.settings, overhead(question)
+    if not settings.paged:
+        held = weights.ctranslate2_bytes(question)
+        usable = question.gpu.memory
+        return _Terms(held, more, _ct2_request(question), usable - held - more.total, usable, None)
+    held = weights.vllm_bytes(question)
+    cut = pool(question)
+    # vllm/v1/worker/utils.py, request_memory: the share of all memory, whatever is free
+    usable = int(question.gpu.memory * settings.utilization)
+    room = usable - held - more.total
+    if settings.cache_bytes is not None:
+        usable, room = question.gpu.memory, min(settings.cache_bytes, question.gpu.memory - held - more.total)
+    return _Terms(held, more, request_bytes(question, cut), room, usable, cut)
+
+
+def _requests(question: Question, terms: _Terms) -> Fraction:
+    if terms.cut is not None:
+        return requests(question, terms.cut, terms.room)
+    return Fraction(max(0, terms.room), terms.request) if terms.request else Fraction(0)
+
+
+def _largest(question: Question, terms: _Terms) -> int:
+    """The longest request that fits, at most the model's own context: vLLM's "estimated maximum model length"."""
+    most = max(question.facts.context or 0, question.context or 0)
+
+    def fits(context: int) -> bool:
+        asked = question.with_context(context)
+        need = request_bytes(asked, terms.cut) if terms.cut else _ct2_request(asked)
+        return need <= terms.room
+
+    return _last(fits, most)
+
+
+def longest(question: Question, room: int) -> int:
+    """As `_largest`, in a cache of `room` bytes. For those who know the room from an engine's log. Raises Unknown."""
+    cut = pool(question)
+    most = max(question.facts.context or 0, question.context or 0)
+    return _last(lambda context: request_bytes(question.with_context(context), cut) <= room, most)
+
+
+def _last(fits: Callable[[int], bool], most: int) -> int:
+    """The greatest number from 1 to `most` for which `fits`, which is true up to some number; 0 if for none."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _smallest_gpu(question: Question) -> int:
+    """In whole GiB, 0 when 4096 are too few. vLLM makes larger batches from 70 GiB on, so what fits 69 need not fit 70: the
+    two ranges are searched one after the other.
+    """
+
+    def fits(size: int) -> bool:
+        terms = _terms(question.with_gpu(size * GIB))
+        return terms.request <= terms.room
+
+    for first, last in ((1, 69), (70, 4096)):
+        if fits(last):
+            return (last - _last(lambda fewer, last=last: fits(last - fewer), last - first)) * GIB  # type: ignore[misc]
+    return 0
+
+
+def _smallest_tensor_parallel(question: Question) -> int | None:
+    if not question.settings.paged:
+        return None
+    heads = question.facts.heads or 1
+    for size in _SIZES:
+        if heads % size == 0:
+            terms = _terms(question.with_tensor_parallel(size))
+            if terms.request <= terms.room:
+                return size
+    return None
+
+
+def _ct2_token(question: Question) -> int:
+    """K and V of every layer in the type it computes in; CTranslate2 has no pages and no cache of 8 bits
+    (src/layers/attention.cc). What an 8-bit model does not quantize keeps the type of its source.
+    """
+    kept = question.settings.quantization or ""
+    computed = kept.rpartition("_")[2] if "float" in kept else question.facts.dtype or ""
+    width = 4 if computed == "float32" else 2
+    return sum(layer.width for layer in layers_of(question.facts)) * width
+
+
+def _ct2_request(question: Question) -> int:
+    """A request's cache; one layer twice, since a step's K and V are appended by copying."""
+    layers = question.facts.layers or 1
+    return (question.context or 0) * _ct2_token(question) * (layers + 1) // layers

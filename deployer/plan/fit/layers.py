@@ -1,0 +1,136 @@
+"""Which layers a model has and what each keeps for a request. Fails closed: an architecture that is not in the table is
+Unknown. Called by cache.py.
+"""
+
+from dataclasses import dataclass
+
+from deployer.plan.fit.question import Unknown
+from deployer.state.locked import CacheFacts, ModelFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One kind of layer. `width`: elements for one token (K and V, all heads; MLA: one latent), of `heads` heads, 0 when
+    tensor parallelism does not divide them. `window` in tokens, 0 for the whole context. `fixed`: tokens that do not grow
+    with the context (cross attention). `state`: (elements of the model's type, elements of 32 bits) of a recurrent layer.
+    """
+
+    kind: str
+    heads: int = 0
+    width: int = 0
+    window: int = 0
+    fixed: int = 0
+    state: tuple[int, int] = (0, 0)
+
+
+#: model_type of the language model → how its layers are declared. "full": all alike; "listed": layer_types, or all full
+#: when there are none; "gemma2"/"gemma3": a pattern when there is no list; "mla"; "interval": linear but for every n-th.
+#: Each was checked against vLLM's model file of that name.
+ARCHITECTURES = {
+    **dict.fromkeys(
+        ("llama", "mistral", "mixtral", "ministral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "qwen2_vl", "qwen2_5_vl"), "full"
+    ),
+    **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text"), "full"),
+    **dict.fromkeys(("phi3", "granite", "granitemoe", "glm4", "glm4_moe", "olmo", "olmo2", "gpt_neox", "starcoder2"), "full"),
+    **dict.fromkeys(("gpt_bigcode", "gpt2", "opt", "gptj", "codegen", "gemma"), "full"),
+    **dict.fromkeys(("gpt_oss", "olmo3", "cohere2", "gemma4_text"), "listed"),
+    "gemma2": "gemma2",
+    "gemma3_text": "gemma3",
+    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2"), "mla"),
+    **dict.fromkeys(("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"), "interval"),
+    "whisper": "crossed",
+}
+
+
+def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
+    """One Layer for each layer that keeps something, in order. Raises Unknown."""
+    cache = facts.cache
+    if cache is None:
+        raise Unknown("deployer.lock was written before layers were read: deployer lock --upgrade reads them")
+    name = cache.text_type or facts.model_type or next(iter(facts.architectures), "without a name")
+    how = ARCHITECTURES.get(name)
+    if how is None:
+        raise Unknown(f"unknown architecture {name}")
+    count = facts.layers
+    if not count:
+        raise Unknown("config.json does not say how many layers there are")
+    if how == "mla":
+        return (_latent(cache),) * count
+    kinds = _kinds(how, cache, count)
+    shared = cache.shared_layers or 0
+    if shared >= count:
+        raise Unknown(f"config.json says that {shared} of {count} layers share a cache")
+    made = {kind: _layer(kind, facts, cache) for kind in set(kinds)}
+    own = tuple(made[kind] for kind in kinds[: count - shared])
+    return own + (_crossed(facts, cache),) * count if how == "crossed" else own
+
+
+def _kinds(how: str, cache: CacheFacts, count: int) -> tuple[str, ...]:
+    if cache.layer_types:
+        if len(cache.layer_types) != count:
+            raise Unknown(f"config.json lists {len(cache.layer_types)} layer_types for {count} layers")
+        return cache.layer_types
+    if how == "interval":
+        every = cache.full_interval
+        if not every:
+            raise Unknown("config.json has neither layer_types nor full_attention_interval")
+        return tuple("full_attention" if (n + 1) % every == 0 else "linear_attention" for n in range(count))
+    if how in ("gemma2", "gemma3"):
+        # Gemma 2: each second layer is full (Gemma 2 report, table 1); Gemma 3: each sixth (Gemma 3 report, 2)
+        every = cache.window_pattern or (2 if how == "gemma2" else 6)
+        return tuple("full_attention" if (n + 1) % every == 0 else "sliding_attention" for n in range(count))
+    if how == "listed" and cache.window:
+        raise Unknown("config.json sets a sliding_window without layer_types")
+    windowed = how == "full" and cache.window and cache.use_window is not False
+    # Mistral 7B v0.1 and its kin: every layer has the window
+    return ("sliding_attention" if windowed else "full_attention",) * count
+
+
+def _layer(kind: str, facts: ModelFacts, cache: CacheFacts) -> Layer:
+    if kind == "linear_attention":
+        return _linear(cache)
+    if kind not in ("full_attention", "attention", "sliding_attention"):
+        raise Unknown(f"unknown kind of layer {kind}")
+    heads, width = _heads(facts)
+    if kind == "sliding_attention":
+        if not cache.window:
+            raise Unknown("config.json has sliding layers without a sliding_window")
+        return Layer("sliding", heads, 2 * heads * width, window=cache.window)
+    heads, width = cache.global_kv_heads or heads, cache.global_head_dim or width
+    return Layer("full", heads, 2 * heads * width)
+
+
+def _heads(facts: ModelFacts) -> tuple[int, int]:
+    """(KV heads, elements of one). A model that says no number of KV heads has as many as heads."""
+    heads = facts.kv_heads or facts.heads
+    width = facts.head_dim or (facts.hidden_size // facts.heads if facts.hidden_size and facts.heads else None)
+    if not heads or not width:
+        raise Unknown("config.json does not say the heads' number and size")
+    return heads, width
+
+
+def _latent(cache: CacheFacts) -> Layer:
+    """Multi-head latent attention: one vector for all heads, whole on every GPU (DeepSeek-V2 report, 2.1;
+    vllm/v1/kv_cache_interface.py, MLAAttentionSpec).
+    """
+    if not cache.kv_lora_rank or not cache.rope_head_dim:
+        raise Unknown("config.json does not say kv_lora_rank and qk_rope_head_dim")
+    return Layer("latent", 0, cache.kv_lora_rank + cache.rope_head_dim)
+
+
+def _linear(cache: CacheFacts) -> Layer:
+    """Gated DeltaNet: a short convolution and one matrix per value head, the latter in 32 bits
+    (vllm/model_executor/layers/mamba/mamba_utils.py, gated_delta_net_state_shape).
+    """
+    keys, values = cache.linear_key_heads, cache.linear_value_heads
+    if not (keys and values and cache.linear_key_dim and cache.linear_value_dim and cache.linear_conv):
+        raise Unknown("config.json does not say the linear layers' heads")
+    channels = 2 * keys * cache.linear_key_dim + values * cache.linear_value_dim
+    return Layer("linear", state=(channels * (cache.linear_conv - 1), values * cache.linear_value_dim * cache.linear_key_dim))
+
+
+def _crossed(facts: ModelFacts, cache: CacheFacts) -> Layer:
+    heads, width = _heads(facts)
+    if not cache.encoder_positions:
+        raise Unknown("config.json does not say how long the encoder's output is")
+    return Layer("crossed", heads, 2 * heads * width, fixed=cache.encoder_positions)

@@ -1,0 +1,55 @@
+"""What a fit is asked about: one model, one engine's settings, one GPU. Values only; answer.py solves it."""
+
+from dataclasses import dataclass, replace
+
+from deployer.engines.memory import MemorySettings
+from deployer.state.locked import ModelFacts
+
+GIB = 1 << 30
+#: What an engine was told; tests and other callers may make one without a deployment.
+Settings = MemorySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """`memory` in bytes, as the driver says it."""
+
+    memory: int
+    name: str = ""
+
+    @property
+    def roomy(self) -> bool:
+        """vLLM picks larger batches on GPUs of 70 GiB and more that are no A100 (EngineArgs.get_batch_defaults)."""
+        return self.memory >= 70 * GIB and "a100" not in self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    facts: ModelFacts
+    settings: Settings
+    gpu: Gpu
+
+    @property
+    def context(self) -> int | None:
+        return self.settings.context or self.facts.context
+
+    @property
+    def batched_tokens(self) -> int:
+        return self.settings.batched_tokens or (8192 if self.gpu.roomy else 2048)
+
+    @property
+    def sequences(self) -> int:
+        return self.settings.sequences or (1024 if self.gpu.roomy else 256)
+
+    def with_context(self, context: int) -> "Question":
+        return replace(self, settings=replace(self.settings, context=context))
+
+    def with_gpu(self, memory: int) -> "Question":
+        return replace(self, gpu=replace(self.gpu, memory=memory))
+
+    def with_tensor_parallel(self, size: int) -> "Question":
+        return replace(self, settings=replace(self.settings, tensor_parallel=size))
+
+
+class Unknown(Exception):
+    """Something that the formulas do not know. The text says what; nobody guesses."""

@@ -1,0 +1,121 @@
+"""Bytes of weights on the fullest GPU, from the bytes of the tensors as they lie in the files. Called by answer.py."""
+
+from deployer.plan.fit.question import Question, Unknown
+from deployer.state.locked import ModelFacts
+
+#: MXFP4 experts are padded to what its kernels read: gpt-oss-20b is 12.82 GiB of files and 13.72 GiB loaded, as vLLM
+#: 0.19 logs on an A100 (myoceane.fr, "vLLM A100 gemma-4"). Measured, not computed.
+_MXFP4_PADDING = 1.07
+
+_WIDTH = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
+_STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # types of safetensors that vLLM casts to what it computes in
+
+#: What CTranslate2 stores: bytes of an element of a matrix, and of a vector (norms, biases); 8 and 16 bits bring a scale
+#: per row in 32 bits (CTranslate2 documentation, "Quantization"; python/ctranslate2/specs/model_spec.py).
+_CT2 = {
+    "float32": (4, 4),
+    "float16": (2, 2),
+    "bfloat16": (2, 2),
+    "int16": (2, 4),
+    "int8": (1, 4),
+    "int8_float32": (1, 4),
+    "int8_float16": (1, 2),
+    "int8_bfloat16": (1, 2),
+}
+
+
+def stored_bytes(facts: ModelFacts) -> int:
+    """All tensors as they lie in the files. Raises Unknown."""
+    found = sum(size for _, size in facts.tensors) or facts.weights_bytes
+    if not found:
+        raise Unknown("deployer.lock does not say how large the weights are")
+    return found
+
+
+def vllm_bytes(question: Question) -> int:
+    """On one GPU of the fullest pipeline stage.
+
+    Tensor parallelism divides every matrix, embeddings too (vllm/model_executor/layers/linear.py and
+    vocab_parallel_embedding.py); norms, which it copies, are less than a thousandth. A stage holds consecutive layers; the
+    first has the embeddings, the last the output layer (vllm/distributed/utils.py, get_pp_indices).
+    """
+    facts, settings = question.facts, question.settings
+    total = _loaded(question)
+    if facts.quantization == "mxfp4":
+        total = int(total * _MXFP4_PADDING)
+    stages = settings.pipeline_parallel
+    if stages > 1:
+        layers = facts.layers or stages
+        ends = min(_embeddings(facts), total)
+        one = ends if facts.cache is not None and facts.cache.tied else ends // 2
+        total = (total - ends) * -(-layers // stages) // layers + one
+    return -(-total // settings.tensor_parallel)
+
+
+def _loaded(question: Question) -> int:
+    """After vLLM has cast or quantized what it reads."""
+    facts, settings = question.facts, question.settings
+    total = stored_bytes(facts)
+    if facts.quantization:
+        return total
+    total = _cast(facts, 4 if settings.dtype in ("float32", "float") else 2)
+    if settings.quantization is None:
+        return total
+    if settings.quantization != "fp8":
+        raise Unknown(f"the size of weights that are quantized to {settings.quantization} while they load is not known")
+    # --quantization fp8 on a 16-bit model: the linear layers become 8 bits, embeddings and output layer stay
+    # (vllm/model_executor/layers/quantization/fp8.py)
+    stays = min(_embeddings(facts), total)
+    return stays + -(-(total - stays) // 2)
+
+
+def _cast(facts: ModelFacts, width: int) -> int:
+    if facts.tensors:
+        return sum(size * width // _STORED[name] if name in _STORED else size for name, size in facts.tensors)
+    return stored_bytes(facts) * width // _WIDTH.get(facts.dtype or "", 2)
+
+
+def _embeddings(facts: ModelFacts) -> int:
+    """Input embeddings and output layer together, in 16 bits."""
+    if not facts.vocab_size or not facts.hidden_size:
+        raise Unknown("config.json does not say how large the embeddings are")
+    tied = facts.cache is not None and facts.cache.tied is True
+    return facts.vocab_size * facts.hidden_size * 2 * (1 if tied else 2)
+
+
+def ctranslate2_bytes(question: Question) -> int:
+    """model.bin as it is kept on the device. Embeddings are stored like other matrices; when the output layer is tied to
+    them it is an alias of the same variable (specs/model_spec.py, _alias_variables), so there is one copy.
+    """
+    facts, asked = question.facts, question.settings.quantization
+    kept = asked or (facts.dtype if facts.dtype in _CT2 else None)
+    if kept is None or kept not in _CT2:
+        raise Unknown(f"CTranslate2 stores no weights as {asked or facts.dtype or 'an unknown type'}")
+    if not facts.hidden_size:
+        raise Unknown("config.json does not say hidden_size")
+    elements = _elements(facts)
+    matrix, vector = _CT2[kept]
+    # vectors: two norms and a few biases a layer; scales: one for each row of a matrix, and rows are hidden_size wide
+    vectors = min(elements, (facts.layers or 0) * 8 * facts.hidden_size)
+    scales = 0 if matrix == vector else elements // facts.hidden_size * 4
+    return (elements - vectors) * matrix + vectors * vector + scales
+
+
+def conversion_bytes(facts: ModelFacts) -> int:
+    """Memory of the host at the conversion's peak: the weights as they are loaded, and a copy of the largest while it is
+    quantized. Measured for a model of 92 M parameters: 659 MB to int8 from 185 MB, of which Python, torch and transformers
+    are 300 MB.
+    """
+    widest = _embeddings(facts) if facts.vocab_size and facts.hidden_size else 0
+    return stored_bytes(facts) + 2 * widest + 300 * 1024 * 1024
+
+
+def _elements(facts: ModelFacts) -> int:
+    if facts.quantization:
+        raise Unknown(f"CTranslate2 converts no weights that are quantized with {facts.quantization}")
+    if facts.tensors and all(name in _STORED for name, _ in facts.tensors):
+        return sum(size // _STORED[name] for name, size in facts.tensors)
+    width = _WIDTH.get(facts.dtype or "")
+    if width is None:
+        raise Unknown("config.json does not say which type the weights have")
+    return stored_bytes(facts) // width

@@ -1,0 +1,111 @@
+"""Fits in a plan: of each replica on GPUs whose memory the probe knows. A refusal only for what is certain; a notice for
+what does not fit by the computed terms; every term for the deployments that `plan --explain` names. Called by make.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from deployer.engines.memory import memory_settings
+from deployer.plan import fit
+from deployer.plan.artifacts import model_need
+from deployer.plan.model import Change, Notice, Refusal
+from deployer.plan.roster import Place
+from deployer.plan.world import World
+from deployer.state.observed import Reached
+from deployer.state.resources import Kind
+
+Misfit = tuple[Place, fit.Answer]
+
+
+def misfits(world: World, places: Sequence[Place], changes: Sequence[Change]) -> list[Misfit]:
+    """What is about to start and does not fit, by the computed terms."""
+    starts = {(c.host, c.name) for c in changes if c.kind is Kind.REPLICA and "create" in c.actions and c.after is not None}
+    found: list[Misfit] = []
+    answers: dict[tuple[str, fit.Gpu], fit.Answer | None] = {}  # replicas of one deployment on like GPUs are asked for once
+    for place in places:
+        question = _question(world, place) if (place.host, f"{place.deployment}/{place.number}") in starts else None
+        if question is None:
+            continue
+        key = place.deployment, question.gpu
+        if key not in answers:
+            answers[key] = fit.answer(question) if fit.quick(question) is False else None
+        answer = answers[key]
+        if answer is not None:
+            found.append((place, answer))
+    return found
+
+
+def refusals(world: World, found: Sequence[Misfit]) -> Iterable[Refusal]:
+    """Weights that are larger than the GPU: no setting of the overhead can help."""
+    for place, answer in found:
+        if answer.certain:
+            what, ways = fit.lacking(answer)
+            source = world.positions.of(f"deployment:{place.deployment}", "engine")
+            said = f"{place.deployment} does not fit on {_where(world, place)}"
+            yield Refusal("fit", said, (what,), f"would fit: {ways}", place.host, place.deployment, source)
+
+
+def notices(world: World, places: Sequence[Place], found: Sequence[Misfit]) -> Iterable[Notice]:
+    explained = set(world.options.explain)
+    for name in sorted(explained - {place.deployment for place in places}):
+        what = f"{name} has no place, so there is no GPU to compute its memory for"
+        yield Notice("fit", what, "what it lacks is said below", deployment=name)
+    for place in places:
+        if place.deployment in explained:
+            yield _explained(world, place)
+    for place, answer in found:
+        if not answer.certain and place.deployment not in explained:
+            what, ways = fit.lacking(answer)
+            said = f"{place.deployment}/{place.number} may not fit on {_where(world, place)}: {what} (computed)"
+            source = world.positions.of(f"deployment:{place.deployment}", "engine")
+            yield Notice("fit", said, f"would fit: {ways}", place.host, place.deployment, source)
+
+
+def _explained(world: World, place: Place) -> Notice:
+    question = _question(world, place)
+    if question is None:
+        what = f"{place.deployment}/{place.number} on {place.host}: memory not computed"
+        return Notice("fit", what, _why_not(world, place), place.host, place.deployment)
+    found = fit.answer(question)
+    what = f"{place.deployment}/{place.number} on {_where(world, place)}: {fit.line(found)}"
+    return Notice("fit", what, "\n".join(fit.explain(found)), place.host, place.deployment)
+
+
+def _question(world: World, place: Place) -> fit.Question | None:
+    """None when something is not known that no formula can make up for: see _why_not."""
+    spec = world.fleet.deployments.get(place.deployment)
+    if spec is None or not place.gpus:
+        return None
+    settings, locked, gpu = memory_settings(spec), world.locked.models.get(model_need(spec).key), _gpu(world, place)
+    return None if settings is None or locked is None or gpu is None else fit.Question(locked.facts, settings, gpu)
+
+
+def _why_not(world: World, place: Place) -> str:
+    spec = world.fleet.deployments.get(place.deployment)
+    if not place.gpus:
+        return "it runs on the CPU, and only the memory of GPUs is computed"
+    if spec is None or memory_settings(spec) is None:
+        return "this engine says nothing of its memory"
+    if world.locked.models.get(model_need(spec).key) is None:
+        return "the model lies on the host already, so deployer.lock knows nothing of it"
+    return f"{place.host} does not say how much memory its GPUs have"
+
+
+def _gpu(world: World, place: Place) -> fit.Gpu | None:
+    """The smallest of those that the replica has: all take the same share."""
+    reached = world.observed.get(place.host)
+    known = {g["uuid"]: g for g in reached.probe.get("gpus", [])} if isinstance(reached, Reached) else {}
+    mine = [known[uuid] for uuid in place.gpus if uuid in known]
+    if len(mine) != len(place.gpus) or not all(g.get("memory_total", 0) > 0 for g in mine):
+        return None
+    least = min(mine, key=lambda g: g["memory_total"])
+    return fit.Gpu(least["memory_total"], least.get("name", ""))
+
+
+def _where(world: World, place: Place) -> str:
+    """As "gpu-01 GPU 0 (24 GiB)"."""
+    reached = world.observed.get(place.host)
+    known = {g["uuid"]: g for g in reached.probe.get("gpus", [])} if isinstance(reached, Reached) else {}
+    mine = [known[uuid] for uuid in place.gpus if uuid in known]
+    numbers = ", ".join(str(g["index"]) for g in mine)
+    sizes = sorted({f"{round(g.get('memory_total', 0) / fit.GIB)} GiB" for g in mine})
+    return f"{place.host} GPU{'s' * (len(mine) > 1)} {numbers} ({', '.join(sizes)})"

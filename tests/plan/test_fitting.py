@@ -1,0 +1,117 @@
+"""Fits in a plan: refused when certain, noticed when computed, explained when asked; nothing is said of what is not known."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer.engines.memory import memory_settings
+from deployer.engines.vllm import VLLM
+from deployer.engines.vllm_settings import VllmSettings
+from deployer.plan.make import make_plan
+from deployer.plan.model import Plan
+from deployer.plan.text import render
+from deployer.plan.world import Options, World
+from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec
+from deployer.state.locked import Locked, LockedEnvironment, LockedTarget, ModelFacts
+from tests.plan import models
+from tests.plan.worlds import GIB, TARGET, WorldMaker, locked, probe
+
+
+def chat(**settings: Any) -> DeploymentSpec:
+    return DeploymentSpec(
+        name="chat",
+        model=ModelSpec(path="models/tiny"),
+        endpoint=EndpointSpec(open=True),
+        engine=EngineChoice(name="vllm", settings=VllmSettings(**settings)),
+    )
+
+
+def world(facts: ModelFacts, memory: float, spec: DeploymentSpec, explain: tuple[str, ...] = ()) -> World:
+    found = probe(gpus=2)
+    for gpu in found["gpus"]:
+        gpu["memory_total"] = int(memory * GIB)
+    base = locked()
+    tiny = replace(base.models["path:models/tiny"], facts=facts)
+    need = VLLM.environments(spec)[0]
+    target = LockedTarget(TARGET, f"locks/{need.name}.txt", "a" * 64, 1, "vllm==0.32.0 --hash=sha256:00\n")
+    environments = {**base.environments, need.name: LockedEnvironment(need.name, need.requirements, targets={TARGET: target})}
+    found["packages"] = dict.fromkeys(VLLM.packages(spec), "1")
+    made = WorldMaker(deployments=[spec], probes={"h1": found})
+    lock = Locked({tiny.key: tiny}, environments, base.tools)
+    return made.world(engines={"vllm": VLLM}, locked=lock, options=Options(explain=explain))
+
+
+def of_fit(plan: Plan) -> tuple[list[str], list[str]]:
+    refused = [r for r in plan.refusals if r.code == "fit"]
+    assert not [r for r in plan.refusals if r.code != "fit"], plan.refusals
+    return [render(plan, unicode=True)] if refused else [], [n.what for n in plan.notices if n.code == "fit"]
+
+
+def test_what_fits_is_not_mentioned() -> None:
+    assert of_fit(make_plan(world(models.LLAMA_3_8B, 80, chat(max_model_len=8192)))) == ([], [])
+
+
+def test_weights_larger_than_the_gpu_are_refused_with_what_would_fit() -> None:
+    (text,), notices = of_fit(make_plan(world(models.LLAMA_3_70B_W8A8, 24, chat(max_model_len=8192))))
+    assert "✗ chat does not fit on h1 GPU 0 (24 GiB)" in text
+    assert "weights 67.67 GiB are more than the 24.00 GiB of the GPU" in text
+    assert "would fit: tensor_parallel 4 · or a GPU of " in text
+    assert "deployments/chat.yaml:" in text
+    assert notices == []
+
+
+def test_what_does_not_fit_by_the_computed_terms_is_a_notice_and_no_refusal() -> None:
+    plan = make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=131072)))
+    refused, (notice,) = of_fit(plan)
+    assert refused == []
+    assert notice.startswith(
+        "chat/0 may not fit on h1 GPU 0 (24 GiB): weights 14.96 + cache for one request of 131072 tokens 16.00"
+    )
+    assert notice.endswith("(computed)")
+    hint = next(n.hint for n in plan.notices if n.code == "fit")
+    assert hint is not None
+    assert hint.startswith("would fit: max_model_len ")
+
+
+@pytest.mark.parametrize(
+    ("facts", "settings"),
+    [
+        (replace(models.LLAMA_3_70B_W8A8, cache=None), {}),
+        (replace(models.LLAMA_3_70B_W8A8, model_type="zebra", cache=models.facts("zebra").cache), {}),
+        (models.LLAMA_3_70B_W8A8, {"args": {"cpu_offload_gb": 60}}),
+    ],
+)
+def test_nothing_is_said_of_what_is_not_known(facts: ModelFacts, settings: dict[str, Any]) -> None:
+    assert of_fit(make_plan(world(facts, 24, chat(**settings)))) == ([], [])
+
+
+def test_an_explanation_shows_every_term_and_changes_no_plan() -> None:
+    plain = make_plan(world(models.LLAMA_3_8B, 80, chat(max_model_len=16384)))
+    plan = make_plan(world(models.LLAMA_3_8B, 80, chat(max_model_len=16384), explain=("chat",)))
+    assert plan.plan_id == plain.plan_id
+    text = render(plan)
+    assert "chat/0 on h1 GPU 0 (80 GiB): weights 14.96 + cache 2.00 + overhead " in text
+    for term in (
+        "weights   14.96",
+        "cache     2.00",
+        "overhead  ",
+        "at once   ",
+        "would fit at most 131072 tokens here",
+        "computed",
+    ):
+        assert term in text
+
+
+def test_an_explanation_of_an_unknown_architecture_says_so() -> None:
+    odd = replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache)
+    assert "unknown architecture zebra" in render(make_plan(world(odd, 80, chat(), explain=("chat",))))
+
+
+def test_arguments_that_move_memory_are_read_under_each_of_their_spellings() -> None:
+    args = {"max_num_batched_tokens": 4096, "--enforce-eager": True, "block-size": 32, "enable_prefix_caching": False}
+    read = memory_settings(chat(args=args, gpu_memory_utilization=0.5, tensor_parallel=2, kv_cache_dtype="fp8"))
+    assert read is not None
+    assert (read.batched_tokens, read.eager, read.block, read.prefix_caching) == (4096, True, 32, False)
+    assert (read.utilization, read.tensor_parallel, read.cache_dtype, read.unread) == (0.5, 2, "fp8", ())
+    assert memory_settings(chat(variant="cpu")) is None
