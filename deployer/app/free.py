@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from deployer.app.looking import FleetNow, GpuNow
-from deployer.plan.room import FOREIGN_MEMORY
 from deployer.plan.words import count
+
+#: A GPU that nobody uses shows some hundred MiB as used: the driver's own. More than this is somebody's. Bytes.
+IDLE_MEMORY = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ def _room(now: FleetNow, name: str) -> Room:
     host = now.hosts.get(name)
     if host is None or host.heard_s is None:
         return Room(name, heard=False)
-    free = tuple(g for g in host.gpus if g.replica is None and g.sample.memory_used <= FOREIGN_MEMORY)
+    free = tuple(g for g in host.gpus if g.replica is None and g.sample.memory_used <= IDLE_MEMORY)
     return Room(name, True, host.gpus, free, host.memory_available)
 
 
