@@ -152,6 +152,9 @@ class Deployment:
     def start(self) -> "Planned":
         return self.fleet.hold([self.name], None)
 
+    def restart(self) -> "Planned":
+        return self.fleet.restart([self.name])
+
     def destroy(self, *, why: str | None = None) -> "Planned":
         return self.fleet.hold([self.name], "destroyed", why=why)
 

@@ -225,6 +225,11 @@ class Fleet:
         options = Options(names=tuple(names), holds=held, prune_approved=gone, prune=kind == "destroyed")
         return self.plan(options, observed=observed)
 
+    def restart(self, names: Sequence[str]) -> "Planned":
+        """Plan a new process for every running replica of these."""
+        self.known(deployments=names)
+        return self.plan(Options(names=tuple(names), restart=tuple(names)))
+
     def running(self, observed: Observed | None = None) -> "list[Running]":
         """Applies that go on on the hosts, oldest first."""
         from deployer.execute.attach import running

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "endpoint": ("endpoint", "the address of a deployment, with a request to copy"),
     "stop": ("hold", "stop deployments; the next apply keeps them stopped"),
     "start": ("hold", "start what was stopped"),
+    "restart": ("restart", "give running replicas a new process"),
     "destroy": ("hold", "remove deployments from the hosts"),
     "prune": ("prune", "remove what the hosts have and the files do not"),
     "keys": ("keys", "API keys of an endpoint: create, list, revoke"),

@@ -89,6 +89,21 @@ def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S)
     return change_of(after, actions, reason, deltas=differing, before=before, after=after, source=source, impact=impact)
 
 
+def restart(before: Resource, after: Resource, asked: Change | None, who: str, start_s: float = UNKNOWN_START_S) -> Change:
+    """A new process of the same replica because somebody asked for one. `asked`: what changes of it anyhow."""
+    reason = f"restart asked for by {who}" + (f"; {asked.reason}" if asked else "")
+    return change_of(
+        after,
+        ("delete", "create"),
+        reason,
+        deltas=asked.deltas if asked else (),
+        before=before,
+        after=asked.after if asked else keep_secrets(before, after),
+        source=asked.source if asked else after.source,
+        impact=Impact(downtime_s=start_s, restarts=1),
+    )
+
+
 def _said(differing: tuple[Delta, ...]) -> str:
     return ", ".join(d.name for d in differing) + " changed"
 

@@ -74,6 +74,8 @@ def _one(world: World, before: Resource | None, after: Resource, reached: Reache
     change = diff.compare(before, after)
     if change is None and findings:
         change = drift.repair(diff.keep_secrets(before, after), findings)
+    if _restarted(world, before, after, change):
+        change = diff.restart(before, after, change, world.who)
     if change is None:
         out.unchanged += 1
         return
@@ -82,6 +84,13 @@ def _one(world: World, before: Resource | None, after: Resource, reached: Reache
         change = replace(change, data={**change.data, **dropins})
     out.changes.append(change)
     out.drift += drift.report(before, findings, change.id)
+
+
+def _restarted(world: World, before: Resource, after: Resource, change: Change | None) -> bool:
+    """Somebody asked for a new process, one runs, and nothing else brings one anyhow."""
+    if after.kind is not Kind.REPLICA or after.deployment not in world.options.restart:
+        return False
+    return before.runs and after.runs and (change is None or "create" not in change.actions)
 
 
 def _made(wanted: Mapping[str, Resource], reached: Reached, out: Compared) -> None:

@@ -47,6 +47,7 @@ class Options:
     release: tuple[str, ...] = ()
     holds: tuple[HoldRequest, ...] = ()
     explain: tuple[str, ...] = ()  # deployments whose memory is explained term by term
+    restart: tuple[str, ...] = ()  # deployments whose replicas get a new process though nothing of them changed
 
 
 @dataclass(frozen=True, slots=True)

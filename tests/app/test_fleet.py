@@ -149,6 +149,18 @@ def test_stop_start_and_destroy_are_holds_that_the_next_plan_keeps(loaded: Fleet
     assert state(loaded) == "deployed"
 
 
+def test_a_restart_brings_a_new_process_that_answers(loaded: Fleet) -> None:
+    loaded.apply()
+    before = loaded.deployment("chat").status().replicas[0].since
+    planned = loaded.deployment("chat").restart()
+    assert [c.actions for c in planned.plan.changes] == [("delete", "create")]
+    assert planned.apply().exit_code == 0
+    after = loaded.deployment("chat").status()
+    assert (after.state, after.revision) == ("deployed", 2)
+    assert after.replicas[0].since != before
+    assert loaded.plan().plan.empty
+
+
 def test_destroying_what_no_file_has_any_more_leaves_nothing(loaded: Fleet, hosts: Hosts) -> None:
     loaded.apply()
     (loaded.root / "deployments/chat.yaml").unlink()

@@ -13,7 +13,9 @@ def gpu(number: int, used: int = 0, replica: str | None = None) -> GpuNow:
 
 NOW = FleetNow(
     hosts={
-        "h1": HostNow("h1", "up", 0.5, (gpu(0, used=700 << 20), gpu(1, replica="chat/0"), gpu(2, used=9 * GIB)), memory_available=64 * GIB),
+        "h1": HostNow(
+            "h1", "up", 0.5, (gpu(0, used=700 << 20), gpu(1, replica="chat/0"), gpu(2, used=9 * GIB)), memory_available=64 * GIB
+        ),
         "h2": HostNow("h2", "up", 0.5, (gpu(0), gpu(1))),
     }
 )

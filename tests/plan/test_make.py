@@ -129,6 +129,23 @@ def test_one_stopped_by_hand_stays_stopped_until_it_is_released() -> None:
     assert [c.reason for c in released.changes if c.kind == "replica"] == ["started again"]
 
 
+def test_a_restart_that_is_asked_for_is_one_new_process_and_nothing_else() -> None:
+    maker = applied(WorldMaker([deployment("a"), deployment("b")]))
+    plan = make_plan(maker.world(options=Options(names=("a",), restart=("a",))))
+    (change,) = plan.changes
+    assert (change.address, change.actions, change.deltas) == ("replica:a/0", ("delete", "create"), ())
+    assert change.reason.startswith("restart asked for by ")
+    assert change.impact.restarts == 1
+    maker.done(plan)
+    assert make_plan(maker.world()).changes == ()
+
+
+def test_what_is_stopped_is_not_restarted() -> None:
+    maker = applied(WorldMaker())
+    maker.done(make_plan(maker.world(options=Options(holds=(HoldRequest("chat", "stopped", "ada@desk"),)))))
+    assert make_plan(maker.world(options=Options(names=("chat",), restart=("chat",)))).changes == ()
+
+
 def test_a_hold_on_what_is_gone_from_files_and_hosts_is_gone_too() -> None:
     maker = applied(WorldMaker([deployment("a"), deployment("b")]))
     plan = make_plan(maker.world(options=Options(holds=(HoldRequest("b", "destroyed", "ada@desk"),))))

@@ -304,6 +304,21 @@ def test_stop_asks_why_and_opens_the_review_and_nothing_stops(
     assert hosts["h1"].running() == before
 
 
+def test_restart_opens_the_review_of_one_new_process_and_nothing_restarts_yet(
+    loaded: Fleet, app: DeployerApp, hosts: dict[str, FakeHost]
+) -> None:
+    applied(loaded)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await opened(pilot, "R")
+        await see(pilot, "restart asked for")
+        assert app.session.planned is not None
+        assert [(c.name, c.actions) for c in app.session.planned.plan.changes] == [("chat/0", ("delete", "create"))]
+
+    travel(app, journey)
+    assert app.session.operation is None
+
+
 def test_in_a_read_only_view_nothing_can_be_planned_or_edited(loaded: Fleet) -> None:
     applied(loaded)
     app = DeployerApp(Session(loaded, read_only=True), tick_s=0.1, watching=False)

@@ -32,8 +32,8 @@ AGAIN_S = 2.0
 
 
 class DeploymentPlace(Place):
-    """`dossier`: what the hosts told when they were asked last, None before that. Nothing here acts: stop, start and destroy
-    make a plan, which is reviewed.
+    """`dossier`: what the hosts told when they were asked last, None before that. Nothing here acts: stop, start, restart
+    and destroy make a plan, which is reviewed.
     """
 
     NAME: ClassVar[str] = "deployment"
@@ -47,6 +47,7 @@ class DeploymentPlace(Place):
         *(Binding(tab.KEY, f"tab({tab.NAME!r})", tab.NAME, show=False, id=f"deployment.{tab.NAME.lower()}") for tab in TABS),
         Binding("x", "plan('stop')", "Stop…", tooltip="plans it and opens the review", id="deployment.stop"),
         Binding("s", "plan('start')", "Start…", tooltip="plans the end of a stop and opens the review", id="deployment.start"),
+        Binding("R", "plan('restart')", "Restart…", tooltip="plans it and opens the review", id="deployment.restart"),
         Binding("X", "plan('destroy')", "Destroy…", tooltip="plans it and opens the review", id="deployment.destroy"),
         Binding("ctrl+r", "ask", "Ask again", show=False, id="deployment.ask"),
     ]
@@ -215,15 +216,15 @@ class DeploymentPlace(Place):
         if state is None:
             return False
         held = str(state.hold["kind"]) if state.hold else None
-        if what == "stop":
+        if what in ("stop", "restart"):
             return not state.orphan and held is None
         return held is not None and not state.orphan if what == "start" else held != "destroyed"
 
     def action_plan(self, what: str) -> None:
         """A plan of it, opened in the review. Stop and destroy ask why, which is kept with them."""
         deployment = self.main.session.fleet.deployment(self.deployment)
-        if what == "start":
-            self.main.review_hold(deployment.start)
+        if what in ("start", "restart"):
+            self.main.review_hold(deployment.start if what == "start" else deployment.restart)
             return
         make: Callable[[str | None], Planned] = lambda why: (  # noqa: E731
             deployment.stop(why=why) if what == "stop" else deployment.destroy(why=why)
