@@ -250,6 +250,8 @@ def test_an_architecture_that_is_not_known_is_not_guessed() -> None:
     ("change", "why"),
     [
         ({"layers": None}, "how many layers"),
+        ({"layers": 10**12}, "numbers that no model has"),
+        ({"kv_heads": -8}, "numbers that no model has"),
         ({"kv_heads": None, "heads": None}, "heads"),
         ({"cache": None}, "deployer lock --upgrade"),
         ({"tensors": (), "weights_bytes": None}, "how large the weights"),
@@ -315,6 +317,12 @@ def test_weights_larger_than_the_gpu_are_certain() -> None:
     assert found.certain
     assert lacking(found)[0] == "weights 67.67 GiB are more than the 24.00 GiB of the GPU"
     assert found.smallest_tensor_parallel == 4
+
+
+def test_the_batch_is_what_the_engine_picks_for_the_gpu() -> None:
+    sizes = [(24, "L4"), (80, "NVIDIA H100 80GB"), (80, "NVIDIA A100-SXM4-80GB"), (180, "NVIDIA B200")]
+    picked = [ask(models.LLAMA_3_8B, memory, name) for memory, name in sizes]
+    assert [(q.batched_tokens, q.sequences) for q in picked] == [(2048, 256), (8192, 1024), (2048, 256), (16384, 1024)]
 
 
 def test_the_line_of_terms_reads_as_a_sum() -> None:
@@ -406,3 +414,32 @@ def test_twice_the_gpus_never_need_more_of_each_and_halve_the_weights(facts: Mod
     one, two = _both(facts, 80, {"tensor_parallel": size, "context": context}, {"tensor_parallel": 2 * size, "context": context})
     assert two.weights == -(-one.weights // 2)
     assert two.request <= one.request
+
+
+SIZES = st.none() | st.sampled_from([0, 1, 2, 3, 7, 64, 128, 10**6, 2**39, -1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([*DENSE, models.LLAMA_2_7B]),
+    st.dictionaries(st.sampled_from(["layers", "heads", "kv_heads", "head_dim", "hidden_size", "vocab_size", "context"]), SIZES),
+    st.dictionaries(
+        st.sampled_from(
+            [f for f in CacheFacts.__dataclass_fields__ if f.endswith(("heads", "dim", "layers", "window", "conv", "interval"))]
+        ),
+        SIZES,
+    ),
+    st.sampled_from(
+        [{}, {"paged": False, "quantization": "int8"}, {"tensor_parallel": 8}, {"pipeline_parallel": 5}, {"block": 1}]
+    ),
+    st.sampled_from([0.001, 1, 24, 80]),
+)
+def test_odd_numbers_give_an_answer_or_say_what_is_not_known(
+    facts: ModelFacts, numbers: dict[str, Any], shape: dict[str, Any], said: dict[str, Any], gpu: float
+) -> None:
+    odd = replace(facts, **numbers, cache=replace(facts.cache or CacheFacts(), **shape))
+    found = answer(ask(odd, gpu, **said))
+    assert line(found)
+    assert explain(found)
+    assert found.unknown is not None or (found.weights > 0 and found.request >= 0)
+    assert found.unknown is not None or all(lacking(found))

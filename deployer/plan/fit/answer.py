@@ -157,15 +157,15 @@ def _last(fits: Callable[[int], bool], most: int) -> int:
 
 
 def _smallest_gpu(question: Question) -> int:
-    """In whole GiB, 0 when 4096 are too few. vLLM makes larger batches from 70 GiB on, so what fits 69 need not fit 70: the
-    two ranges are searched one after the other.
+    """In whole GiB, 0 when 4096 are too few. vLLM makes larger batches from 70 and from 160 GiB on, so what fits 69 need not
+    fit 70: the ranges are searched one after the other.
     """
 
     def fits(size: int) -> bool:
         terms = _terms(question.with_gpu(size * GIB))
         return terms.request <= terms.room
 
-    for first, last in ((1, 69), (70, 4096)):
+    for first, last in ((1, 69), (70, 159), (160, 4096)):
         if fits(last):
             return (last - _last(lambda fewer, last=last: fits(last - fewer), last - first)) * GIB  # type: ignore[misc]
     return 0

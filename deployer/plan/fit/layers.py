@@ -2,7 +2,8 @@
 Unknown. Called by cache.py.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 from deployer.plan.fit.question import Unknown
 from deployer.state.locked import CacheFacts, ModelFacts
@@ -42,6 +43,9 @@ ARCHITECTURES = {
 }
 
 
+MOST_LAYERS = 2048  # what claims more is no model
+
+
 def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
     """One Layer for each layer that keeps something, in order. Raises Unknown."""
     cache = facts.cache
@@ -54,6 +58,8 @@ def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
     count = facts.layers
     if not count:
         raise Unknown("config.json does not say how many layers there are")
+    if count > MOST_LAYERS or any(number < 0 for number in _numbers(facts, cache)):
+        raise Unknown("config.json gives numbers that no model has")
     if how == "mla":
         return (_latent(cache),) * count
     kinds = _kinds(how, cache, count)
@@ -63,6 +69,15 @@ def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
     made = {kind: _layer(kind, facts, cache) for kind in set(kinds)}
     own = tuple(made[kind] for kind in kinds[: count - shared])
     return own + (_crossed(facts, cache),) * count if how == "crossed" else own
+
+
+def _numbers(facts: ModelFacts, cache: CacheFacts) -> Iterator[int]:
+    for values in (facts, cache):
+        for field in fields(values):
+            value = getattr(values, field.name)
+            if isinstance(value, int):
+                yield value
+    yield from (size for _, size in facts.tensors)
 
 
 def _kinds(how: str, cache: CacheFacts, count: int) -> tuple[str, ...]:

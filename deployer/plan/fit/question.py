@@ -35,7 +35,8 @@ class Question:
 
     @property
     def batched_tokens(self) -> int:
-        return self.settings.batched_tokens or (8192 if self.gpu.roomy else 2048)
+        ample = 16384 if self.gpu.memory >= 160 * GIB else 8192
+        return self.settings.batched_tokens or (ample if self.gpu.roomy else 2048)
 
     @property
     def sequences(self) -> int:
