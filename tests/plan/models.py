@@ -1,4 +1,6 @@
-"""Facts of published models, from their config.json and model cards, for tests of fits."""
+"""Facts of published models, as their config.json and cards have them, for tests of fits. `weights_bytes` of QWEN3_CODER,
+QWEN3_235B, QWEN38 and QWEN36 are round figures that no test compares with anything.
+"""
 
 from typing import Any
 
@@ -8,7 +10,7 @@ _CACHE = set(CacheFacts.__dataclass_fields__)
 
 
 def facts(text_type: str, **said: Any) -> ModelFacts:
-    """`said`: fields of ModelFacts and of CacheFacts; `gb16`, `gb8`…: parameters by type as the hub counts them."""
+    """`said`: fields of ModelFacts and of CacheFacts."""
     cache = CacheFacts(text_type=text_type, **{k: said.pop(k) for k in list(said) if k in _CACHE})
     said.setdefault("model_type", text_type)
     return ModelFacts(cache=cache, **said)
