@@ -248,6 +248,7 @@ def test_an_architecture_that_is_not_known_is_not_guessed() -> None:
         ({"cache": None}, "deployer lock --upgrade"),
         ({"tensors": (), "weights_bytes": None}, "how large the weights"),
         ({"context": None}, "how long a request"),
+        ({"context": 0}, "how long a request"),
         ({"cache": CacheFacts("llama", layer_types=("full_attention",) * 3)}, "3 layer_types for 32 layers"),
         ({"cache": CacheFacts("llama", layer_types=("cubist_attention",) * 32)}, "unknown kind of layer cubist_attention"),
         ({"cache": CacheFacts("llama", layer_types=("sliding_attention",) * 32)}, "without a sliding_window"),

@@ -69,7 +69,7 @@ def answer(question: Question) -> Answer:
 def _solve(question: Question) -> Answer:
     if question.settings.unread:
         raise Unknown(f"what {', '.join(question.settings.unread)} does to the memory is not known")
-    if question.context is None:
+    if not question.context:
         raise Unknown("neither the deployment nor config.json says how long a request may be")
     terms = _terms(question)
     token = terms.cut.token if terms.cut else _ct2_token(question)
@@ -97,7 +97,7 @@ def _certain(question: Question, held: int) -> bool:
 
 def quick(question: Question) -> bool | None:
     """Does it fit? None: not known. Cheap, for a plan of thousands; `answer` says why and what would."""
-    if question.settings.unread or question.context is None:
+    if question.settings.unread or not question.context:
         return None
     try:
         terms = _terms(question)
