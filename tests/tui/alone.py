@@ -1,6 +1,6 @@
 """`deployer WORDS` in a process of its own, over fake hosts below a folder: python -m tests.tui.alone MACHINES WORDS…
 
-Used by the tests that need a real terminal, by the pictures and by the benchmark of the start.
+Used by the tests that need a real terminal.
 """
 
 import sys

@@ -1,5 +1,5 @@
-"""What the snapshots and the pictures of docs/tui.md show: screens of the real application over fake hosts and figures made
-by hand, at an hour that stands still.
+"""What the snapshots show: screens of the real application over fake hosts and figures made by hand, at an hour that stands
+still.
 """
 
 import re
@@ -7,14 +7,12 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 
-import pytest
 from textual.pilot import Pilot
 
 from deployer.app.fleet import Fleet
 from deployer.app.looking import Figures
-from deployer.transport.fake import FakeHost, FakeTransport
 from deployer.tui.app import DeployerApp
-from tests.tui.conftest import see, travel, until
+from tests.tui.conftest import see, until
 from tests.tui.fleets import Looking, deployment, host
 
 Scene = Callable[[Pilot[int]], Awaitable[None]]
@@ -75,56 +73,6 @@ async def help_panel(pilot: Pilot[int]) -> None:
     await pilot.pause()
 
 
-async def apply_place(pilot: Pilot[int]) -> None:
-    """What is approved is applied, and seen to its end."""
-    app = pilot.app
-    assert isinstance(app, DeployerApp)
-    await plan_place(pilot)
-    await pilot.press("A")
-    await see(pilot, "Apply this?")
-    await pilot.press(*(app.session.fleet.name if app.session.fleet.spec.environment else "y"), "enter")
-    await until(pilot, lambda: app.session.operation is not None and app.session.operation.over, limit_s=60)
-    app.go("apply")
-    for screen in app.screen_stack:
-        screen.look()  # type: ignore[attr-defined]
-        screen.top()  # type: ignore[attr-defined]
-    await pilot.pause(0.3)
-
-
-async def deployment_place(pilot: Pilot[int]) -> None:
-    app = pilot.app
-    assert isinstance(app, DeployerApp)
-    await see(pilot, "deployed")
-    app.open_deployment("chat")
-    await see(pilot, "fleet › chat")
-    await pilot.pause(1.0)
-
-
-def draw(name: str, size: tuple[int, int], folder: Path, patch: pytest.MonkeyPatch) -> str:
-    """The SVG of a scene, from a fleet of its own below `folder`."""
-    from tests.cli.conftest import fleet as fixture
-
-    root = fixture.__wrapped__(folder, patch) if hasattr(fixture, "__wrapped__") else fixture._fixture_function(folder, patch)
-    patch.delenv("NO_COLOR")
-    hosts = {one: FakeHost(one, folder / "machines", gpus=2) for one in ("h1", "h2")}
-    patch.setattr("deployer.app.fleet.open_transport", lambda *_: FakeTransport(hosts))
-    patch.setattr(Fleet, "who", "ann@example.org")
-    settings = root / "deployer.yaml"
-    settings.write_text(f"{settings.read_text()}environment: staging\n")
-    with Fleet.load(root) as before:
-        assert before.plan().apply(why="the first one").exit_code == 0
-    changed(root)
-    drawn: list[str] = []
-
-    async def journey(pilot: Pilot[int]) -> None:
-        await SCENES[name](pilot)
-        drawn.append(settled(pilot.app.export_screenshot(title="deployer ui"), digests=True))
-
-    with Fleet.load(root) as loaded:
-        travel(application(loaded), journey, size)
-    return drawn[0]
-
-
 def changed(root: Path) -> None:
     """Edits of the fleet's files, after an apply: what the plan is about."""
     file = root / "deployments/chat.yaml"
@@ -133,14 +81,17 @@ def changed(root: Path) -> None:
     )
 
 
-def settled(svg: str, *, digests: bool = False) -> str:
-    """Without what differs from run to run: ids made from the text, digests (unless they are wanted), fonts from elsewhere."""
+def portable(svg: str) -> str:
+    """Without ids made from the text and without fonts from elsewhere."""
     svg = re.sub(r"terminal-\d+", "terminal", svg)
-    if not digests:
-        svg = re.sub(r"\b[0-9a-f]{7,}\b", lambda found: "0" * len(found[0]), svg)
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)
     svg = svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
     return re.sub(r"[ \t]+$", "", svg, flags=re.M)
+
+
+def settled(svg: str) -> str:
+    """Without what differs from run to run."""
+    return re.sub(r"\b[0-9a-f]{7,}\b", lambda found: "0" * len(found[0]), portable(svg))
 
 
 SCENES: dict[str, Scene] = {
@@ -148,6 +99,4 @@ SCENES: dict[str, Scene] = {
     "plan": plan_place,
     "wrong-files": wrong_files,
     "help": help_panel,
-    "apply": apply_place,
-    "deployment": deployment_place,
 }
