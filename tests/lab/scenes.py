@@ -29,11 +29,10 @@ Scene = Callable[[DeployerApp, Pilot[int]], Awaitable[None]]
 
 def write(root: Path, name: str, length: int | None = None, description: str | None = None) -> None:
     host, usual, said = DEPLOYMENTS[name]
-    gpus = ", gpus: 1" if host == "lab-1" else ""
     (root / f"deployments/{name}.yaml").write_text(
         f"name: {name}\ndescription: {description or said}\nmodel: {{path: models/tiny-chat}}\nengine:\n  ctranslate2:\n"
         f"    device: cpu\n    quantization: float32\n    max_model_len: {length or usual}\nendpoint: {{open: true}}\n"
-        f"placement: {{hosts: [{host}]{gpus}}}\n"
+        f"placement: {{hosts: [{host}]}}\n"
     )
 
 
@@ -92,15 +91,14 @@ async def plan_place(app: DeployerApp, pilot: Pilot[int]) -> None:
     write(app.session.fleet.root, "code", description="completes and explains code")
     await pilot.press("2")
     await see(pilot, "max_model_len", 60)
-    await pilot.press("g", "space", "right_square_bracket", "x", "k")
-    await pilot.press("g", "j", "j")
+    await pilot.press("g", "space", "j", "j")
     await see(pilot, "approved 1 of 3")
 
 
 async def apply_place(app: DeployerApp, pilot: Pilot[int]) -> None:
     await plan_place(app, pilot)
-    await pilot.press("u", "g", "ctrl+a", "space", "A")
-    await see(pilot, "Apply this?")
+    await pilot.press("right_square_bracket", "space", "A")
+    await see(pilot, "2 replace on lab-1, lab-2")
     await pilot.press(*"acme", "enter")
     await see(pilot, "▶", 60)
 
