@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deployer.app.streaming import Answer
 
+#: Pieces that came in less time than this came in one burst, and tell no rate. Seconds.
+BURST_S = 0.25
+
 
 class Talking:
     """`text` grows while `read` runs in its thread."""
@@ -38,6 +41,6 @@ class Talking:
             return "stopped before the first token" if self._stopped else ""
         tokens = self._answer.tokens or self._pieces
         spent = self._last - self._first
-        rate = f", {(tokens - 1) / spent:.1f} tokens/s" if tokens > 1 and spent > 0 else ""
+        rate = f", {(tokens - 1) / spent:.1f} tokens/s" if tokens > 1 and spent >= BURST_S else ""
         end = ", stopped" if self._stopped else ", cut at its limit" if self._answer.finish == "length" else ""
         return f"first token after {(self._first - self._began) * 1000:.0f} ms, {tokens} tokens{rate}{end}"

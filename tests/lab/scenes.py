@@ -110,6 +110,7 @@ async def playground(app: DeployerApp, pilot: Pilot[int]) -> None:
     await see(pilot, "say something")
     await pilot.press(*"Who are you?", "enter")
     await see(pilot, "tokens/s", 60)
+    await pilot.pause(3)  # the whole answer
 
 
 async def logs(app: DeployerApp, pilot: Pilot[int]) -> None:
