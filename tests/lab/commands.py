@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deployer.app.fleet import Fleet
+from deployer.plan.world import Options
 from tests.lab.conftest import LabFleet
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,6 +76,29 @@ def write_deployment(root: Path, name: str, text: str) -> Path:
     return path
 
 
+def write_settings(root: Path) -> None:
+    """deployer.yaml as the tests of deployments want it."""
+    (root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+
+
+def tiny_chat(host: str, length: int = 512) -> str:
+    """A deployment of the tiny model on one host; another `length` of context is another process."""
+    return f"""\
+model: {{path: models/tiny-chat}}
+engine: {{ctranslate2: {{quantization: float32, max_model_len: {length}}}}}
+endpoint: {{open: true}}
+placement: {{hosts: [{host}]}}
+"""
+
+
+def forget(lab: LabFleet, *names: str) -> None:
+    """Takes deployments off the hosts. Their artifacts stay: other tests use them."""
+    for name in names:
+        (lab.root / f"deployments/{name}.yaml").unlink()
+    with Fleet.load(lab.root) as fleet:
+        assert fleet.plan(Options(prune_approved=names)).apply().exit_code == 0
+
+
 def add_model(root: Path, name: str = "tiny-chat") -> None:
     target = root / "models" / name
     if not target.exists():
@@ -90,6 +115,24 @@ def post(url: str, body: dict[str, Any], key: str | None = None) -> tuple[int, d
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read() or b"{}")
+
+
+def question(name: str, reference: dict[str, Any]) -> dict[str, Any]:
+    """The request that the reference answers."""
+    return {"model": name, "messages": reference["messages"], "max_tokens": reference["max_tokens"], "temperature": 0}
+
+
+def ask(
+    deployer: Deployer, name: str, reference: dict[str, Any], key: str | None = None, **more: Any
+) -> tuple[int, dict[str, Any]]:
+    """Asks a deployment what the reference was asked, through its endpoint; `more` goes into the request."""
+    url = deployer.json("endpoint", name)["url"]
+    return post(f"{url}/chat/completions", {**question(name, reference), **more}, key)
+
+
+def text_of(answer: dict[str, Any]) -> str:
+    """The text of an answer."""
+    return str(answer["choices"][0]["message"]["content"])
 
 
 def until(condition: Callable[[], Any], why: str, deadline_s: float = 120) -> Any:

@@ -9,36 +9,39 @@ from collections.abc import Iterator
 import pytest
 
 from deployer.app.fleet import Fleet
-from deployer.plan.world import Options
 from deployer.state.observed import Reached
-from tests.lab.commands import REFERENCES, Deployer, add_model, post, until, write_deployment
+from tests.lab.commands import (
+    REFERENCES,
+    Deployer,
+    add_model,
+    ask,
+    forget,
+    text_of,
+    tiny_chat,
+    until,
+    write_deployment,
+    write_settings,
+)
 from tests.lab.conftest import LabFleet
 from tests.lab.controllers import applying
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 HOST = "lab-1"
-PLAIN = """\
-model: {path: models/tiny-chat}
-engine: {ctranslate2: {quantization: float32, max_model_len: 512}}
-endpoint: {open: true}
-placement: {hosts: [lab-1]}
-"""
+PLAIN = tiny_chat(HOST)
 QUESTION = REFERENCES[2]
 
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     run = Deployer(lab_fleet)
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     add_model(lab_fleet.root)
-    file = write_deployment(lab_fleet.root, "sturdy", PLAIN)
+    write_deployment(lab_fleet.root, "sturdy", PLAIN)
     run("lock")
     run("apply", "--yes")
     yield run
-    file.unlink()
-    with Fleet.load(lab_fleet.root) as fleet:  # the artifacts stay: other tests use them
-        assert fleet.plan(Options(prune_approved=("sturdy",))).apply().exit_code == 0
+    forget(lab_fleet, "sturdy")
 
 
 def fingerprint(deployer: Deployer) -> str:
@@ -50,10 +53,8 @@ def fingerprint(deployer: Deployer) -> str:
 
 
 def answers(deployer: Deployer) -> bool:
-    url = deployer.json("endpoint", "sturdy")["url"]
-    body = {"model": "sturdy", "messages": QUESTION["messages"], "max_tokens": QUESTION["max_tokens"], "temperature": 0}
-    status, found = post(f"{url}/chat/completions", body)
-    return status == 200 and found["choices"][0]["message"]["content"] == QUESTION["text"]
+    status, found = ask(deployer, "sturdy", QUESTION)
+    return status == 200 and text_of(found) == QUESTION["text"]
 
 
 def unit_and_port(deployer: Deployer) -> tuple[str, int]:

@@ -8,37 +8,39 @@ from typing import Any
 
 import pytest
 
-from deployer.app.fleet import Fleet
-from deployer.plan.world import Options
-from tests.lab.commands import REFERENCES, Deployer, add_model, post, until, write_deployment
+from tests.lab.commands import (
+    REFERENCES,
+    Deployer,
+    add_model,
+    ask,
+    forget,
+    text_of,
+    tiny_chat,
+    until,
+    write_deployment,
+    write_settings,
+)
 from tests.lab.conftest import LabFleet
 from tests.lab.controllers import applying, impatient
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 HOST = "lab-1"
-PHOENIX = """\
-model: {path: models/tiny-chat}
-engine: {ctranslate2: {quantization: float32, max_model_len: 512}}
-endpoint: {open: true}
-placement: {hosts: [lab-1]}
-"""
+PHOENIX = tiny_chat(HOST)
 QUESTION = REFERENCES[2]
 
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     run = Deployer(lab_fleet)
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     add_model(lab_fleet.root)
     write_deployment(lab_fleet.root, "phoenix", PHOENIX)
     lab_fleet.run(HOST, ["sh", "-c", "rm -rf /var/lib/deployer/models/*"])  # of an earlier session: they must be made here
     run("lock")
     run("apply", "--yes")
     yield run
-    (lab_fleet.root / "deployments/phoenix.yaml").unlink()
-    with Fleet.load(lab_fleet.root) as fleet:  # the artifacts stay: other tests use them
-        assert fleet.plan(Options(prune_approved=("phoenix",))).apply().exit_code == 0
+    forget(lab_fleet, "phoenix")
 
 
 def longer(length: int, more: str = "") -> str:
@@ -51,13 +53,11 @@ def requantized(name: str) -> str:
 
 def answer(deployer: Deployer) -> str | None:
     """What the endpoint says, None when it does not answer."""
-    url = deployer.json("endpoint", "phoenix")["url"]
-    body = {"model": "phoenix", "messages": QUESTION["messages"], "max_tokens": QUESTION["max_tokens"], "temperature": 0}
     try:
-        status, found = post(f"{url}/chat/completions", body)
+        status, found = ask(deployer, "phoenix", QUESTION)
     except OSError:
         return None
-    return str(found["choices"][0]["message"]["content"]) if status == 200 else None
+    return text_of(found) if status == 200 else None
 
 
 def probe(deployer: Deployer) -> dict[str, Any]:

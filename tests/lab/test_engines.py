@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.lab.commands import REFERENCES, Deployer, add_model, write_deployment
+from tests.lab.commands import REFERENCES, Deployer, add_model, write_deployment, write_settings
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -38,7 +38,7 @@ ENGINES = {"chat": CTRANSLATE2, "chat-vllm": VLLM}
 @pytest.fixture(scope="module")
 def urls(lab_fleet: LabFleet) -> Iterator[dict[str, str]]:
     run = Deployer(lab_fleet)
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     add_model(lab_fleet.root)
     for name, text in ENGINES.items():
         write_deployment(lab_fleet.root, name, text)

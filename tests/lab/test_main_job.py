@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.commands import REFERENCES, Deployer, add_model, post, write_deployment
+from tests.lab.commands import REFERENCES, Deployer, add_model, post, question, text_of, write_deployment, write_settings
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -26,7 +26,7 @@ placement: {hosts: [lab-1]}
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     run = Deployer(lab_fleet)
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     add_model(lab_fleet.root)
     write_deployment(lab_fleet.root, "chat", CHAT)
     (lab_fleet.root / "deployer.lock").unlink(missing_ok=True)  # of the tests before
@@ -41,10 +41,9 @@ def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
 
 
 def answer(url: str, reference: dict[str, object]) -> str:
-    body = {"model": "chat", "messages": reference["messages"], "max_tokens": reference["max_tokens"], "temperature": 0}
-    status, found = post(f"{url}/chat/completions", body)
+    status, found = post(f"{url}/chat/completions", question("chat", reference))
     assert status == 200, found
-    return str(found["choices"][0]["message"]["content"])
+    return text_of(found)
 
 
 def test_the_plan_says_what_will_be_done_and_apply_does_it(deployer: Deployer) -> None:

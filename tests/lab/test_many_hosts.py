@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployer.app.fleet import Fleet
-from deployer.plan.world import Options
-from tests.lab.commands import REFERENCES, Deployer, add_model, post, write_deployment
+from tests.lab.commands import REFERENCES, Deployer, add_model, ask, forget, post, text_of, write_deployment, write_settings
 from tests.lab.conftest import LabFleet
 from tests.lab.controllers import applying
 
@@ -31,18 +29,16 @@ QUESTION = REFERENCES[2]
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     """`pair` on lab-1 and lab-2; lab-3 carries the endpoint and has no replica."""
     run = Deployer(lab_fleet)
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     gateway = lab_fleet.root / "hosts/lab-3.yaml"
     plain = gateway.read_text()
     gateway.write_text(plain + "gateway: true\n")
     add_model(lab_fleet.root)
-    file = write_deployment(lab_fleet.root, "pair", PAIR)
+    write_deployment(lab_fleet.root, "pair", PAIR)
     run("lock")
     run("apply", "--yes")
     yield run
-    file.unlink()
-    with Fleet.load(lab_fleet.root) as fleet:  # the artifacts stay: other tests use them
-        assert fleet.plan(Options(prune_approved=("pair",))).apply().exit_code == 0
+    forget(lab_fleet, "pair")
     gateway.write_text(plain)
 
 
@@ -50,15 +46,13 @@ def longer(length: int) -> str:
     return PAIR.replace("512", str(length))
 
 
-def ask(deployer: Deployer, key: str | None = KEY) -> tuple[int, dict[str, Any]]:
-    url = deployer.json("endpoint", "pair")["url"]
-    body = {"model": "pair", "messages": QUESTION["messages"], "max_tokens": QUESTION["max_tokens"], "temperature": 0}
-    return post(f"{url}/chat/completions", body, key)
+def ask_pair(deployer: Deployer, key: str | None = KEY) -> tuple[int, dict[str, Any]]:
+    return ask(deployer, "pair", QUESTION, key)
 
 
 def answers(deployer: Deployer) -> bool:
-    status, found = ask(deployer)
-    return status == 200 and found["choices"][0]["message"]["content"] == QUESTION["text"]
+    status, found = ask_pair(deployer)
+    return status == 200 and text_of(found) == QUESTION["text"]
 
 
 def slots(planned: dict[str, Any]) -> dict[str, str]:
@@ -81,8 +75,8 @@ def test_the_endpoint_balances_over_the_fronts_of_both_hosts(deployer: Deployer)
     assert all(answers(deployer) for _ in range(6))
     grown = {host: served(deployer, host) - before[host] for host in before}
     assert all(grown.values()), grown
-    assert ask(deployer, key=None)[0] == 401
-    assert ask(deployer, key="sk-wrong")[0] == 401
+    assert ask_pair(deployer, key=None)[0] == 401
+    assert ask_pair(deployer, key="sk-wrong")[0] == 401
 
 
 def test_the_front_of_a_replica_wants_a_key_too_and_is_no_endpoint(deployer: Deployer) -> None:

@@ -18,7 +18,7 @@ import pytest
 from deployer.lab.places import lab_key, read_record
 from tests.hub import LocalHub
 from tests.lab import poison
-from tests.lab.commands import REFERENCES, ROOT, Deployer, post, until, write_deployment
+from tests.lab.commands import REFERENCES, ROOT, Deployer, post, question, until, write_deployment, write_settings
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -100,7 +100,7 @@ def scene(lab_fleet: LabFleet, hub: LocalHub, tmp_path_factory: pytest.TempPathF
     before = host_file.read_text()
     host_file.write_text(before.replace("user: deploy\n", f"user: admin\nhub_url: {hub.url}\n"))
     lab_fleet.run(HOST, ["chpasswd"], stdin=f"admin:{password}\n")
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     yield made
     for file in (lab_fleet.root / "deployments").glob("*.yaml"):
         file.unlink()
@@ -202,7 +202,7 @@ def test_what_the_host_has_is_what_was_locked(scene: Scene) -> None:
 def test_the_endpoint_answers_with_the_key_that_the_reference_names(scene: Scene) -> None:
     url = json.loads(scene.run("endpoint", "chat", "--json").stdout)["url"]
     reference = REFERENCES[2]
-    body = {"model": "chat", "messages": reference["messages"], "max_tokens": reference["max_tokens"], "temperature": 0}
+    body = question("chat", reference)
     assert post(f"{url}/chat/completions", body)[0] == 401
     assert post(f"{url}/chat/completions", body, "sk-wrong")[0] == 401
     status, found = post(f"{url}/chat/completions", body, scene.key)

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.app.fleet import Fleet
-from deployer.plan.world import Options
-from tests.lab.commands import Deployer, add_model, write_deployment
+from tests.lab.commands import Deployer, add_model, forget, tiny_chat, write_deployment, write_settings
 from tests.lab.conftest import LabFleet
 from tests.lab.terminal import Terminal, terminal
 
@@ -21,34 +19,22 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 PLACES = {"red": "lab-1", "green": "lab-2", "blue": "lab-3"}
 
 
-def text(host: str, length: int) -> str:
-    return f"""\
-model: {{path: models/tiny-chat}}
-engine: {{ctranslate2: {{quantization: float32, device: cpu, max_model_len: {length}}}}}
-endpoint: {{open: true}}
-placement: {{hosts: [{host}]}}
-"""
-
-
 def write_all(root: Path, length: int) -> None:
     for name, host in PLACES.items():
-        write_deployment(root, name, text(host, length))
+        write_deployment(root, name, tiny_chat(host, length))
 
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     """One deployment on each of three hosts."""
     run = Deployer(lab_fleet)
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     add_model(lab_fleet.root)
     write_all(lab_fleet.root, 512)
     run("lock")
     run("apply", "--yes")
     yield run
-    for name in PLACES:
-        (lab_fleet.root / f"deployments/{name}.yaml").unlink()
-    with Fleet.load(lab_fleet.root) as fleet:  # the artifacts stay: other tests use them
-        assert fleet.plan(Options(prune_approved=tuple(PLACES))).apply().exit_code == 0
+    forget(lab_fleet, *PLACES)
 
 
 @pytest.fixture
@@ -94,11 +80,11 @@ def test_two_of_three_changes_are_approved_and_exactly_those_are_done(deployer: 
     assert journal == ""
     left = deployer.json("plan")["changes"]
     assert {change["deployment"] for change in left} == {"blue"}
-    write_deployment(deployer.root, "blue", text("lab-3", 512))
+    write_deployment(deployer.root, "blue", tiny_chat("lab-3", 512))
 
 
 def test_a_killed_terminal_ui_attaches_when_it_is_started_again_and_shows_the_end(deployer: Deployer, tmp_path: Path) -> None:
-    write_deployment(deployer.root, "red", text("lab-1", 704))
+    write_deployment(deployer.root, "red", tiny_chat("lab-1", 704))
     with opened(deployer, tmp_path) as ui:
         ui.until("red", "deployed")
         ui.press("2")

@@ -9,28 +9,18 @@ import pytest
 from deployer.app.fleet import Fleet
 from deployer.app.looker import Looker
 from deployer.app.looking import FleetNow
-from tests.lab.commands import REFERENCES, Deployer, add_model, post, until, write_deployment
+from tests.lab.commands import REFERENCES, Deployer, add_model, ask, tiny_chat, until, write_deployment, write_settings
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
-
-CHAT = """\
-model: {path: models/tiny-chat}
-engine:
-  ctranslate2:
-    quantization: float32
-    max_model_len: 512
-endpoint: {open: true}
-placement: {hosts: [lab-2]}
-"""
 
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     run = Deployer(lab_fleet)
-    (lab_fleet.root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    write_settings(lab_fleet.root)
     add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "chat", CHAT)
+    write_deployment(lab_fleet.root, "chat", tiny_chat("lab-2"))
     (lab_fleet.root / "deployer.lock").unlink(missing_ok=True)  # of the tests before
     run("lock")
     run("apply", "--yes")
@@ -83,11 +73,8 @@ def test_an_imaginary_gpu_that_works_is_seen_while_nvml_stays_open(looker: Looke
 
 def test_the_figures_are_those_of_the_requests_that_were_served(looker: Looker, deployer: Deployer) -> None:
     reached(looker, lambda n: "chat/0" in n.figures and n.figures["chat/0"].requests_s is not None, "the engine's figures")
-    url = deployer.json("endpoint", "chat")["url"]
-    reference = REFERENCES[0]
-    body = {"model": "chat", "messages": reference["messages"], "max_tokens": 8, "temperature": 0}
     for _ in range(20):
-        assert post(f"{url}/chat/completions", body)[0] == 200
+        assert ask(deployer, "chat", REFERENCES[0], max_tokens=8)[0] == 200
     now = reached(
         looker, lambda n: (n.figures["chat"].requests_s or 0) > 0 and n.figures["chat"].ttft_p95_s, "requests per second"
     )
