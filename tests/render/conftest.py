@@ -108,6 +108,9 @@ class Gateway:
 
     def start(self, *routes: Route, warning: str = "") -> None:
         self.write(*routes)
+        self.run(warning)
+
+    def run(self, warning: str = "") -> None:
         self.check(warning)
         read, write = os.pipe()
         self.process = subprocess.Popen(

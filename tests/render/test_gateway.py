@@ -5,11 +5,12 @@ import http.client
 import json
 import socket
 import threading
+import time
 from contextlib import closing
 
 import pytest
 
-from deployer.render.gateway import GatewayConfig, Route, Server, base_config, gateway_unit
+from deployer.render.gateway import LEFT_AFTER_S, GatewayConfig, Route, Server, base_config, deployment_config, gateway_unit
 from tests.render.conftest import Engine, Gateway, free_port
 
 KEY = "sk-poison-7c1e"
@@ -273,6 +274,43 @@ def test_a_host_with_replicas_only_for_a_gateway_elsewhere_has_no_endpoint(gatew
 def test_a_front_whose_replicas_are_down_says_so_to_the_gateway(gateway: Gateway) -> None:
     gateway.start(route(gateway, "chat", Server("s0", "127.0.0.1", free_port()), open=True, public=False, peers=True))
     gateway.until(lambda: gateway.get("/_replica/chat/up").status == 503)
+
+
+def test_a_front_that_leaves_serves_on_and_gets_nothing_new_from_other_gateways(gateway: Gateway, engine: Server) -> None:
+    front = Server("gpu-02", "127.0.0.1", gateway.port)
+    entry = route(gateway, "entry", open=True, fronts=(front,))
+    # the public route of one deployment asks the front of the other, so that only the front says that it leaves
+    entry_text = deployment_config(entry).replace("/_replica/entry", "/_replica/chat")
+
+    def write(leaving: bool) -> None:
+        gateway.write(route(gateway, "chat", engine, open=True, public=False, peers=True, leaving=leaving))
+        (gateway.folder / "10-entry.cfg").write_text(entry_text)
+
+    write(False)
+    gateway.run()
+    gateway.until(lambda: gateway.get("/entry/v1/models").status == 200)
+    held: list[int] = []
+    body = {"hold": True}
+    running = threading.Thread(target=lambda: held.append(gateway.request("POST", "/entry/v1/completions", body).status))
+    running.start()
+    write(True)
+    assert gateway.reload().returncode == 0
+    began = time.monotonic()
+    gateway.until(lambda: gateway.get("/entry/v1/models").status == 503)
+    assert time.monotonic() - began < LEFT_AFTER_S
+    assert gateway.get("/_replica/chat/v1/models").status == 200, "who still comes is served"
+    assert gateway.get("/_replica/chat/up").status == 404
+    Engine.release.set()
+    running.join()
+    assert held == [200]
+
+
+def test_a_route_that_has_no_replica_for_a_moment_is_down_and_not_stopped(gateway: Gateway) -> None:
+    gateway.start(route(gateway, "chat", keys={KEY: "a"}, peers=True))
+    answer = gateway.get("/chat/v1/models", **BEARER)
+    assert (answer.status, answer.code) == (503, "replicas_down")
+    assert gateway.get("/chat/v1/models").status == 401
+    assert gateway.get("/_replica/chat/up").status == 503
 
 
 def test_unit_and_configuration_name_the_fleet_in_their_first_lines() -> None:

@@ -1,0 +1,70 @@
+"""The base file of HAProxy's configuration: global settings, the one frontend, and HAProxy's own answers."""
+
+from deployer.render.gateway.answers import answer, body
+from deployer.render.gateway.model import PEER, GatewayConfig
+from deployer.render.quote import haproxy_word
+
+#: One JSON line a request: no query, no headers but the client's name for itself, the key only by its name.
+_LOG = (
+    '{"at":"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]","id":"%[var(txn.id)]","client":"%ci","deployment":"%b","server":"%s",'
+    '"method":"%HM","path":"%[var(txn.path),json(utf8s)]","status":%ST,"key":"%[var(txn.key),json(utf8s)]",'
+    '"agent":"%[var(txn.agent),json(utf8s)]","bytes":%B,"first_byte_ms":%Ta,"end":"%ts"}'
+)
+
+
+def base_config(config: GatewayConfig) -> str:
+    binds = "".join(f"    bind {haproxy_word(bind)}\n" for bind in config.binds)
+    return f"""\
+# Made by deployer for fleet {config.fleet}, id {config.fleet_id}.
+global
+    log stdout format raw local0 info
+    user haproxy
+    group haproxy
+    maxconn 8000
+    hard-stop-after 30m
+    stats socket {config.runtime}/admin.sock mode 600 level admin expose-fd listeners
+
+defaults
+    mode http
+    log global
+    log-format {haproxy_word(_LOG)}
+    option dontlognull
+    option http-keep-alive
+    option idle-close-on-response
+    option redispatch
+    retries 2
+    retry-on conn-failure
+    timeout connect 5s
+    timeout client 60s
+    timeout http-request 30s
+    timeout http-keep-alive 60s
+    timeout queue 60s
+    timeout server 60s
+{_errors()}
+frontend gateway
+{binds}\
+    http-request set-var(txn.id) uuid()
+    http-request set-var(txn.path) path
+    http-request set-var(txn.agent) req.hdr(user-agent)
+    http-request del-header x-forwarded- -m beg
+    http-request del-header forwarded
+    http-request set-header x-request-id %[var(txn.id)]
+    http-after-response set-header x-request-id %[var(txn.id)]
+    http-after-response del-header server
+    use_backend re_%[path,field(3,/)] if {{ path_beg {PEER}/ }}
+    use_backend be_%[path,field(2,/)]
+    default_backend nowhere
+
+backend nowhere
+{answer(404, "There is no such deployment here.", "deployment_not_found")}"""
+
+
+def _errors() -> str:
+    """HAProxy's own answers, in the shape that clients of OpenAI's API read."""
+    answers = (
+        (502, "The replica ended before it answered.", "replica_failed"),
+        (503, "No replica of this deployment can be reached.", "replicas_down"),
+        (504, "The replica did not answer in time.", "replica_timed_out"),
+    )
+    head = "    http-error status {} content-type application/json string {}\n"
+    return "".join(head.format(status, haproxy_word(body(message, code))) for status, message, code in answers)

@@ -1,0 +1,64 @@
+"""What a gateway and a route are, as values: made by plan, read by the files beside this one."""
+
+from dataclasses import dataclass
+
+from deployer.render import names
+
+HAPROXY = "/usr/sbin/haproxy"
+PEER = "/_replica"  # first segment of the front for other gateways; no deployment can have this name
+CHECK_S = 1  # how often a gateway asks another host's front whether it is up
+LEFT_AFTER_S = 3.0  # when a front says that it leaves, no gateway sends it anything new after this
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """`binds`: "127.0.0.1:8443", "*:8443". `runtime`: directory for the admin socket."""
+
+    fleet: str
+    fleet_id: str
+    binds: tuple[str, ...]
+
+    @property
+    def runtime(self) -> str:
+        return f"/run/{names.gateway_unit_name(self.fleet).removesuffix('.service')}"
+
+    @property
+    def master(self) -> str:
+        return f"{self.runtime}/master.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a request can go: an engine on loopback, or another host's front."""
+
+    name: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One deployment on one host's gateway.
+
+    `engines`: this host's replicas. `fronts`: gateways of all hosts with a replica, this one included, when this host is
+    the named gateway of a deployment on several hosts; requests then go to them and not to `engines`. `public`: the
+    endpoint is here. `peers`: a gateway elsewhere comes here for `engines`. `paths`: what a client may ask for. Without
+    `keys` and without `open` only loopback is served. `stopped`: 503, the keys and the address stay. Neither stopped nor
+    with a replica, as for a moment in a rollout: 503 too, but said to be down and not stopped. `leaving`: requests are
+    served as ever, and other gateways are told to go elsewhere (at most LEFT_AFTER_S later they have).
+    """
+
+    fleet_id: str
+    deployment: str
+    engines: tuple[Server, ...]
+    paths: tuple[str, ...]
+    keys_path: str | None
+    open: bool = False
+    stopped: bool = False
+    leaving: bool = False
+    fronts: tuple[Server, ...] = ()
+    public: bool = True
+    peers: bool = False
+    timeout_s: float = 60.0
+    ready_path: str = "/health"
+    log: bool = False
