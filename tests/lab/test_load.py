@@ -122,13 +122,13 @@ def test_every_answer_that_is_complete_is_a_success() -> None:
 
 
 def test_half_of_the_clients_keep_their_connection_and_half_open_one_per_request() -> None:
-    with server() as served, load(served.url, clients=4, first=100) as running:
+    with server() as served, load(served.url, clients=4, first=300) as running:
         pass
     whole = [number for number, asked in served.seen if not asked.get("stream")]
     kept = max(set(whole), key=whole.count)
     fresh = [number for number in whole if number != kept]
-    assert whole.count(kept) > 10
-    assert len(set(fresh)) == len(fresh) > 10
+    assert whole.count(kept) > 2
+    assert len(set(fresh)) == len(fresh) > 2
     assert running.result.failed == 0
 
 
