@@ -155,6 +155,9 @@ class Deployment:
     def restart(self) -> "Planned":
         return self.fleet.restart([self.name])
 
+    def rollback(self, revision: int | None = None, *, why: str | None = None) -> "Planned":
+        return self.fleet.rollback(self.name, revision, why=why)
+
     def destroy(self, *, why: str | None = None) -> "Planned":
         return self.fleet.hold([self.name], "destroyed", why=why)
 

@@ -186,7 +186,7 @@ class Fleet:
         held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
         named = (*options.names, *options.explain)
         self.known(deployments=(name for name in named if name not in held), hosts=options.hosts, tags=options.tags)
-        asked = beside(lambda: _timed(self.probe)) if observed is None else None
+        asked = beside(lambda: _timed(self._probe_held)) if observed is None else None
         # while the hosts answer: the lock is read, the planner is loaded
         locked = self.locked()
         from deployer.app.gitfacts import read_git
@@ -218,12 +218,24 @@ class Fleet:
 
     def hold(self, names: Sequence[str], kind: str | None, *, why: str | None = None, until: str | None = None) -> "Planned":
         """Plan a person's exception ("stopped", "destroyed"), or with kind None the end of one."""
-        observed = self.probe()
+        observed = self._probe_held()
         self._remembered(names, observed)
         held = tuple(HoldRequest(name, kind, self.who, why, until) for name in names if name in self.spec.deployments)
         gone = tuple(name for name in names if name not in self.spec.deployments) if kind == "destroyed" else ()
         options = Options(names=tuple(names), holds=held, prune_approved=gone, prune=kind == "destroyed")
         return self.plan(options, observed=observed)
+
+    def rollback(self, name: str, revision: int | None = None, *, why: str | None = None, until: str | None = None) -> "Planned":
+        """Plan to go back to an earlier revision, by default the last before the current that answered, and to be held there
+        whatever the files say. Everything comes from the hosts' records. Raises UsageError for a revision nobody remembers.
+        """
+        from deployer.plan.revisions import choose
+        from deployer.plan.roster import ROLLED_BACK
+
+        self.known(deployments=(name,))
+        observed = self.probe(history=(name,))
+        hold = HoldRequest(name, ROLLED_BACK, self.who, why, until, choose(observed, name, revision))
+        return self.plan(Options(names=(name,), holds=(hold,)), observed=observed)
 
     def restart(self, names: Sequence[str]) -> "Planned":
         """Plan a new process for every running replica of these."""
@@ -263,6 +275,14 @@ class Fleet:
         _known("deployment", deployments, sorted(self.spec.deployments))
         _known("host", hosts, sorted(self.spec.hosts))
         _known("tag", tags, sorted({tag for one in self.spec.deployments.values() for tag in one.tags}))
+
+    def _probe_held(self) -> Observed:
+        """All hosts; asked again for the revisions that deployments are held at, where those do not stand there yet."""
+        from deployer.plan.rolledback import lacking
+
+        observed = self.probe()
+        held = lacking(observed)
+        return self.probe(history=held) if held else observed
 
     def _remembered(self, names: Iterable[str], observed: Observed) -> None:
         """The same, but a deployment that only the hosts remember is known too."""

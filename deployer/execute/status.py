@@ -12,7 +12,7 @@ from deployer.agent import wire
 from deployer.execute.endpoint import endpoint, gateways
 from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
 from deployer.plan.record import HOST_RECORD
-from deployer.plan.roster import Place, Roster, latest
+from deployer.plan.roster import ROLLED_BACK, Place, Roster, hold_json, latest
 from deployer.spec.models import FleetSpec
 from deployer.state.observed import Observed, Reached
 
@@ -45,9 +45,12 @@ def _recorded(observed: Observed) -> set[str]:
 def _deployment(fleet: FleetSpec, observed: Observed, remembered: Observed, roster: Roster, name: str) -> DeploymentState:
     spec = fleet.deployments.get(name)
     places = {place.number: place for place in roster.by_deployment().get(name, ())}
-    slots = sorted({*places, *range(spec.replicas if spec else 0)})
     hold = roster.holds.get(name)
-    stopped = (hold is not None and hold.kind in ("stopped", "destroyed")) or (spec is not None and spec.state == "stopped")
+    held = hold is not None and hold.kind == ROLLED_BACK  # its revision says how many there are, and that they run
+    slots = sorted({*places, *range(spec.replicas if spec and not held else 0)})
+    stopped = (hold is not None and hold.kind in ("stopped", "destroyed")) or (
+        spec is not None and spec.state == "stopped" and not held
+    )
     replicas = tuple(_replica(observed, name, slot, places.get(slot), stopped) for slot in slots)
     found = endpoint(fleet, roster, name)
     carriers = gateways(fleet, [place.host for place in places.values()])
@@ -65,7 +68,7 @@ def _deployment(fleet: FleetSpec, observed: Observed, remembered: Observed, rost
         tags=spec.tags if spec else (),
         reason=reason,
         orphan=spec is None,
-        hold={"kind": hold.kind, "who": hold.who, "at": hold.at, "why": hold.why, "until": hold.until} if hold else None,
+        hold=hold_json(hold) if hold else None,
         failure=failure,
     )
 

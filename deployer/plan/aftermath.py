@@ -3,11 +3,12 @@
 Made from the changes that are really in the plan, so that a part of a plan never notes what it did not do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deployer.plan.model import Change, Plan
 from deployer.plan.record import HOST_RECORD, resource_json
+from deployer.plan.roster import ROLLED_BACK
 from deployer.state.resources import ARTIFACTS, Kind, Resource
 
 OF_DEPLOYMENT = (Kind.REPLICA, Kind.ENDPOINT, Kind.DEPLOYMENT)
@@ -52,7 +53,7 @@ def record(plan: Plan, host: str, name: str) -> dict[str, Any] | None:
     if not resources:
         return None
     protected = any(a.name == "protected" and a.value is True for r in resources for a in r.attributes)
-    return {
+    noted: dict[str, Any] = {
         "deployment": name,
         "revision": plan.revisions.get(name, 0),
         "at": plan.created_at,
@@ -60,3 +61,19 @@ def record(plan: Plan, host: str, name: str) -> dict[str, Any] | None:
         "protected": protected,
         "resources": [resource_json(r) for r in resources],
     }
+    if name == HOST_RECORD:
+        return noted
+    # what a rollback to this revision must know besides: where all slots stood, and what the files said
+    noted["slots"] = plan.roster.get("slots", {}).get(name, {})
+    if name in plan.specs:
+        noted["spec"] = plan.specs[name]
+    return {**noted, **_repeated(plan.roster.get("holds", {}).get(name) or {})}
+
+
+def _repeated(hold: Mapping[str, Any]) -> dict[str, Any]:
+    """Which earlier revision this one repeats, and on whose word."""
+    number = hold.get("revision")
+    if hold.get("kind") != ROLLED_BACK or number is None:
+        return {}
+    why = f": {hold['why']}" if hold.get("why") else ""
+    return {"repeats": number, "why": f"rollback to {number} by {hold['who']}{why}"}

@@ -31,6 +31,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "recorded": {h: {n: [resource_json(r) for r in rs] for n, rs in d.items()} for h, d in plan.recorded.items()},
         "standing": {h: [resource_json(r) for r in rs] for h, rs in plan.standing.items()},
         "unchanged": plan.unchanged,
+        "specs": dict(sorted(plan.specs.items())),
     }
 
 
@@ -100,6 +101,7 @@ def _plan(data: Mapping[str, Any]) -> Plan:
         recorded={h: {n: tuple(resource_from(r) for r in rs) for n, rs in d.items()} for h, d in data["recorded"].items()},
         standing={h: tuple(resource_from(r) for r in rs) for h, rs in data["standing"].items()},
         unchanged=data["unchanged"],
+        specs=data.get("specs", {}),
     )
 
 

@@ -16,5 +16,5 @@ def plan_id(plan: Plan) -> str:
         changes.append(without_sources(data))
     hosts = {name: [h.reachable, h.fingerprint] for name, h in plan.hosts.items()}
     roster = {k: plan.roster.get(k) for k in ("slots", "hosts", "generation")}
-    holds = {name: hold["kind"] for name, hold in plan.roster.get("holds", {}).items()}
+    holds = {name: [hold["kind"], hold.get("revision")] for name, hold in plan.roster.get("holds", {}).items()}
     return digest([plan.fleet_id, hosts, changes, roster, holds, dict(plan.revisions), sorted(plan.texts)], 16)

@@ -6,7 +6,7 @@ Two worlds that are equal give equal plans, byte for byte, whatever the order of
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import fitting, guard, orphans
+from deployer.plan import fitting, goingback, guard, orphans, rolledback
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
 from deployer.plan.identity import plan_id
@@ -14,7 +14,8 @@ from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
 from deployer.plan.order import ordered
 from deployer.plan.place import Placed, place
 from deployer.plan.record import HOST_RECORD, known_secrets, resource_from
-from deployer.plan.roster import Hold, Place, Roster, holds_now, latest, succeed, to_json
+from deployer.plan.rolledback import Rolled
+from deployer.plan.roster import ROLLED_BACK, Place, Roster, holds_now, latest, succeed, to_json
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
 from deployer.state.observed import Reached
@@ -32,39 +33,44 @@ class Scope:
 
 def make_plan(world: World) -> Plan:
     roster = latest(world.observed)
-    holds = holds_now(world, roster)
-    scope = _scope(world, holds)
+    rolled = rolledback.roll(world, roster, holds_now(world, roster))
+    scope, rolled = _scope(world, rolled)
     names = {spec.name for spec in scope.planned}
     kept = [p for p in roster.places if p.deployment not in names and p.deployment not in scope.destroyed]
-    placed = place(world, roster, scope.planned, kept)
-    wanted = desire(world, scope.planned, placed.places, holds)
+    placed = place(world, roster, scope.planned, [*kept, *rolled.places])
+    wanted = desire(world, scope.planned, placed.places, rolled.holds)
+    rolledback.put(world, rolled, wanted)
     recorded = {name: _recorded(r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
     compared = [_compare(world, scope, wanted, recorded, name) for name in recorded]
-    changes = ordered([c for part in compared for c in part.changes])
+    changes = ordered(rolledback.said((c for part in compared for c in part.changes), rolled))
     misfits = fitting.misfits(world, placed.places, changes)
     refusals = [
         *placed.refusals,
         *wanted.refusals,
         *guard.refusals(world, roster, scope.planned, changes),
         *fitting.refusals(world, misfits),
+        *goingback.refusals(world, rolled, [*placed.places, *kept], changes),
     ]
     fits = fitting.notices(world, (*placed.places, *kept), misfits)
-    return _assemble(world, roster, scope, placed, kept, holds, wanted, recorded, compared, changes, refusals, tuple(fits))
+    return _assemble(world, roster, scope, placed, kept, rolled, wanted, recorded, compared, changes, refusals, tuple(fits))
 
 
-def _scope(world: World, holds: dict[str, Hold]) -> Scope:
+def _scope(world: World, rolled: Rolled) -> tuple[Scope, Rolled]:
+    """What is held at a revision is not planned from the files. Of that, too, only what was picked may change."""
     options = world.options
-    destroyed = {name for name, hold in holds.items() if hold.kind == "destroyed"}
-    planned, others = [], []
+    destroyed = {name for name, hold in rolled.holds.items() if hold.kind == "destroyed"}
+    planned, others, held = [], [], {}
     for name, spec in sorted(world.fleet.deployments.items()):
         picked = (not options.names or name in options.names) and (not options.tags or set(options.tags) & set(spec.tags))
         if name in destroyed:
             continue
-        if picked:
+        if picked and name in rolled.held:
+            held[name] = rolled.held[name]
+        elif picked:
             planned.append(spec)
         else:
             others.append(name)
-    return Scope(tuple(planned), tuple(others), tuple(sorted(destroyed)))
+    return Scope(tuple(planned), tuple(others), tuple(sorted(destroyed))), replace(rolled, held=held)
 
 
 def _recorded(reached: Reached) -> dict[str, tuple[Resource, ...]]:
@@ -90,7 +96,7 @@ def _assemble(
     scope: Scope,
     placed: Placed,
     kept: Sequence[Place],
-    holds: dict[str, Hold],
+    rolled: Rolled,
     wanted: Desired,
     recorded: dict[str, dict[str, tuple[Resource, ...]]],
     compared: Sequence[Compared],
@@ -99,8 +105,8 @@ def _assemble(
     fits: Sequence[Notice],
 ) -> Plan:
     gone = {c.deployment for c in changes if c.after is None and c.deployment}
-    staying = [p for p in kept if p.deployment not in gone]
-    after = succeed(roster, world, (*placed.places, *staying), holds)
+    staying = [p for p in kept if p.deployment not in gone and p.deployment not in rolled.held]
+    after = succeed(roster, world, (*placed.places, *staying, *rolled.places), rolled.holds)
     touched = {(c.host, c.deployment or HOST_RECORD) for c in changes}
     plan = Plan(
         plan_id="",
@@ -115,12 +121,13 @@ def _assemble(
         ignored=tuple(d for part in compared for d in part.ignored),
         refusals=tuple(refusals),
         notices=(
-            *_notices(world, roster, holds, placed),
+            *_notices(world, roster, rolled, placed),
             *orphans.notices(world, roster, compared),
             *fits,
         ),
         roster=to_json(after),
         revisions=_revisions(world, changes),
+        specs=goingback.specs(world, rolled, changes),
         texts=_texts(wanted, changes),
         recorded={h: {n: rs for n, rs in by.items() if (h, n) in touched} for h, by in recorded.items()},
         standing={h: tuple(r for a, r in sorted(rs.items()) if r.deployment is None) for h, rs in sorted(wanted.hosts.items())},
@@ -154,12 +161,14 @@ def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
     return {name: highest.get(name, 0) + 1 for name in sorted({c.deployment for c in changes if c.deployment})}
 
 
-def _notices(world: World, roster: Roster, holds: dict[str, Hold], placed: Placed) -> list[Notice]:
+def _notices(world: World, roster: Roster, rolled: Rolled, placed: Placed) -> list[Notice]:
     found = [*guard.unreachable_notices(world, roster), *guard.running_notices(world)]
-    for name, hold in sorted(holds.items()):
+    for name, hold in sorted(rolled.holds.items()):
         why = f" ({hold.why})" if hold.why else ""
-        what = f"{name} is held {hold.kind} by {hold.who} since {hold.at}{why}"
+        how = f"at revision {hold.revision}" if hold.kind == ROLLED_BACK else hold.kind
+        what = f"{name} is held {how} by {hold.who} since {hold.at}{why}"
         found.append(Notice("hold", what, f"to lift it: deployer apply --release {name}", deployment=name))
+    found += goingback.notices(world, rolled)
     for (name, number), why in sorted(placed.moved.items()):
         found.append(Notice("move", f"{name}/{number} moves: {why}", deployment=name))
     return found

@@ -126,6 +126,7 @@ class Plan:
     `roster` is what every reached host gets when the plan is applied. `texts` maps sha256 to text that payloads name
     by digest (requirement files), so that a saved plan needs nothing else. `recorded` is what hosts noted before (host →
     deployment → resources) for the deployments that change; `standing` are the artifacts wanted on each host.
+    `specs` are the files' words for the deployments that change, noted with their revisions; no secret, only references.
     `plan_id` covers desired state, fingerprints and changes; not `created_at`, `git_commit` or estimates.
     """
 
@@ -147,6 +148,7 @@ class Plan:
     recorded: Mapping[str, Mapping[str, tuple[Resource, ...]]] = field(default_factory=dict)
     standing: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)
     unchanged: int = 0
+    specs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def unreachable(self) -> tuple[str, ...]:

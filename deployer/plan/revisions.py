@@ -1,17 +1,18 @@
-"""The revisions of a deployment as the hosts remember them, and what differs between two. Pure. Used by `history` and the
-terminal UI. Revisions hold their resources when the probe asked for them (its `history`).
+"""The revisions of a deployment as the hosts remember them, what differs between two, and which one a rollback means. Pure.
+Used by `history`, `rollback` and the terminal UI. Revisions hold their resources when the probe asked for them (its `history`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deployer.errors import Refused, UsageError
 from deployer.plan.diff import FILES, deltas
 from deployer.plan.filetexts import FileText, differing
 from deployer.plan.model import Delta
 from deployer.plan.record import resource_from
 from deployer.state.observed import Observed, Reached
-from deployer.state.resources import Resource
+from deployer.state.resources import Kind, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Revision:
     hosts: tuple[str, ...]
     current: bool
     resources: tuple[Resource, ...] = ()
+    repeats: int | None = None  # the earlier revision that a rollback made it of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def _read(entry: Mapping[str, Any], host: str, *, current: bool, whole: bool) ->
         hosts=(host,),
         current=current,
         resources=tuple(resource_from(one) for one in entry.get("resources", ())) if whole else (),
+        repeats=entry.get("repeats"),
     )
 
 
@@ -97,3 +100,45 @@ def _differing(old: Resource | None, new: Resource | None) -> Difference | None:
         return None
     verb = "create" if old is None else "delete" if new is None else "update"
     return Difference(there.host, there.address, verb, told, files)
+
+
+def choose(observed: Observed, name: str, wanted: int | None = None) -> int:
+    """The revision that a rollback goes to: `wanted`, or the last one before the current that answered and was something
+    else. Revisions are recorded once they answered; one that was stopped did not. Raises UsageError or Refused.
+    """
+    known = revisions(observed, name, whole=True)
+    numbers = [one.number for one in known]
+    silent = sorted(host for host, found in observed.items() if not isinstance(found, Reached))
+    also = f"; {', '.join(silent)} did not answer" if silent else ""
+    if wanted is not None:
+        if wanted not in numbers:
+            there = ", ".join(map(str, sorted(numbers))) or "none"
+            raise UsageError(f"no host that answered remembers revision {wanted} of {name}", hint=f"there is: {there}{also}")
+        return wanted
+    current = max((one for one in known if one.current), key=lambda one: one.number, default=None)
+    if current is None:
+        raise Refused(
+            f"{name} has nothing to go back from: it is not deployed{also}", where=name, hint=f"deployer history {name}"
+        )
+    base = current.repeats or current.number
+    for one in known:
+        then = _at(known, one.number) if one.number < base else None
+        if then is not None and _answered(then) and difference(then, _at(known, base)):
+            return one.number
+    what = f"{name} has no earlier revision that answered and is something else{also}"
+    raise Refused(what, where=name, hint=f"deployer history {name} shows what there is")
+
+
+def _answered(one: Revision) -> bool:
+    replicas = [r for r in one.resources if r.kind is Kind.REPLICA]
+    return bool(replicas) and all(r.runs for r in replicas)
+
+
+def _at(known: tuple[Revision, ...], number: int) -> Revision:
+    """The whole deployment at this number: of each host what stood there then."""
+    found: dict[str, tuple[Resource, ...]] = {}
+    for one in sorted((r for r in known if r.number <= number), key=lambda r: r.number):
+        for host in one.hosts:
+            found[host] = tuple(r for r in one.resources if r.host == host)
+    mine = next(one for one in known if one.number == number)
+    return replace(mine, resources=tuple(r for host in sorted(found) for r in found[host]))

@@ -12,6 +12,9 @@ from deployer.plan.record import HOST_RECORD
 from deployer.plan.world import HoldRequest, Options, World
 from deployer.state.observed import Observed, Reached
 
+#: The kind of hold that keeps a deployment at an earlier revision, whatever the files say.
+ROLLED_BACK = "rolled-back"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -26,7 +29,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A person's exception: who, why, until when. `kind`: "stopped", "destroyed"."""
+    """A person's exception: who, why, until when. `kind`: "stopped", "destroyed", "rolled-back".
+
+    `revision`: the one that the deployment is held at. One that is stopped meanwhile keeps it, and is held there again
+    when it is started.
+    """
 
     deployment: str
     kind: str
@@ -34,6 +41,7 @@ class Hold:
     at: str
     why: str | None = None
     until: str | None = None
+    revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,17 @@ def to_json(roster: Roster) -> dict[str, Any]:
         "generation": roster.generation,
         "hosts": {n: {"machine_id": m.machine_id, "address": m.address} for n, m in sorted(roster.members.items())},
         "slots": slots,
-        "holds": {
-            n: {"kind": h.kind, "who": h.who, "at": h.at, "why": h.why, "until": h.until} for n, h in sorted(roster.holds.items())
-        },
+        "holds": {n: hold_json(h) for n, h in sorted(roster.holds.items())},
     }
+
+
+def hold_json(hold: Hold) -> dict[str, Any]:
+    said: dict[str, Any] = {"kind": hold.kind, "who": hold.who, "at": hold.at, "why": hold.why, "until": hold.until}
+    return said if hold.revision is None else {**said, "revision": hold.revision}
+
+
+def hold_from(name: str, data: Mapping[str, Any]) -> Hold:
+    return Hold(name, data["kind"], data["who"], data["at"], data.get("why"), data.get("until"), data.get("revision"))
 
 
 def from_json(data: Mapping[str, Any]) -> Roster:
@@ -77,7 +92,7 @@ def from_json(data: Mapping[str, Any]) -> Roster:
         for number, s in sorted(slots.items(), key=lambda item: int(item[0]))
     )
     members = {n: Member(m.get("machine_id"), m.get("address")) for n, m in data.get("hosts", {}).items()}
-    holds = {n: Hold(n, h["kind"], h["who"], h["at"], h.get("why"), h.get("until")) for n, h in data.get("holds", {}).items()}
+    holds = {n: hold_from(n, h) for n, h in data.get("holds", {}).items()}
     return Roster(int(data.get("generation", 0)), members, places, holds)
 
 
@@ -119,15 +134,19 @@ def holds_now(world: World, roster: Roster) -> dict[str, Hold]:
         if name in known and name not in options.release and not (hold.until and hold.until <= world.now)
     }
     for request in options.holds:
-        holds.pop(request.deployment, None)
+        before = holds.pop(request.deployment, None)
+        held = before.revision if before is not None and request.kind in ("stopped", None) else None
         if request.kind is not None:
-            holds[request.deployment] = _hold(request, world)
+            holds[request.deployment] = _hold(request, world, held)
+        elif before is not None and held is not None:  # it starts again as it was before it was stopped
+            holds[request.deployment] = replace(before, kind=ROLLED_BACK)
     return holds
 
 
-def _hold(request: HoldRequest, world: World) -> Hold:
+def _hold(request: HoldRequest, world: World, held: int | None) -> Hold:
     assert request.kind is not None
-    return Hold(request.deployment, request.kind, request.who, world.now, request.why, request.until)
+    revision = held if request.revision is None else request.revision
+    return Hold(request.deployment, request.kind, request.who, world.now, request.why, request.until, revision)
 
 
 def lost(options: Options, host: str) -> bool:

@@ -89,7 +89,7 @@ def secrets_needed(plan: Plan, host: str) -> set[str]:
 
 def _secrets(values: Iterable[Any]) -> Iterable[str]:
     for value in values:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not value.get("kept"):  # what stays as it is on the host is not sent
             for key, item in value.items():
                 if key in ("secret", "token") and isinstance(item, str):
                     yield item

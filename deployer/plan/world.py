@@ -24,13 +24,16 @@ class Git:
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """A person's exception to write ("stopped", "destroyed", "cordoned") or to lift (kind None)."""
+    """A person's exception to write ("stopped", "destroyed", "rolled-back") or to lift (kind None). `revision`: the one to
+    go back to.
+    """
 
     deployment: str
     kind: str | None
     who: str
     why: str | None = None
     until: str | None = None
+    revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,8 +178,10 @@ def apply_to(found: Probe, plan: Plan, name: str) -> None:
         noted = record(plan, name, key)
         if noted is None:
             found["records"].pop(key, None)
+            found["history"].pop(key, None)
         else:
             found["records"][key] = noted  # type: ignore[typeddict-item]
+            found["history"].setdefault(key, []).append(noted)
     found["units"] = [
         {"name": r["payload"]["unit"], "active": "active" if _running(r) else "inactive", "enabled": _running(r), "dropins": []}
         for noted in found["records"].values()

@@ -1,0 +1,225 @@
+"""What a rollback must find on the hosts, and what it means for the files: the noes, the notes, the values to change in git.
+Pure. Called by make; `edits` also by app, which can write them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.plan.model import Change, Notice, Refusal
+from deployer.plan.rolledback import Held, Rolled
+from deployer.plan.room import FOREIGN_MEMORY
+from deployer.plan.roster import Place
+from deployer.plan.words import count
+from deployer.plan.world import World
+from deployer.spec.source import Source
+from deployer.spec.tree import plain
+from deployer.state.observed import Reached
+from deployer.state.resources import Kind
+
+#: What stands for a value that a side does not have.
+ABSENT = "(not set)"
+#: So many values are named in a note.
+TOLD = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One value of a deployment's YAML that differs: `now` in the files, `then` in the revision; ABSENT where it is not
+    written. `source`: where it stands now, or its nearest parent.
+    """
+
+    path: tuple[str, ...]
+    now: Any
+    then: Any
+    source: Source | None = None
+
+    @property
+    def text(self) -> str:
+        return f"{'.'.join(self.path)}: {_shown(self.now)} → {_shown(self.then)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+def specs(world: World, rolled: Rolled, changes: Iterable[Change]) -> dict[str, Mapping[str, Any]]:
+    """What the files say of each deployment that changes; of a held one, what they said then."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name in sorted({c.deployment for c in changes if c.deployment and c.after is not None}):
+        said = rolled.held[name].newest.get("spec") if name in rolled.held else spec_of(world, name)
+        if said is not None:
+            found[name] = said
+    return found
+
+
+def spec_of(world: World, name: str) -> Mapping[str, Any] | None:
+    """The YAML of a deployment with what it extends; secrets are references there."""
+    tree = world.positions.trees.get(f"deployment:{name}")
+    return None if tree is None else dict(plain(tree))
+
+
+def edits(world: World, held: Held) -> tuple[Edit, ...] | None:
+    """What would make the files say the same as the revision; None when it was noted before revisions knew their YAML."""
+    now, then = spec_of(world, held.name), held.newest.get("spec")
+    if now is None or then is None:
+        return None
+    return tuple(_edits(world, f"deployment:{held.name}", now, then, ()))
+
+
+def _edits(
+    world: World, document: str, now: Mapping[str, Any], then: Mapping[str, Any], above: tuple[str, ...]
+) -> Iterable[Edit]:
+    for key in sorted({*now, *then}):
+        path = (*above, str(key))
+        one, other = now.get(key, ABSENT), then.get(key, ABSENT)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _edits(world, document, one, other, path)
+        elif one != other:
+            yield Edit(path, one, other, world.positions.of(document, *path))
+
+
+# notes
+
+
+def notices(world: World, rolled: Rolled) -> list[Notice]:
+    found = [_held(world, one) for one in rolled.held.values()]
+    for one in rolled.ended:
+        what = f"{one.name}: the files say the same as revision {one.number}, so nothing holds it there any more"
+        found.append(Notice("hold", what, deployment=one.name))
+    return found
+
+
+def _held(world: World, one: Held) -> Notice:
+    differing = edits(world, one)
+    free = f"until then it is held: deployer apply --release {one.name} would apply the files instead"
+    if differing is None:
+        what = f"{one.name}: the files say something else than revision {one.number}; what, was not noted then"
+        return Notice("rolled-back", what, free, deployment=one.name)
+    told = [f"{edit.source or ''}  {edit.text}".strip() for edit in differing[:TOLD]]
+    told += [f"and {count(len(differing) - TOLD, 'more value')}"] if len(differing) > TOLD else []
+    if not differing:
+        what = f"{one.name}: the YAML says what revision {one.number} said, but the lock or our own version says otherwise"
+        return Notice("rolled-back", what, free, deployment=one.name)
+    what = f"{one.name}: change this in git to keep revision {one.number} (deployer rollback --write does it)"
+    return Notice("rolled-back", what, "\n".join([*told, free]), deployment=one.name)
+
+
+# noes
+
+
+def refusals(world: World, rolled: Rolled, others: Sequence[Place], changes: Sequence[Change]) -> list[Refusal]:
+    """Only for what would start now: what stands as the revision says needs no proof."""
+    found: list[Refusal] = []
+    for one in rolled.held.values():
+        starts = [c for c in changes if c.deployment == one.name and _starts(c)]
+        found += _not_whole(world, one, starts)
+        taken = [place for place in others if place.deployment != one.name]
+        taken += [place for name, other in rolled.held.items() if name != one.name for place in other.places]
+        for change in starts:
+            found += [*_gone(world, one, change), *_occupied(world, one, change, taken), *_closed(world, one, change)]
+    return found
+
+
+def _starts(change: Change) -> bool:
+    if change.kind is not Kind.REPLICA or change.after is None or not change.after.runs:
+        return False
+    return "create" in change.actions or (change.before is not None and not change.before.runs)
+
+
+def _no(one: Held, what: str, hint: str, host: str | None = None, details: tuple[str, ...] = ()) -> Refusal:
+    return Refusal("rollback", f"{one.name} cannot go back to revision {one.number}: {what}", details, hint, host, one.name)
+
+
+def _way(one: Held) -> str:
+    return f"set deployments/{one.name}.yaml back to what you want, then: deployer apply {one.name} --release {one.name}"
+
+
+def _not_whole(world: World, one: Held, starts: Sequence[Change]) -> Iterable[Refusal]:
+    """Every slot of the revision must be known from the host it stood on."""
+    if not one.asked and not starts:
+        return
+    if not any(one.notes.values()):
+        yield _no(one, "no host that answered remembers it", f"deployer history {one.name}")
+    for number, slot in sorted((one.newest.get("slots") or {}).items()):
+        host = slot["host"]
+        if host not in world.fleet.hosts:
+            yield _no(one, f"slot {number} stood on {host}, which is in no file any more", _way(one), host)
+        elif isinstance(world.observed.get(host), Reached) and not _stands(one, host, int(number)):
+            yield _no(one, f"{host} does not remember slot {number} of it", _way(one), host)
+
+
+def _stands(one: Held, host: str, number: int) -> bool:
+    return any(p.number == number for p in one.places) and any(
+        r.kind is Kind.REPLICA and r.payload["slot"] == number for r in one.wanted.get(host, ())
+    )
+
+
+def _gone(world: World, one: Held, change: Change) -> Iterable[Refusal]:
+    """What the replica stands on, by what the host noted then: nothing is downloaded or built for a rollback."""
+    assert change.after is not None
+    there = {r.address for r in one.artifacts.get(change.host, ())}
+    packages = f"{Kind.PACKAGE}:"
+    missing = [need for need in change.after.needs if not need.startswith(packages) and need not in there]
+    if missing:
+        names = ", ".join(need.replace(":", " ", 1) for need in missing)
+        yield _no(one, f"{names} is gone from {change.host}", _way(one), change.host)
+    reached = world.observed[change.host]
+    model = change.after.attribute("model")
+    path = str(model.value).removeprefix("host:") if model is not None and str(model.value).startswith("host:") else None
+    if path is not None and isinstance(reached, Reached):
+        known = reached.probe.get("host_paths", {})
+        if path in known and not known[path]:
+            yield _no(one, f"there is no model at {path} on {change.host} any more", "put it there again", change.host)
+
+
+def _occupied(world: World, one: Held, change: Change, taken: Sequence[Place]) -> Iterable[Refusal]:
+    """Its port and GPUs are free, or its own."""
+    assert change.after is not None
+    port, gpus, host = int(change.after.payload["port"]), set(change.after.payload.get("gpus", ())), change.host
+    for place in taken:
+        if place.host != host:
+            continue
+        who = f"{place.deployment}/{place.number}"
+        if place.port == port:
+            yield _no(one, f"port {port} of {host} belongs to {who} now", _free(one, who), host)
+        if gpus & set(place.gpus):
+            yield _no(one, f"the GPU of {change.name} on {host} belongs to {who} now", _free(one, who), host)
+    reached = world.observed[host]
+    if not isinstance(reached, Reached):
+        return
+    for fleet in reached.probe.get("other_fleets", ()):
+        if port in fleet.get("ports", ()) or gpus & set(fleet.get("gpus", ())):
+            yield _no(one, f"the place of {change.name} on {host} belongs to the fleet {fleet.get('name')} now", _way(one), host)
+    yield from _gpus(one, change, reached)
+
+
+def _free(one: Held, who: str) -> str:
+    return f"move or stop {who.partition('/')[0]} first; or {_way(one)}"
+
+
+def _gpus(one: Held, change: Change, reached: Reached) -> Iterable[Refusal]:
+    assert change.after is not None
+    known = {g["uuid"]: g for g in reached.probe.get("gpus", ())}
+    if reached.probe.get("gpu_error"):  # the guard for the driver says it
+        return
+    for uuid in change.after.payload.get("gpus", ()):
+        if uuid not in known:
+            yield _no(one, f"GPU {uuid} is not on {reached.name} any more", _way(one), reached.name)
+        elif any(not p.get("unit") and p.get("memory", 0) > FOREIGN_MEMORY for p in known[uuid].get("processes", ())):
+            number = known[uuid]["index"]
+            what = f"GPU {number} of {reached.name} is used by a program that is not ours"
+            yield _no(one, what, "end that program (nvidia-smi names it)", reached.name)
+
+
+def _closed(world: World, one: Held, change: Change) -> Iterable[Refusal]:
+    """A host that takes nothing new takes back only what it still has."""
+    host = world.fleet.hosts[change.host]
+    reached = world.observed[change.host]
+    assert isinstance(reached, Reached)
+    record = reached.probe.get("records", {}).get(one.name, {})
+    here = any(r.get("kind") == Kind.REPLICA for r in record.get("resources", ()))
+    if host.state == "retired" or (host.state != "active" and not here):
+        yield _no(one, f"{change.host} is {host.state}", f"set state: active in hosts/{change.host}.yaml", change.host)
