@@ -4,6 +4,7 @@ A host that carries the endpoint answers at `/<deployment>/v1`. Where other host
 answers for its own at a path that only fronts use.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,10 @@ from deployer.engines.base import Slot
 from deployer.plan.artifacts import model_need
 from deployer.plan.replica import file_json
 from deployer.plan.roster import Place
+from deployer.plan.words import duration, size
 from deployer.plan.world import World
 from deployer.render import gateway, names
-from deployer.spec.models import ApiKey, DeploymentSpec
+from deployer.spec.models import ApiKey, DeploymentSpec, EndpointSpec
 from deployer.spec.source import Source
 from deployer.state.resources import Attribute, Kind, Resource
 
@@ -81,17 +83,19 @@ def resource(
     route = gateway.Route(
         fleet_id=fleet.id,
         deployment=spec.name,
-        engines=tuple(gateway.Server(f"replica-{r.payload['slot']}", "127.0.0.1", r.payload["port"]) for r in replicas),
+        engines=tuple(_engine(spec, r) for r in replicas),
         paths=tuple(first["paths"]),
         keys_path=names.keys_path(fleet.name, spec.name) if spec.endpoint.keys else None,
         open=spec.endpoint.open,
         stopped=not runs,
-        fronts=_fronts(world, host, places) if carries and elsewhere else (),
+        fronts=_fronts(world, spec, host, places) if carries and elsewhere else (),
         public=carries,
         peers=others_come or (carries and bool(elsewhere) and bool(replicas)),
         timeout_s=spec.endpoint.timeout,
         ready_path=first["ready_path"],
         log=spec.logging.requests != "off",
+        limits=_limits(spec),
+        affinity=spec.endpoint.affinity,
     )
     unit = names.gateway_unit_name(fleet.name)
     files = [file_json(names.route_path(fleet.name, spec.name), gateway.deployment_config(route), _MODE)]
@@ -110,14 +114,31 @@ def resource(
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
 
 
-def _fronts(world: World, host: str, places: Sequence[Place]) -> tuple[gateway.Server, ...]:
+def _engine(spec: DeploymentSpec, replica: Resource) -> gateway.Server:
+    return gateway.Server(f"replica-{replica.payload['slot']}", "127.0.0.1", replica.payload["port"], _at_once(spec))
+
+
+def _at_once(spec: DeploymentSpec) -> int | None:
+    """How many requests a replica gets at a time; what is more waits in front, for whichever replica is free first."""
+    return spec.batch.max_size if spec.endpoint.queue else None
+
+
+def _limits(spec: DeploymentSpec) -> gateway.Limits:
+    queue = spec.endpoint.queue
+    return gateway.Limits(spec.endpoint.rate_limit, spec.endpoint.max_body, (queue.size, queue.timeout) if queue else None)
+
+
+def _fronts(world: World, spec: DeploymentSpec, host: str, places: Sequence[Place]) -> tuple[gateway.Server, ...]:
     """The gateways of all hosts with a replica, this one's own on loopback."""
-    port = world.fleet.gateway.port
+    port, each = world.fleet.gateway.port, _at_once(spec)
+    replicas = Counter(p.host for p in places)
 
     def address(name: str) -> str:
         return "127.0.0.1" if name == host else world.fleet.hosts[name].address or "127.0.0.1"
 
-    return tuple(gateway.Server(name, address(name), port) for name in sorted({p.host for p in places}))
+    return tuple(
+        gateway.Server(name, address(name), port, each * number if each else None) for name, number in sorted(replicas.items())
+    )
 
 
 def _facts(world: World, spec: DeploymentSpec, places: Sequence[Place]) -> dict[str, Any]:
@@ -153,6 +174,10 @@ def _attributes(
         Attribute("open", endpoint.open, source=world.positions.of(document, "endpoint", "open")),
         Attribute("timeout", endpoint.timeout, source=world.positions.of(document, "endpoint", "timeout")),
     ]
+    found += [
+        Attribute(name.replace("_", " "), value, source=world.positions.of(document, "endpoint", name))
+        for name, value in _limit_words(endpoint).items()
+    ]
     for i, key in enumerate(endpoint.keys):
         place = world.positions.of(document, "endpoint", "keys", i)
         if key.secret is not None:
@@ -162,3 +187,15 @@ def _attributes(
             found.append(Attribute(f"key {key.name}", (key.sha256 or "")[:12], source=place))
     found.append(Attribute("files", text[:12], source=source))
     return tuple(found)
+
+
+def _limit_words(endpoint: EndpointSpec) -> dict[str, str]:
+    """What is limited, as a person writes it; what is not is left out."""
+    rate, queue = endpoint.rate_limit, endpoint.queue
+    found = {
+        "rate_limit": f"{rate[0]} in {duration(rate[1])}" if rate else None,
+        "max_body": size(endpoint.max_body) if endpoint.max_body else None,
+        "queue": f"{queue.size}, {duration(queue.timeout)}" if queue else None,
+        "affinity": endpoint.affinity,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -19,6 +19,7 @@ _DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|[smhd])")
 _DURATION = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|[smhd]))+$"
 _DURATION_NOT_ZERO = r"^(?=.*[1-9])([0-9]{1,9}(\.[0-9]{1,9})?(ms|[smhd]))+$"
 _SIZE = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?[KMGT]i?B$"
+_RATE = r"^[1-9][0-9]{0,8}/[smhd]$"
 _PORTS = r"^[0-9]{1,5}-[0-9]{1,5}$"
 
 
@@ -51,6 +52,15 @@ def _size(value: Any, info: ValidationInfo) -> Any:
         return int(float(number) * _SIZES[value[len(number) :]])
     if info.mode == "json":
         raise _wrong("must be a size such as 64GiB or 512MiB")
+    return value
+
+
+def _rate(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and _fits(_RATE, value):
+        number, _, unit = value.partition("/")
+        return (int(number), _UNITS[unit])
+    if isinstance(value, str) or info.mode == "json":
+        raise _wrong("must be a rate such as 60/m, 5/s or 1000/h")
     return value
 
 
@@ -123,6 +133,7 @@ def count_given(model: Any, names: tuple[str, ...]) -> int:
 Duration = Annotated[float, _duration(_DURATION), _written(_DURATION, "must be a duration such as 30s, 5m or 1h")]
 Wait = Annotated[float, _duration(_DURATION_NOT_ZERO), _written(_DURATION_NOT_ZERO, "must be a duration such as 30s, 5m or 1h")]
 Size = Annotated[int, BeforeValidator(_size), _written(_SIZE, "must be a size such as 64GiB or 512MiB")]
+Rate = Annotated[tuple[int, float], BeforeValidator(_rate), _written(_RATE, "must be a rate such as 60/m, 5/s or 1000/h")]
 PortRange = Annotated[tuple[int, int], BeforeValidator(_ports), _written(_PORTS, "must be a range of ports such as 20000-20999")]
 Replicas = Annotated[int, Field(ge=1, le=10000), BeforeValidator(_no_range)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -29,6 +29,7 @@ from deployer.spec.fields import (
     Port,
     PortRange,
     Proxy,
+    Rate,
     Replicas,
     Repo,
     Sha256,
@@ -160,6 +161,15 @@ class ApiKey(Model):
         return self
 
 
+class Queue(Model):
+    """Requests wait at the gateway instead of being refused: while every replica has `batch.max_size` of them, and while none
+    is up. More than `size` waiting ones, or longer than `timeout`: 503.
+    """
+
+    size: Annotated[int, Field(ge=1, le=100000)] = 100
+    timeout: Wait = 30.0  # seconds
+
+
 class EndpointSpec(Model):
     """Who may reach the deployment, and how. Without keys and without `open`, it stays on loopback."""
 
@@ -167,10 +177,10 @@ class EndpointSpec(Model):
     model_names: tuple[Line, ...] = ()
     timeout: Wait = 60.0  # seconds
     open: bool = False
-    affinity: Later = None
-    rate_limit: Later = None
-    max_body: Later = None
-    queue: Later = None
+    rate_limit: Rate | None = None  # requests of one key (open: of one address) and gateway; (60, 60.0) from "60/m"
+    max_body: Size | None = None  # bytes of a request
+    queue: Queue | None = None
+    affinity: Literal["session", "prefix"] | None = None  # None: where the fewest requests are
 
 
 class Strategy(StrEnum):

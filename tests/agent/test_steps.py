@@ -400,7 +400,7 @@ def test_the_endpoint_answers_through_the_gateway_with_the_hosts_own_key(host: F
     lines = host.path(f"{WORDS}/_gateway/chat.keys").read_text(encoding="utf-8").splitlines()
     assert f"{sha256(b'sk-1')} team-a" in lines
     locked = next(e for e in run.events if e["type"] == "locked")
-    assert f"{locked['probe_key_sha256']} deployer:probe" in lines
+    assert f"{locked['probe_key_sha256']} :probe" in lines
     assert stat.S_IMODE(host.path(f"{WORDS}/_gateway/chat.keys").stat().st_mode) == 0o600
 
 
@@ -419,7 +419,7 @@ def test_peers_keys_come_with_the_barrier(host: FakeHost) -> None:
     for event in channel.lines():
         if event["type"] == "barrier" and event["state"] == "waiting":
             channel.send({"open": event["stage"], "data": {"probe_keys": ["b" * 64]}})
-    assert f"{'b' * 64} deployer:probe" in host.path(f"{WORDS}/k").read_text(encoding="utf-8")
+    assert f"{'b' * 64} :probe" in host.path(f"{WORDS}/k").read_text(encoding="utf-8")
 
 
 def test_a_configuration_that_haproxy_refuses_changes_nothing(host: FakeHost) -> None:

@@ -1,5 +1,6 @@
 """A real HAProxy on loopback before stub engines, for the gateway's tests."""
 
+import csv
 import http.client
 import json
 import os
@@ -141,6 +142,22 @@ class Gateway:
     @property
     def master(self) -> Path:
         return self.folder.parent / "master.sock"
+
+    def stat(self, backend: str, server: str, column: str) -> int:
+        return int(self.statistic(backend, server, column) or 0)
+
+    def is_up(self, backend: str, server: str) -> bool:
+        return self.statistic(backend, server, "status").startswith("UP")
+
+    def statistic(self, backend: str, server: str, column: str) -> str:
+        """One of HAProxy's own statistics."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(str(self.folder.parent / "admin.sock"))
+            client.sendall(b"show stat\n")
+            lines = b"".join(iter(lambda: client.recv(65536), b"")).decode().lstrip("# ").splitlines()
+        rows = csv.DictReader(lines)
+        return next(row[column] for row in rows if (row["pxname"], row["svname"]) == (backend, server))
 
     def reload(self) -> subprocess.CompletedProcess[str]:
         """As the unit's ExecReload does it."""

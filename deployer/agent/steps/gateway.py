@@ -14,8 +14,8 @@ from deployer.agent.steps import units
 from deployer.agent.steps.base import Before, Step
 from deployer.agent.steps.text import mode_of, own_path, put_back
 
-#: The name that requests of our own carry. No key of a person can have it.
-PROBE_NAME = "deployer:probe"
+#: The name that requests of our own carry, as render.gateway knows it. No key of a person can begin with a colon.
+PROBE_NAME = ":probe"
 START_S = 30.0
 BACK_S = 15.0  # how long the gateway may take to see that an old version is up again
 

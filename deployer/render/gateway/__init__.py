@@ -7,7 +7,7 @@ Nothing from the YAML but names, paths and numbers comes in here; keys lie in a 
 """
 
 from deployer.render.gateway.base import base_config
-from deployer.render.gateway.model import HAPROXY, LEFT_AFTER_S, PEER, GatewayConfig, Route, Server
+from deployer.render.gateway.model import HAPROXY, LEFT_AFTER_S, PEER, GatewayConfig, Limits, Route, Server
 from deployer.render.gateway.route import deployment_config
 from deployer.render.gateway.unit import gateway_unit
 
@@ -16,6 +16,7 @@ __all__ = [
     "LEFT_AFTER_S",
     "PEER",
     "GatewayConfig",
+    "Limits",
     "Route",
     "Server",
     "base_config",

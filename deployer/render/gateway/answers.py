@@ -4,12 +4,16 @@ import json
 
 from deployer.render.quote import haproxy_word
 
+_TYPES = {429: "rate_limit_error"}
 
-def body(message: str, code: str) -> str:
-    kind = "server_error" if code in ("replicas_down", "deployment_stopped") else "invalid_request_error"
+
+def body(status: int, message: str, code: str) -> str:
+    kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
     return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
-def answer(status: int, message: str, code: str, condition: str = "") -> str:
-    said = haproxy_word(body(message, code))
-    return f"    http-request return status {status} content-type application/json string {said} {condition}".rstrip() + "\n"
+def answer(status: int, message: str, code: str, condition: str = "", **headers: str) -> str:
+    """A rule that answers, as one line. `headers`: Retry_After="1"."""
+    said = haproxy_word(body(status, message, code))
+    more = "".join(f" hdr {name.replace('_', '-')} {haproxy_word(value)}" for name, value in headers.items())
+    return f"    http-request return status {status} content-type application/json string {said}{more} {condition}".rstrip()

@@ -45,6 +45,7 @@ frontend gateway
 {binds}\
     http-request set-var(txn.id) uuid()
     http-request set-var(txn.path) path
+    http-request set-var(txn.from) src
     http-request set-var(txn.agent) req.hdr(user-agent)
     http-request del-header x-forwarded- -m beg
     http-request del-header forwarded
@@ -56,15 +57,18 @@ frontend gateway
     default_backend nowhere
 
 backend nowhere
-{answer(404, "There is no such deployment here.", "deployment_not_found")}"""
+{answer(404, "There is no such deployment here.", "deployment_not_found")}
+"""
 
 
 def _errors() -> str:
     """HAProxy's own answers, in the shape that clients of OpenAI's API read."""
     answers = (
+        (400, "This is no valid HTTP request.", "bad_request"),
+        (408, "The request did not arrive in time.", "request_timed_out"),
         (502, "The replica ended before it answered.", "replica_failed"),
-        (503, "No replica of this deployment can be reached.", "replicas_down"),
+        (503, "No replica of this deployment can be reached, or none was free in time.", "replicas_down"),
         (504, "The replica did not answer in time.", "replica_timed_out"),
     )
     head = "    http-error status {} content-type application/json string {}\n"
-    return "".join(head.format(status, haproxy_word(body(message, code))) for status, message, code in answers)
+    return "".join(head.format(status, haproxy_word(body(status, message, code))) for status, message, code in answers)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from deployer.render import names
 
 HAPROXY = "/usr/sbin/haproxy"
+PROBE_NAME = ":probe"  # what requests of our own are called; no key of a person can have this name
 PEER = "/_replica"  # first segment of the front for other gateways; no deployment can have this name
 CHECK_S = 1  # how often a gateway asks another host's front whether it is up
 LEFT_AFTER_S = 3.0  # when a front says that it leaves, no gateway sends it anything new after this
@@ -29,11 +30,23 @@ class GatewayConfig:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a request can go: an engine on loopback, or another host's front."""
+    """Where a request can go: an engine on loopback, or another host's front. `at_once`: more than so many wait."""
 
     name: str
     address: str
     port: int
+    at_once: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a route lets through. `rate`: so many requests of one key in so many seconds. `max_body`: bytes. `queue`: so many
+    requests wait for a free replica, or for one that is up, so many seconds.
+    """
+
+    rate: tuple[int, float] | None = None
+    max_body: int | None = None
+    queue: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,7 @@ class Route:
     `keys` and without `open` only loopback is served. `stopped`: 503, the keys and the address stay. Neither stopped nor
     with a replica, as for a moment in a rollout: 503 too, but said to be down and not stopped. `leaving`: requests are
     served as ever, and other gateways are told to go elsewhere (at most LEFT_AFTER_S later they have).
+    `affinity`: "session" or "prefix".
     """
 
     fleet_id: str
@@ -62,3 +76,5 @@ class Route:
     timeout_s: float = 60.0
     ready_path: str = "/health"
     log: bool = False
+    limits: Limits = Limits()
+    affinity: str | None = None

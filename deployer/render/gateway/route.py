@@ -1,33 +1,37 @@
 """One deployment's file: the backend that clients reach, and the front for gateways on other hosts."""
 
+from deployer.render.gateway import limits
 from deployer.render.gateway.answers import answer
 from deployer.render.gateway.model import CHECK_S, PEER, Route, Server
 from deployer.render.quote import haproxy_word
 
+_SEEN_DOWN = " observe layer4 error-limit 1 on-error mark-down"
 _KEY = "req.fhdr(authorization),regsub(^Bearer\\ +,,i),digest(sha256),hex,lower"
 
 
 def deployment_config(route: Route) -> str:
     head = f"# Made by deployer for fleet id {route.fleet_id}: {route.deployment}\n"
-    public = _backend(route, f"be_{route.deployment}", f"/{route.deployment}", route.fronts) if route.public else ""
-    peers = _backend(route, f"re_{route.deployment}", f"{PEER}/{route.deployment}", ()) if route.peers else ""
-    return head + "\n".join(part for part in (public, peers) if part)
+    public = _backend(route, f"be_{route.deployment}", f"/{route.deployment}", route.fronts) if route.public else []
+    peers = _backend(route, f"re_{route.deployment}", f"{PEER}/{route.deployment}", ()) if route.peers else []
+    return head + "\n".join([*public, *([""] if public and peers else []), *peers]) + "\n"
 
 
-def _backend(route: Route, name: str, prefix: str, fronts: tuple[Server, ...]) -> str:
-    lines = [f"backend {haproxy_word(name)}"]
+def _backend(route: Route, name: str, prefix: str, fronts: tuple[Server, ...]) -> list[str]:
+    servers = fronts or route.engines
+    lines = [*limits.table(route, name), f"backend {haproxy_word(name)}"]
+    if not route.stopped:
+        lines += limits.some_up(name, servers)
     if prefix.startswith(PEER):
-        lines += _up(route, name, prefix)
+        lines += _up(route, prefix)
     lines += _fence(route)
     if route.stopped:
-        lines.append(answer(503, "This deployment is stopped.", "deployment_stopped").rstrip("\n"))
-        return "\n".join(lines) + "\n"
-    lines += _paths(route, prefix)
-    lines += _servers(route, prefix, fronts)
-    return "\n".join(lines) + "\n"
+        what = f"The deployment {route.deployment} is stopped."
+        return [*lines, answer(503, what, "deployment_stopped")]
+    lines += [*_paths(route, prefix), *limits.refusals(route, name), *_target(route, prefix, fronts)]
+    return [*lines, *_balance(route), *_servers(route, fronts)]
 
 
-def _up(route: Route, name: str, prefix: str) -> list[str]:
+def _up(route: Route, prefix: str) -> list[str]:
     """What another gateway's health check asks: no key, and no more than whether a replica is up. 404 makes it leave at
     once and let what runs there end (disable-on-404), 503 after several times.
     """
@@ -36,9 +40,9 @@ def _up(route: Route, name: str, prefix: str) -> list[str]:
         answer = f"http-request return status {status} content-type text/plain string {word}"
         return f"    {answer} if {{ path {prefix}/up }}{condition}"
 
-    if route.leaving:
-        return [said(404, "leaving")]
-    return [said(200, "up", f" {{ nbsrv({name}) gt 0 }}"), said(503, "down")]
+    if route.stopped:
+        return [said(503, "stopped")]
+    return [said(404, "leaving")] if route.leaving else [said(200, "up", " some_up"), said(503, "down")]
 
 
 def _fence(route: Route) -> list[str]:
@@ -47,10 +51,13 @@ def _fence(route: Route) -> list[str]:
     if route.keys_path is None:
         condition = "unless { src 127.0.0.0/8 ::1 }"
         what = "This endpoint has no keys and is served on its own host only."
-        return [answer(403, what, "endpoint_is_local", condition).rstrip("\n")]
+        return [answer(403, what, "endpoint_is_local", condition)]
+    wrong = "unless { var(txn.key) -m found }"
+    missing = "No API key was sent. Send it as: Authorization: Bearer YOUR_KEY"
     return [
         f"    http-request set-var(txn.key) {_KEY},map_str({haproxy_word(route.keys_path)})",
-        answer(401, "The API key is missing or wrong.", "invalid_api_key", "unless { var(txn.key) -m found }").rstrip("\n"),
+        answer(401, missing, "invalid_api_key", "unless { req.hdr(authorization) -m found }", WWW_Authenticate="Bearer"),
+        answer(401, "The API key is wrong, or it was revoked.", "invalid_api_key", wrong, WWW_Authenticate="Bearer"),
     ]
 
 
@@ -59,28 +66,58 @@ def _paths(route: Route, prefix: str) -> list[str]:
     allowed = " ".join(haproxy_word(prefix + path) for path in route.paths)
     return [
         f"    acl allowed path -m str {allowed}",
-        answer(404, "There is no such path on this endpoint.", "path_not_found", "unless allowed").rstrip("\n"),
+        answer(404, "There is no such path on this endpoint.", "path_not_found", "unless allowed"),
         # what was refused is logged whatever the deployment says
         *([] if route.log else ["    http-request set-log-level silent"]),
     ]
 
 
-def _servers(route: Route, prefix: str, fronts: tuple[Server, ...]) -> list[str]:
+def _target(route: Route, prefix: str, fronts: tuple[Server, ...]) -> list[str]:
     target = f"{PEER}/{route.deployment}" if fronts else ""
+    # the key is checked again by the other hosts' fronts; an engine has none and needs not see it
+    without = [] if fronts else ["    http-request del-header authorization"]
+    return [*_affinity(route, fronts), *without, f"    http-request replace-path ^{prefix}(/.*)$ {target}\\1"]
+
+
+def _affinity(route: Route, fronts: tuple[Server, ...]) -> list[str]:
+    """What requests must have in common to meet the same replica. A front cannot know who asked the gateway: it is told."""
+    if route.affinity == "prefix":
+        return [
+            "    http-request wait-for-body time 5s at-least 1024",
+            "    http-request set-var(txn.like) req.body,bytes(0,1024)",
+        ]
+    if route.affinity is None:
+        return []
+    key, named = "req.hdr(authorization)", "req.hdr(x-session-id)"
+    told = "    http-request set-header x-session-id %[var(txn.like),digest(sha256),hex]"
+    return [
+        "    http-request set-var(txn.like) src",
+        f"    http-request set-var(txn.like) {key},concat(/,txn.from) if {{ {key} -m found }}",
+        f"    http-request set-var(txn.like) {named} if {{ {named} -m found }}",
+        *([told] if fronts else []),
+    ]
+
+
+def _balance(route: Route) -> list[str]:
+    """With an affinity, a replica that has half more than its share gets no more: caches are not worth a queue."""
+    if route.affinity is None:
+        return ["    balance leastconn"]
+    return ["    balance hash var(txn.like)", "    hash-type consistent", "    hash-balance-factor 150"]
+
+
+def _servers(route: Route, fronts: tuple[Server, ...]) -> list[str]:
+    servers = fronts or route.engines
     health = f"{PEER}/{route.deployment}/up" if fronts else route.ready_path
-    lines = [
-        # the key is checked again by the other hosts' fronts; an engine has none and needs not see it
-        *([] if fronts else ["    http-request del-header authorization"]),
-        f"    http-request replace-path ^{prefix}(/.*)$ {target}\\1",
-        "    balance leastconn",
-        f"    timeout server {round(route.timeout_s * 1000)}ms",
+    # a front may hold a request back itself before its replica begins
+    held = route.limits.queue[1] if fronts and route.limits.queue else 0.0
+    return [
+        f"    timeout server {round((route.timeout_s + held) * 1000)}ms",
         f"    option httpchk GET {health}",
         "    http-check expect status 200",
         *(["    http-check disable-on-404"] if fronts else []),
         # a host whose name cannot be found must not keep the whole gateway from starting
-        f"    default-server check inter {CHECK_S if fronts else 2}s fall 3 rise 1 init-addr last,libc,none",
-    ]
-    return [
-        *lines,
-        *(f"    server {haproxy_word(s.name)} {haproxy_word(f'{s.address}:{s.port}')}" for s in fronts or route.engines),
+        f"    default-server inter {CHECK_S if fronts else 2}s fall 3 rise 1 init-addr last,libc,none",
+        # a connection that an engine refuses says at once what the next checks would find
+        *(f"    {limits.line(s)} check{'' if fronts else _SEEN_DOWN}" for s in servers),
+        *limits.waiting(route, servers),
     ]
