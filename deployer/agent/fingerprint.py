@@ -50,7 +50,7 @@ def _parts(probe: Dict[str, Any], fleet: wire.Fleet) -> Dict[str, Any]:
         "records": {name: [r.get("revision"), r.get("resources"), r.get("secrets")] for name, r in probe["records"].items()},
         "artifacts": [[a["path"], a["complete"]] for a in probe["artifacts"] if fleet["id"] in a["fleets"]],
         "runs": sorted(r["run"] for r in probe["unfinished"] if not r["alive"]),
-        "holds": roster.get("holds") or {},
+        "holds": {**(roster.get("holds") or {}), **{"host " + n: c for n, c in (roster.get("cordons") or {}).items()}},
         "roster": _own_entries(roster, probe.get("machine_id")),
     }
 

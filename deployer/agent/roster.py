@@ -13,7 +13,9 @@ from deployer.agent.talk import Talk
 
 
 def roster(system: System, request: Dict[str, Any], talk: Talk) -> None:
-    """Says {"type": "roster", "written", "generation"}: the generation that is here now. Raises Refusal."""
+    """Says {"type": "roster", "written", "generation", "holds"}: the generation that is here now, and whether its holds are
+    those that were brought. Raises Refusal.
+    """
     fleet = paths.check_fleet(request["fleet"])
     wanted = request["roster"]
     own_fleet(system, fleet)
@@ -28,7 +30,13 @@ def roster(system: System, request: Dict[str, Any], talk: Talk) -> None:
             files.write_json(system, path, wanted)
     finally:
         os.close(folder)
-    talk.say({"type": "roster", "written": newer, "generation": wanted.get("generation", 0) if newer else before})
+    generation = wanted.get("generation", 0) if newer else before
+    talk.say({"type": "roster", "written": newer, "generation": generation, "holds": newer or _holds(there) == _holds(wanted)})
+
+
+def _holds(roster: Any) -> Any:
+    found = roster if isinstance(roster, dict) else {}
+    return [found.get("holds") or {}, found.get("cordons") or {}]
 
 
 def own_fleet(system: System, fleet: wire.Fleet) -> None:

@@ -21,7 +21,7 @@ from deployer.app.secretvalues import SecretValues
 from deployer.errors import UsageError
 from deployer.execute.fanout import beside
 from deployer.plan.model import Plan
-from deployer.plan.world import HoldRequest, Options
+from deployer.plan.world import CordonRequest, HoldRequest, Options
 from deployer.spec.load import Loaded
 from deployer.spec.models import FleetSpec
 from deployer.state.locked import Locked
@@ -184,7 +184,7 @@ class Fleet:
         """Asks the hosts and says what would change. Touches nothing."""
         options = options or Options()
         held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
-        named = (*options.names, *options.explain)
+        named = (*(() if options.scoped else options.names), *options.explain)
         self.known(deployments=(name for name in named if name not in held), hosts=options.hosts, tags=options.tags)
         asked = beside(lambda: _timed(self._probe_held)) if observed is None else None
         # while the hosts answer: the lock is read, the planner is loaded
@@ -241,6 +241,31 @@ class Fleet:
         """Plan a new process for every running replica of these."""
         self.known(deployments=names)
         return self.plan(Options(names=tuple(names), restart=tuple(names)))
+
+    def cordon(self, hosts: Sequence[str], *, why: str | None = None, until: str | None = None) -> "Planned":
+        """Plan that nothing new is placed on these hosts. Nothing moves. `until`: ISO 8601, or a duration such as 2h."""
+        return self._held(hosts, "cordoned", why, until)
+
+    def drain(self, hosts: Sequence[str], *, why: str | None = None, until: str | None = None) -> "Planned":
+        """Plan that the replicas of these hosts move where they fit; the plan refuses what fits nowhere."""
+        return self._held(hosts, "drained", why, until)
+
+    def uncordon(self, hosts: Sequence[str]) -> "Planned":
+        """Plan the end of both. What moved away stays where it is."""
+        return self._held(hosts, None, None, None)
+
+    def _held(self, hosts: Sequence[str], kind: str | None, why: str | None, until: str | None) -> "Planned":
+        from deployer.app.moments import moment
+        from deployer.plan.roster import latest
+
+        ends = moment(until)
+        observed = self.probe()
+        roster = latest(observed)
+        everything = {*self.spec.hosts, *(roster.cordons if kind is None else ())}
+        _known("host", hosts, sorted(everything))
+        moving = sorted({p.deployment for p in roster.places if p.host in hosts}) if kind == "drained" else []
+        wanted = tuple(CordonRequest(host, kind, self.who, why, ends) for host in hosts)
+        return self.plan(Options(names=tuple(moving), cordons=wanted, scoped=True), observed=observed)
 
     def running(self, observed: Observed | None = None) -> "list[Running]":
         """Applies that go on on the hosts, oldest first."""

@@ -69,7 +69,7 @@ def approval(parser: argparse.ArgumentParser) -> None:
 def planning(parser: argparse.ArgumentParser) -> None:
     """What changes a plan: used by plan and apply."""
     parser.add_argument("--prune", action="store_true", help="also remove what is in no file any more")
-    parser.add_argument("--release", action="append", default=[], metavar="NAME", help="lift the hold of a deployment")
+    parser.add_argument("--release", action="append", default=[], metavar="NAME", help="lift the hold on a deployment or a host")
     parser.add_argument(
         "--replace-lost", action="append", default=[], metavar="HOST", help="give this host up: its replicas move"
     )

@@ -1,19 +1,29 @@
-"""`deployer hosts`: the machines of the fleet: list, probe, trust."""
+"""`deployer hosts`: the machines of the fleet: list, probe, trust; cordon, drain and uncordon are in cordon.py."""
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
+from deployer.app.times import ago
 from deployer.cli import arguments as shared
-from deployer.cli import console
+from deployer.cli import console, cordon
 from deployer.cli.fleet import open_fleet
+from deployer.execute.standing import HostState
 from deployer.state.observed import Observed, Reached, Unreached
 
-EXAMPLES = ("deployer hosts list", "deployer hosts probe gpu-01 --verify", "deployer hosts trust gpu-01")
+EXAMPLES = (
+    "deployer hosts list",
+    "deployer hosts probe gpu-01 --verify",
+    "deployer hosts trust gpu-01",
+    "deployer hosts drain gpu-01 --why 'new power supply' --until 4h",
+    "deployer hosts uncordon gpu-01 --yes",
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     verbs = shared.verbs(parser)
-    listing = verbs.add_parser("list", help="the hosts as their files say")
+    listing = verbs.add_parser("list", help="the hosts as their files say, and what people hold")
+    listing.add_argument("--files", action="store_true", help="ask no host: only what the files say")
     probe = verbs.add_parser("probe", help="ask them what they are and have")
     probe.add_argument("--verify", action="store_true", help="read the digests of all artifacts again")
     trust = verbs.add_parser(
@@ -24,9 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("names", metavar="HOST", nargs="*")
         shared.chdir_again(verb)
         shared.as_json(verb)
+    cordon.arguments(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.verb in cordon.VERBS:
+        return cordon.run(args)
     with open_fleet(args) as fleet:
         fleet.known(hosts=args.names)
         names = args.names or sorted(fleet.spec.hosts)
@@ -44,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
             broken = [a for found in _reached(observed) for a in found.probe.get("artifacts", ()) if a.get("verified") is False]
             silent = len(observed) - len(_reached(observed))
             return 1 if broken else 6 if silent else 0
-        _listed([fleet.spec.hosts[name] for name in names], as_json=args.json)
+        status = None if args.files else fleet.status(("",), observed=fleet.probe(names, gpus=False))
+        found = {host.name: host for host in status.hosts} if status else {}
+        _listed([fleet.spec.hosts[name] for name in names], found, as_json=args.json)
     return 0
 
 
@@ -52,16 +67,35 @@ def _reached(observed: Observed) -> list[Reached]:
     return [found for found in observed.values() if isinstance(found, Reached)]
 
 
-def _listed(hosts: list[Any], *, as_json: bool) -> None:
+def _listed(hosts: list[Any], found: Mapping[str, HostState], *, as_json: bool) -> None:
+    """`found`: what is known of them besides their files; nothing when nobody was asked."""
     if as_json:
-        console.emit({"hosts": [host.model_dump(mode="json") for host in hosts]})
+        console.emit({"hosts": [{**host.model_dump(mode="json"), **_more(found.get(host.name))} for host in hosts]})
         return
     rows: list[tuple[str, ...]] = [("HOST", "ADDRESS", "USER", "STATE", "LABELS", "KEY")]
     for host in hosts:
         labels = " ".join(f"{name}={value}" for name, value in sorted(host.labels.items())) or "–"
         key = "pinned" if host.host_key else "known_hosts" if host.connection == "ssh" else "–"
-        rows.append((host.name, host.address or "this machine", host.user or "–", host.state, labels, key))
+        rows.append(
+            (host.name, host.address or "this machine", host.user or "–", _state(host.state, found.get(host.name)), labels, key)
+        )
     console.out(console.table(rows))
+    for one in found.values():
+        if one.hold:
+            why = f" ({one.hold['why']})" if one.hold.get("why") else ""
+            until = f", until {one.hold['until']}" if one.hold.get("until") else ""
+            console.out(f"{one.name}: {one.hold['kind']} by {one.hold['who']}, {ago(one.hold['at'])}{until}{why}")
+    silent = [one.name for one in found.values() if not one.reachable]
+    if silent:
+        console.say(f"{', '.join(silent)} did not answer: deployer hosts probe says why")
+
+
+def _state(said: str, found: HostState | None) -> str:
+    return said if found is None else found.state
+
+
+def _more(found: HostState | None) -> dict[str, Any]:
+    return {} if found is None else {"reachable": found.reachable, "hold": found.json()["hold"]}
 
 
 def _probed(observed: Observed, *, as_json: bool) -> None:

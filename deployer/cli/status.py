@@ -90,10 +90,18 @@ def _notes(one: DeploymentState) -> list[str]:
     return found
 
 
+def _held(host: HostState) -> str:
+    if host.hold is None:
+        return f"{host.name}: {host.state} by its file"
+    why = f" ({host.hold['why']})" if host.hold.get("why") else ""
+    until = f", until {host.hold['until']}" if host.hold.get("until") else ""
+    return f"{host.name}: {host.state} by {host.hold['who']}, {ago(host.hold['at'])}{until}{why}"
+
+
 def _host_notes(host: HostState) -> list[str]:
     if not host.reachable:
         return [f"{host.name}: unreachable: {host.error}", *([f"    {host.hint}"] if host.hint else [])]
-    found = []
+    found = [_held(host)] if host.state != "active" else []
     if host.lock:
         found.append(
             f"{host.name}: locked by {host.lock.get('who')}, {ago(host.lock.get('since'))}: {host.lock.get('doing') or 'apply'}"

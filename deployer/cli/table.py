@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "destroy": ("hold", "remove deployments from the hosts"),
     "prune": ("prune", "remove what the hosts have and the files do not"),
     "keys": ("keys", "API keys of an endpoint: create, list, revoke"),
-    "hosts": ("hosts", "the machines: list, probe, trust their keys"),
+    "hosts": ("hosts", "the machines: list, probe, trust, cordon, drain, uncordon"),
     "lab": ("lab", "throwaway hosts on this machine, to try things on"),
     "schema": ("schema", "write the JSON Schemas for editors"),
     "version": ("version", "which deployer this is"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from deployer.errors import DeployerError, Refused
+from deployer.errors import DeployerError, Refused, StalePlan
 from deployer.execute.events import Event, Report
 from deployer.execute.feeding import feed
 from deployer.execute.follow import Control, Follower
@@ -186,7 +186,10 @@ class _Apply:
         ]
         fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
         for host, error in leave_roster(self.pool, reached, fleet, self.plan.roster).items():
-            if isinstance(error, DeployerError):
+            if isinstance(error, StalePlan):
+                if host not in self.requests:  # a run of ours read the holds under its lock, and found them as planned on
+                    self.results[host] = ("stale", f"{error.what}; make a new plan")
+            elif isinstance(error, DeployerError):
                 self.results[host] = ("unreachable", f"the roster could not be left there: {error.what}")
 
     def _leaves_no_trace(self, host: str) -> bool:

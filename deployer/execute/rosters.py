@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deployer.errors import DeployerError, Unreachable
+from deployer.errors import DeployerError, StalePlan, Unreachable
 from deployer.execute.fanout import fan_out
 from deployer.execute.pool import Pool
 
@@ -13,7 +13,9 @@ DEADLINE_S = 20.0
 def leave_roster(
     pool: Pool, hosts: Iterable[str], fleet: Mapping[str, str], roster: Mapping[str, Any]
 ) -> dict[str, DeployerError | None]:
-    """Per host None, or why it could not be written. A host that has a newer one keeps it."""
+    """Per host None, or why it could not be written. A host that has a newer one keeps it: StalePlan when that one has other
+    holds, since then a hold that somebody asked for is not noted anywhere.
+    """
 
     def one(name: str) -> DeployerError | None:
         try:
@@ -24,7 +26,11 @@ def leave_roster(
                 channel.close()
         except DeployerError as error:
             return error
-        return None if said else Unreachable("the connection ended before the roster was written", where=name)
+        if not said:
+            return Unreachable("the connection ended before the roster was written", where=name)
+        if said[-1].get("holds") is False:
+            return StalePlan("the holds changed since this plan was made, and were left as they are", where=name)
+        return None
 
     def late(name: str) -> DeployerError | None:
         return Unreachable(f"no answer after {DEADLINE_S:g} s", where=name)

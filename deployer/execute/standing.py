@@ -69,7 +69,9 @@ class DeploymentState:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """`gpus` as the contract says them; `disk`: path → {"total", "free"} in bytes; `agent`: the wire's version."""
+    """`gpus` as the contract says them; `disk`: path → {"total", "free"} in bytes; `agent`: the wire's version. `state`:
+    active, cordoned, drained or retired, by its file or by `hold`, {"kind", "who", "at", "why", "until"}.
+    """
 
     name: str
     reachable: bool
@@ -80,6 +82,8 @@ class HostState:
     hint: str | None = None  # what to do about the error
     lock: Mapping[str, Any] | None = None
     unfinished: tuple[Mapping[str, Any], ...] = ()
+    state: str = "active"
+    hold: Mapping[str, Any] | None = None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -92,6 +96,8 @@ class HostState:
             "hint": self.hint,
             "lock": dict(self.lock) if self.lock else None,
             "unfinished": [dict(run) for run in self.unfinished],
+            "state": self.state,
+            "hold": dict(self.hold) if self.hold else None,
         }
 
 

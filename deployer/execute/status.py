@@ -5,12 +5,15 @@ gateway which carries the endpoint runs. Unknown is not absent: a replica on a h
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from deployer.agent import wire
 from deployer.execute.endpoint import endpoint, gateways
 from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
+from deployer.plan.cordons import one_json as cordon_json
+from deployer.plan.cordons import stronger
 from deployer.plan.record import HOST_RECORD
 from deployer.plan.roster import ROLLED_BACK, Place, Roster, hold_json, latest
 from deployer.spec.models import FleetSpec
@@ -33,7 +36,7 @@ def make_status(
     known = {*fleet.deployments, *roster.by_deployment(), *_recorded(remembered)}
     wanted = [name for name in sorted(known) if not names or name in names]
     deployments = tuple(_deployment(fleet, observed, remembered, roster, name) for name in wanted)
-    hosts = tuple(_host(name, found, roster) for name, found in sorted(observed.items()))
+    hosts = tuple(_held(fleet, _host(name, found, roster), roster, at) for name, found in sorted(observed.items()))
     return Status(fleet.name, at, deployments, hosts)
 
 
@@ -197,6 +200,16 @@ def _resource(probe: wire.Probe, name: str, slot: int) -> Mapping[str, Any] | No
 
 def _unit(probe: wire.Probe, name: str) -> wire.Unit | None:
     return next((unit for unit in probe.get("units", ()) if unit.get("name") == name), None)
+
+
+def _held(fleet: FleetSpec, host: HostState, roster: Roster, at: str) -> HostState:
+    """With what its file says of it, or a person, whichever is stronger."""
+    spec = fleet.hosts.get(host.name)
+    state = spec.state if spec is not None else "active"
+    cordon = roster.cordons.get(host.name)
+    if cordon is None or not stronger(cordon.kind, state) or (cordon.until and cordon.until <= at):
+        return replace(host, state=state)
+    return replace(host, state=cordon.kind, hold=cordon_json(cordon))
 
 
 def _host(name: str, found: Any, roster: Roster) -> HostState:

@@ -130,23 +130,26 @@ def _removed(
         if name == HOST_RECORD or name in others:
             continue
         in_files = name in world.fleet.deployments
-        if options.names and name not in options.names:
+        if not options.about(name):
             continue
         if not in_files and name not in destroyed and not options.prune and name not in options.prune_approved:
             out.orphans.append(name)
             continue
-        reason = _why_removed(world, name, name in destroyed)
+        reason = _why_removed(world, out.host, name, name in destroyed)
         for resource in resources:
             if resource.kind in OF_DEPLOYMENT and resource.address not in wanted:
                 out.changes.append(diff.delete(resource, reason))
 
 
-def _why_removed(world: World, name: str, destroyed: bool) -> str:
+def _why_removed(world: World, host: str, name: str, destroyed: bool) -> str:
     if destroyed:
         return "destroyed by hand"
     spec = world.fleet.deployments.get(name)
     if spec is None:
         return "not in the files any more"
+    state = world.fleet.hosts[host].state if host in world.fleet.hosts else "active"
+    if state in ("drained", "retired"):
+        return f"{host} is {state}"
     return f"not wanted here: {count(spec.replicas, 'replica')} in all now"
 
 

@@ -137,8 +137,17 @@ def _fronts(world: World, spec: DeploymentSpec, host: str, places: Sequence[Plac
         return "127.0.0.1" if name == host else world.fleet.hosts[name].address or "127.0.0.1"
 
     return tuple(
-        gateway.Server(name, address(name), port, each * number if each else None) for name, number in sorted(replicas.items())
+        gateway.Server(name, address(name), port, each * replicas[name] if each else None) for name in serving(world, places)
     )
+
+
+def serving(world: World, places: Sequence[Place]) -> list[str]:
+    """Hosts that a gateway sends to. A drained host whose replicas cannot move, since it does not answer us, is left out
+    as long as there is another one.
+    """
+    hosts = {p.host for p in places}
+    drained = {name for name in hosts if name in world.fleet.hosts and world.fleet.hosts[name].state == "drained"}
+    return sorted(hosts - drained or hosts)
 
 
 def _facts(world: World, spec: DeploymentSpec, places: Sequence[Place]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *foreign_units(world, changes),
         *ports(world, changes),
         *gpu_driver(world, changes),
-        *protected(world, changes),
+        *protected(wanted, changes),
     ]
 
 
@@ -184,9 +184,11 @@ def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
                 yield Refusal("driver", what, hint="often a reboot after a driver update", host=change.host)
 
 
-def protected(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
-    """What the host remembers as protected is not destroyed, whatever the files say today."""
-    said = set()
+def protected(wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+    """What the host remembers as protected is not destroyed, whatever the files say today. One that is still wanted may
+    leave a host: it moves, or has fewer replicas.
+    """
+    said = {spec.name for spec in wanted}
     for change in changes:
         if change.after is not None or change.before is None or change.deployment is None or change.kind is not Kind.DEPLOYMENT:
             continue

@@ -17,4 +17,5 @@ def plan_id(plan: Plan) -> str:
     hosts = {name: [h.reachable, h.fingerprint] for name, h in plan.hosts.items()}
     roster = {k: plan.roster.get(k) for k in ("slots", "hosts", "generation")}
     holds = {name: [hold["kind"], hold.get("revision")] for name, hold in plan.roster.get("holds", {}).items()}
+    holds |= {f"host {name}": [hold["kind"], None] for name, hold in plan.roster.get("cordons", {}).items()}
     return digest([plan.fleet_id, hosts, changes, roster, holds, dict(plan.revisions), sorted(plan.texts)], 16)

@@ -3,12 +3,15 @@
 Two worlds that are equal give equal plans, byte for byte, whatever the order of their mappings.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import fitting, goingback, guard, orphans, rolledback
+from deployer.plan import cordons, fitting, goingback, guard, orphans, rolledback
+from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
+from deployer.plan.endpoint import carriers, named_gateways
 from deployer.plan.identity import plan_id
 from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
 from deployer.plan.order import ordered
@@ -33,6 +36,8 @@ class Scope:
 
 def make_plan(world: World) -> Plan:
     roster = latest(world.observed)
+    held = cordons.in_force(world, roster.cordons, roster.members)
+    world = cordons.with_states(world, held)
     rolled = rolledback.roll(world, roster, holds_now(world, roster))
     scope, rolled = _scope(world, rolled)
     names = {spec.name for spec in scope.planned}
@@ -50,9 +55,10 @@ def make_plan(world: World) -> Plan:
         *guard.refusals(world, roster, scope.planned, changes),
         *fitting.refusals(world, misfits),
         *goingback.refusals(world, rolled, [*placed.places, *kept], changes),
+        *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),
     ]
     fits = fitting.notices(world, (*placed.places, *kept), misfits)
-    return _assemble(world, roster, scope, placed, kept, rolled, wanted, recorded, compared, changes, refusals, tuple(fits))
+    return _assemble(world, roster, scope, placed, kept, rolled, wanted, recorded, compared, changes, refusals, tuple(fits), held)
 
 
 def _scope(world: World, rolled: Rolled) -> tuple[Scope, Rolled]:
@@ -61,7 +67,7 @@ def _scope(world: World, rolled: Rolled) -> tuple[Scope, Rolled]:
     destroyed = {name for name, hold in rolled.holds.items() if hold.kind == "destroyed"}
     planned, others, held = [], [], {}
     for name, spec in sorted(world.fleet.deployments.items()):
-        picked = (not options.names or name in options.names) and (not options.tags or set(options.tags) & set(spec.tags))
+        picked = options.about(name) and (not options.tags or set(options.tags) & set(spec.tags))
         if name in destroyed:
             continue
         if picked and name in rolled.held:
@@ -103,10 +109,11 @@ def _assemble(
     changes: tuple[Change, ...],
     refusals: Sequence[Refusal],
     fits: Sequence[Notice],
+    held: Mapping[str, Cordon],
 ) -> Plan:
     gone = {c.deployment for c in changes if c.after is None and c.deployment}
     staying = [p for p in kept if p.deployment not in gone and p.deployment not in rolled.held]
-    after = succeed(roster, world, (*placed.places, *staying, *rolled.places), rolled.holds)
+    after = succeed(roster, world, (*placed.places, *staying, *rolled.places), rolled.holds, held)
     touched = {(c.host, c.deployment or HOST_RECORD) for c in changes}
     plan = Plan(
         plan_id="",
@@ -122,6 +129,8 @@ def _assemble(
         refusals=tuple(refusals),
         notices=(
             *_notices(world, roster, rolled, placed),
+            *cordons.notices(world, held, Counter(p.host for p in (*placed.places, *rolled.places)), named_gateways(world)),
+            *_moved_endpoints(world, roster, placed),
             *orphans.notices(world, roster, compared),
             *fits,
         ),
@@ -172,3 +181,15 @@ def _notices(world: World, roster: Roster, rolled: Rolled, placed: Placed) -> li
     for (name, number), why in sorted(placed.moved.items()):
         found.append(Notice("move", f"{name}/{number} moves: {why}", deployment=name))
     return found
+
+
+def _moved_endpoints(world: World, roster: Roster, placed: Placed) -> Iterable[Notice]:
+    """Where no gateway is named, an endpoint stands with its replicas, and so has another address when they move."""
+    named = named_gateways(world)
+    before = roster.by_deployment()
+    for name in sorted({name for name, _ in placed.moved}):
+        was = carriers(named, [p.host for p in before.get(name, ())])
+        now = carriers(named, [p.host for p in placed.places if p.deployment == name])
+        if was and now and was != now:
+            what = f"{name}: its endpoint moves from {was[0]} to {now[0]}, and so has another address"
+            yield Notice("endpoint", what, "a host with gateway: true in its file keeps it in one place", deployment=name)

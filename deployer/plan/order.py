@@ -1,10 +1,12 @@
 """The order in which changes are done, and what each one needs before it. A replica needs its artifacts, an endpoint
-its replicas, also those on other hosts, and the note of a revision everything of that deployment on that host.
+its replicas, also those on other hosts, and the note of a revision everything of that deployment on that host. What of a
+deployment goes needs what of it is made, on any host: a replica that moves stops only where the other one started.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from deployer.plan.aftermath import OF_DEPLOYMENT
 from deployer.plan.model import Change
 from deployer.state.resources import ARTIFACTS, Kind
 
@@ -16,11 +18,14 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     sorted_changes = sorted(changes, key=_key)
     by_host: dict[str, list[Change]] = {}
     replicas: dict[str | None, list[str]] = {}  # deployment → ids of the changes that make its replicas, on any host
+    routes: dict[str | None, list[str]] = {}  # the same for its routes
     for change in sorted_changes:
         by_host.setdefault(change.host, []).append(change)
         if change.kind is Kind.REPLICA and change.after is not None:
             replicas.setdefault(change.deployment, []).append(change.id)
-    return tuple(replace(c, depends_on=_needs(c, by_host[c.host], replicas)) for c in sorted_changes)
+        if change.kind is Kind.ENDPOINT and change.after is not None:
+            routes.setdefault(change.deployment, []).append(change.id)
+    return tuple(replace(c, depends_on=_needs(c, by_host[c.host], replicas, routes)) for c in sorted_changes)
 
 
 def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
@@ -34,7 +39,9 @@ def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
     return (change.host, 1, rank, made_of_another, change.deployment or "", change.name)
 
 
-def _needs(change: Change, here: list[Change], replicas: Mapping[str | None, list[str]]) -> tuple[str, ...]:
+def _needs(
+    change: Change, here: list[Change], replicas: Mapping[str | None, list[str]], routes: Mapping[str | None, list[str]]
+) -> tuple[str, ...]:
     """`here`: all changes of the same host."""
     if change.kind is None:
         return ()
@@ -42,6 +49,8 @@ def _needs(change: Change, here: list[Change], replicas: Mapping[str | None, lis
     if change.after is None:
         if change.kind in ARTIFACTS or change.kind in (Kind.GATEWAY, Kind.PACKAGE):
             found += [c.id for c in here if c.after is None and c is not change and _before(c, change)]
+        elif change.kind in OF_DEPLOYMENT:
+            found += [*replicas.get(change.deployment, []), *routes.get(change.deployment, [])]
         return tuple(found)
     wanted = set(change.after.needs)
     found += [c.id for c in here if c.after is not None and c.address in wanted]

@@ -80,6 +80,8 @@ def _must_move(world: World, spec: DeploymentSpec, old: Place) -> str | None:
     if len(old.gpus) != gpus_wanted(world, spec):
         return f"it wants {gpus_wanted(world, spec)} GPUs, not {len(old.gpus)}"
     reached = world.observed.get(old.host)
+    if host.state == "drained" and isinstance(reached, Reached):
+        return f"host {old.host} is drained"
     if isinstance(reached, Reached) and old.gpus:
         there = {g["uuid"] for g in reached.probe.get("gpus", [])}
         missing = [g for g in old.gpus if g not in there]

@@ -196,7 +196,8 @@ _WAYS_OUT = (
     ("no free port", "widen ports: in the host's file, or end what listens there"),
     ("GPUs free", "free a GPU, or give it another host or fewer replicas"),
     ("has no label", "correct placement.labels here, or labels: in a host's file"),
-    ("is cordoned", "set state: active in the host's file, or give it another host"),
+    ("is drained", "lift that (deployer hosts uncordon HOST), make room elsewhere, or stop it first: deployer stop NAME"),
+    ("is cordoned", "lift that (deployer hosts uncordon HOST, or state: active in its file), or give it another host"),
 )
 
 

@@ -1,13 +1,15 @@
 """Who is in the fleet and which slots are where, as the hosts themselves remember it.
 
 Every apply leaves the roster on every host it reaches; the planner takes the highest generation it sees, so that a host
-that cannot be reached keeps its slots. Holds, a person's exceptions, live here too.
+that cannot be reached keeps its slots. Holds, a person's exceptions, live here too: on deployments, and on hosts (cordons).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from deployer.plan import cordons
+from deployer.plan.cordons import Cordon
 from deployer.plan.record import HOST_RECORD
 from deployer.plan.world import HoldRequest, Options, World
 from deployer.state.observed import Observed, Reached
@@ -56,6 +58,7 @@ class Roster:
     members: Mapping[str, Member] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
     holds: Mapping[str, Hold] = field(default_factory=dict)
+    cordons: Mapping[str, Cordon] = field(default_factory=dict)
 
     def by_deployment(self) -> dict[str, tuple[Place, ...]]:
         found: dict[str, list[Place]] = {}
@@ -73,6 +76,7 @@ def to_json(roster: Roster) -> dict[str, Any]:
         "hosts": {n: {"machine_id": m.machine_id, "address": m.address} for n, m in sorted(roster.members.items())},
         "slots": slots,
         "holds": {n: hold_json(h) for n, h in sorted(roster.holds.items())},
+        **({"cordons": cordons.to_json(roster.cordons)} if roster.cordons else {}),
     }
 
 
@@ -93,7 +97,7 @@ def from_json(data: Mapping[str, Any]) -> Roster:
     )
     members = {n: Member(m.get("machine_id"), m.get("address")) for n, m in data.get("hosts", {}).items()}
     holds = {n: hold_from(n, h) for n, h in data.get("holds", {}).items()}
-    return Roster(int(data.get("generation", 0)), members, places, holds)
+    return Roster(int(data.get("generation", 0)), members, places, holds, cordons.from_json(data.get("cordons") or {}))
 
 
 def latest(observed: Observed) -> Roster:
@@ -154,7 +158,9 @@ def lost(options: Options, host: str) -> bool:
     return host in options.replace_lost
 
 
-def succeed(roster: Roster, world: World, places: tuple[Place, ...], holds: Mapping[str, Hold]) -> Roster:
+def succeed(
+    roster: Roster, world: World, places: tuple[Place, ...], holds: Mapping[str, Hold], held: Mapping[str, Cordon]
+) -> Roster:
     """The roster after the plan; its generation is one higher when anything differs."""
     members = dict(roster.members)
     for name, spec in world.fleet.hosts.items():
@@ -163,5 +169,6 @@ def succeed(roster: Roster, world: World, places: tuple[Place, ...], holds: Mapp
             members[name] = Member(reached.probe.get("machine_id"), spec.address)
     for name in world.options.replace_lost:
         members.pop(name, None)
-    after = Roster(roster.generation, members, tuple(sorted(places, key=lambda p: (p.deployment, p.number))), dict(holds))
+    standing = tuple(sorted(places, key=lambda p: (p.deployment, p.number)))
+    after = Roster(roster.generation, members, standing, dict(holds), dict(held))
     return after if to_json(after) == to_json(roster) and roster.generation else replace(after, generation=roster.generation + 1)

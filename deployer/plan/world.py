@@ -37,8 +37,19 @@ class HoldRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CordonRequest:
+    """A hold on a host to write ("cordoned", "drained") or to lift (kind None)."""
+
+    host: str
+    kind: str | None
+    who: str
+    why: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asked. Empty names, tags and hosts mean all."""
+    """What the command line asked. Empty names, tags and hosts mean all; `scoped`: `names` are all there is, also when empty."""
 
     names: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -49,8 +60,14 @@ class Options:
     allow_divergent: bool = False
     release: tuple[str, ...] = ()
     holds: tuple[HoldRequest, ...] = ()
+    cordons: tuple[CordonRequest, ...] = ()
+    scoped: bool = False
     explain: tuple[str, ...] = ()  # deployments whose memory is explained term by term
     restart: tuple[str, ...] = ()  # deployments whose replicas get a new process though nothing of them changed
+
+    def about(self, deployment: str) -> bool:
+        """Whether the names that were given mean this one."""
+        return deployment in self.names or not (self.names or self.scoped)
 
 
 @dataclass(frozen=True, slots=True)

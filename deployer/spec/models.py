@@ -272,7 +272,7 @@ class HostSpec(Model):
     index_url: Url | None = None
     proxy: Proxy | None = None
     ca: FilePath | None = None
-    state: Literal["active", "cordoned", "retired"] = "active"
+    state: Literal["active", "cordoned", "drained", "retired"] = "active"
     price: Later = None
 
     @model_validator(mode="after")

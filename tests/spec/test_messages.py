@@ -161,8 +161,8 @@ proxy: http://me:secret@proxy:1
 price: 2
        ^ price: 2 is not supported yet
 
-state: drained
-       ^ state must be active, cordoned or retired, not "drained"
+state: asleep
+       ^ state must be active, cordoned, drained or retired, not "asleep"
 """
 
 
