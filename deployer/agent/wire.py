@@ -16,7 +16,8 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     watch     in  WatchRequest; then lines                out {"type": "sample", ...Sample} every `every_s` seconds, until the
                   {"here": true}                          controller hangs up or has not said "here" for a minute (or for
                                                           30 samples); {"type": "tick"} in between when samples are rare
-    roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there
+    roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there; says
+                                                          whether the holds that are there now are the ones that it brought
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
 
 What a barrier is opened with reaches the steps behind it: {"probe_keys": [sha256 of the other hosts' probe keys]}, for

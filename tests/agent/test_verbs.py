@@ -66,8 +66,8 @@ def test_a_roster_is_replaced_only_by_a_newer_one(host: FakeHost) -> None:
     def write(generation: int, fleet: wire.Fleet = FLEET) -> dict[str, Any]:
         return ask(host, "roster", {"fleet": fleet, "roster": {"generation": generation}})[0]
 
-    assert write(3) == {"type": "roster", "written": True, "generation": 3}
-    assert write(2) == {"type": "roster", "written": False, "generation": 3}
+    assert write(3) == {"type": "roster", "written": True, "generation": 3, "holds": True}
+    assert write(2) == {"type": "roster", "written": False, "generation": 3, "holds": True}
     assert write(4)["written"] is True
     assert json.loads(host.path("/var/lib/deployer/acme/roster.json").read_text())["generation"] == 4
     with pytest.raises(DeployerError, match="another fleet"):
