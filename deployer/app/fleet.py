@@ -259,7 +259,7 @@ class Fleet:
         from deployer.plan.roster import latest
 
         ends = moment(until)
-        observed = self.probe()
+        observed = self._probe_held()
         roster = latest(observed)
         everything = {*self.spec.hosts, *(roster.cordons if kind is None else ())}
         _known("host", hosts, sorted(everything))
