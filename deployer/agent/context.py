@@ -39,6 +39,7 @@ class Shared:
         self.secrets = secrets
         self.barrier: Dict[str, Any] = {}  # what the barriers brought so far
         self.stopping: Callable[[], bool] = lambda: False
+        self.starts: Dict[str, Dict[str, Dict[str, Any]]] = {}  # deployment → change → moments, see starts.py
         self.units_changed = False  # unit files were put back and systemd has not been told
         self.remove_agent = False
 

@@ -55,11 +55,12 @@ def _state(system: System, fleet: wire.Fleet, whole: List[str]) -> Dict[str, Any
     own = state.FleetState(system, fleet, whole)
     conflict = state.name_conflict(system, fleet)
     if conflict is not None:
-        own.records, own.history, own.failures, own.roster = {}, {}, {}, None
+        own.records, own.history, own.failures, own.starts, own.roster = {}, {}, {}, {}, None
     return {
         "records": own.records,
         "history": own.history,
         "failures": own.failures,
+        "starts": own.starts,
         "roster": own.roster,
         "name_conflict": conflict,
         "other_fleets": state.other_fleets(system, fleet),

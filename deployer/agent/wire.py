@@ -156,6 +156,9 @@ class Probe(TypedDict, total=False):
     records: Dict[str, Record]  # deployment → current
     history: Dict[str, List[Dict[str, Any]]]  # deployment → revisions, newest last; without resources unless asked for
     failures: Dict[str, Dict[str, Any]]  # deployment → first failure kept {"at", "cause", "hint", "log", "revision"}
+    #: deployment → its last starts, oldest first: {"at", "revision", "start_s", "down_s", "engine", "environment", "model"};
+    #: "down_s" only where the old one stopped first
+    starts: Dict[str, List[Dict[str, Any]]]
     roster: Optional[Dict[str, Any]]
     name_conflict: Optional[str]  # id of another fleet that has our name here
     lock: Optional[Dict[str, Any]]  # who holds it: {"run", "who", "since", "doing", "fleet"}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from deployer.plan.counts import verb
 from deployer.plan.model import Change
+from deployer.plan.starts import NOT_SEEN
 from deployer.plan.words import count, duration, size
 from deployer.state.resources import Kind, Resource
 
@@ -91,11 +92,22 @@ def _model_cost(model: Resource) -> str:
 
 def _replica_cost(change: Change, word: str) -> str:
     if word == "create":
-        return "new; nothing else stops"
+        return f"new{_expected(change)}; nothing else stops"
     if word == "update":
         return change.reason if change.reason in ("stopped", "started again") else "no restart"
     down = change.impact.downtime_s
-    return f"stops first, about {duration(down)} of downtime" if down is not None else "new one first, no downtime"
+    if down is not None:
+        basis = change.impact.start_basis
+        return f"stops first, about {duration(down)} of downtime{f', {basis}' if basis else ''}"
+    return f"new one first{_expected(change)}, no downtime"
+
+
+def _expected(change: Change) -> str:
+    """When it is up. Of a start that nobody has seen there is nothing to say."""
+    impact = change.impact
+    if impact.start_s is None or impact.start_basis == NOT_SEEN:
+        return ""
+    return f", up in about {duration(impact.start_s)}"
 
 
 def _deleted(change: Change) -> str:

@@ -19,6 +19,7 @@ from deployer.plan.place import Placed, place
 from deployer.plan.record import HOST_RECORD, known_secrets, resource_from
 from deployer.plan.rolledback import Rolled
 from deployer.plan.roster import ROLLED_BACK, Place, Roster, holds_now, latest, succeed, to_json
+from deployer.plan.starts import with_expectations
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
 from deployer.state.observed import Reached
@@ -47,7 +48,8 @@ def make_plan(world: World) -> Plan:
     rolledback.put(world, rolled, wanted)
     recorded = {name: _recorded(r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
     compared = [_compare(world, scope, wanted, recorded, name) for name in recorded]
-    changes = ordered(rolledback.said((c for part in compared for c in part.changes), rolled))
+    said = rolledback.said((c for part in compared for c in part.changes), rolled)
+    changes = with_expectations(ordered(said), world.observed)
     misfits = fitting.misfits(world, placed.places, changes)
     refusals = [
         *placed.refusals,

@@ -24,13 +24,17 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What a change costs. `downtime_s` None: none; bytes where the name says so."""
+    """What a change costs. `downtime_s` None: none; bytes where the name says so. `start_s`: what the start of a replica is
+    expected to take, `start_basis` from what ("as the last 5 starts there"); the downtime rests on the same.
+    """
 
     downtime_s: float | None = None
     restarts: int = 0
     vram_bytes: int = 0
     disk_bytes: int = 0
     download_bytes: int = 0
+    start_s: float | None = None
+    start_basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
-from deployer.agent import files, paths, wire
+from deployer.agent import files, paths, starts, wire
 from deployer.agent.system import System
 
 #: Fields of a revision that history shows; the resources travel only for deployments whose whole history is asked for.
@@ -19,6 +19,7 @@ class FleetState:
         self.records: Dict[str, Any] = {}
         self.history: Dict[str, List[Any]] = {}
         self.failures: Dict[str, Any] = {}
+        self.starts: Dict[str, List[Any]] = {}
         self.unreadable: List[str] = []
         self._system = system
         base = paths.state(fleet)
@@ -33,6 +34,9 @@ class FleetState:
             failure = self._json(folder + "/failure.json")
             if failure is not None:
                 self.failures[name] = failure
+            took = self._starts(folder)
+            if took:
+                self.starts[name] = took
             revisions = self._revisions(folder, name in whole)
             if revisions:
                 self.history[name] = revisions
@@ -43,6 +47,12 @@ class FleetState:
         except OSError:
             self.unreadable.append(path)
             return None
+
+    def _starts(self, folder: str) -> List[Any]:
+        try:
+            return starts.read(self._system, folder)[-starts.TOLD :]
+        except OSError:
+            return []  # an expectation less; nothing of what is wanted rests on it
 
     def _revisions(self, folder: str, whole: bool) -> List[Any]:
         numbers = [int(n[:-5]) for n in listing(self._system, folder + "/revisions") if n.endswith(".json") and n[:-5].isdigit()]

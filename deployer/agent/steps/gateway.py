@@ -8,7 +8,7 @@ import os
 import re
 from typing import Dict, List, Optional
 
-from deployer.agent import files, paths, systemctl
+from deployer.agent import files, paths, starts, systemctl
 from deployer.agent.context import Context, StepFailed, last_words
 from deployer.agent.steps import units
 from deployer.agent.steps.base import Before, Step
@@ -134,11 +134,14 @@ class EndpointReady(Step):
         body = json.dumps(ctx.args["body"]).encode()
         end = ctx.system.clock() + float(ctx.args.get("deadline_s") or 30.0)
         log: List[str] = []
+        why = ""
         while True:
             ctx.check()
             try:
                 status, answer = ctx.system.http("POST", str(ctx.args["url"]), headers, body, timeout=60)
                 if status == 200:
+                    if why:
+                        starts.endpoint_answers(ctx)
                     return "answers"
                 why = "it answers %d" % status
                 log = answer[:2000].decode("utf-8", "replace").splitlines()

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any, Dict, List, Optional
 
-from deployer.agent import files, paths, systemctl
+from deployer.agent import files, paths, starts, systemctl
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.steps.base import Before, Step
 from deployer.agent.steps.journal_lines import UnitJournal
@@ -71,6 +71,7 @@ class Ready(Step):
             ctx.check()
             why = watch.look()
             if why is None:
+                starts.answers(ctx)
                 return "answers"
             if ctx.system.clock() > end:
                 raise watch.failed("it did not answer within %.0f s: %s" % (float(ctx.args.get("deadline_s") or DEADLINE_S), why))

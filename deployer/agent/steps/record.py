@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Optional, Set
 
-from deployer.agent import files, paths, wire
+from deployer.agent import files, paths, starts, wire
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.steps.base import Before, Step
 from deployer.agent.times import iso
@@ -32,7 +32,7 @@ def _references(value: Any) -> Iterator[str]:
 class Record(Step):
     def _paths(self, ctx: Context) -> List[str]:
         folder, record = _folder(ctx), ctx.args.get("record")
-        found = [folder + "/current.json", folder + "/failure.json"]
+        found = [folder + "/current.json", folder + "/failure.json", "%s/%s" % (folder, starts.FILE)]
         if record is not None:
             found.append("%s/revisions/%d.json" % (folder, int(record["revision"])))
         return found
@@ -53,6 +53,7 @@ class Record(Step):
         whole = self._complete(ctx, folder, dict(record))
         files.write_json(ctx.system, "%s/revisions/%d.json" % (folder, int(record["revision"])), whole)
         files.write_json(ctx.system, folder + "/current.json", whole)
+        starts.keep(ctx, folder, whole)
         files.remove(ctx.system, folder + "/failure.json")  # it came up: what once failed is history
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Optional
 
-from deployer.agent import paths, systemctl
+from deployer.agent import paths, starts, systemctl
 from deployer.agent.context import Context, StepFailed, last_words
 from deployer.agent.steps.base import ALREADY, Before, Step
 from deployer.agent.steps.ready import until_answers
@@ -70,6 +70,7 @@ class Start(Step):
         return dict(ALREADY) if systemctl.is_up(state(ctx, own(ctx))) else {}
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
+        starts.starting(ctx)
         start(ctx, own(ctx))
         return None
 
@@ -87,6 +88,7 @@ class Stop(Step):
         return {"up": True} if systemctl.is_up(found) else dict(ALREADY)
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
+        starts.stopping(ctx)
         return stop(ctx, own(ctx), float(ctx.args.get("timeout_s") or STOP_S))
 
     def undo(self, ctx: Context, before: Before) -> None:
