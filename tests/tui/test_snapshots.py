@@ -3,6 +3,7 @@ DEPLOYER_SNAPSHOTS=write writes them anew; look at every one.
 """
 
 import difflib
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from deployer.app.fleet import Fleet
+from deployer.transport.fake import FakeHost
 from tests.tui.conftest import shown, travel
 from tests.tui.scenes import SCENES, application, changed, settled
 
@@ -19,12 +21,14 @@ SHOWN = [*(("fleet", size) for size in SIZES), *(("plan", size) for size in SIZE
 
 
 @pytest.fixture
-def scenery(loaded: Fleet, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    """Applied, then changed; the environment is production."""
+def scenery(loaded: Fleet, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    """Applied, then changed; the environment is production. How long starts took is the same on every machine."""
     settings = loaded.root / "deployer.yaml"
     settings.write_text(f"{settings.read_text()}environment: prod\n")
     with Fleet.load(loaded.root) as before:
         assert before.plan().apply().exit_code == 0
+    for noted in (found for host in hosts.values() for found in host.root.glob("var/lib/deployer/*/*/starts.json")):
+        noted.write_text(json.dumps([{"at": "2026-11-01T10:00:00.000Z", "revision": 1, "start_s": 37.0, "down_s": 38.2}]))
     changed(loaded.root)
     return Fleet.load(loaded.root)
 
