@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from deployer.app import certificates
 from deployer.app.files import serve_tool
 from deployer.app.secretvalues import SecretValues
 from deployer.engines import ENGINES
@@ -38,6 +39,7 @@ def make_world(
         options=options,
         tools=tools(locked),
         who=who,
+        certificate=certificates.read(loaded.root, tls, secrets) if (tls := loaded.fleet.gateway.tls) else None,
     )
 
 

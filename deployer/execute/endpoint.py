@@ -50,11 +50,11 @@ def endpoint(fleet: FleetSpec, roster: Roster, name: str) -> Endpoint | None:
     carriers = gateways(fleet, [place.host for place in roster.by_deployment().get(name, ())])
     if not carriers:
         return None
+    settings = fleet.gateway
     host = fleet.hosts.get(carriers[0])
     member = roster.members.get(carriers[0])
-    address = (host.address if host else member.address if member else None) or "127.0.0.1"
+    address = settings.address or (host.address if host else member.address if member else None) or "127.0.0.1"
     spec = fleet.deployments.get(name)
-    settings = fleet.gateway
     private = spec is not None and not spec.endpoint.keys and not spec.endpoint.open
     loopback = private or not (settings.insecure or settings.tls)
     scheme = "https" if settings.tls else "http"

@@ -44,17 +44,20 @@ def host_resources(world: World, host: str) -> list[Resource]:
 
 def _gateway(world: World, host: str) -> Resource:
     fleet = world.fleet
-    address = "*" if fleet.gateway.insecure else "127.0.0.1"
-    config = gateway.GatewayConfig(fleet.name, fleet.id, (f"{address}:{fleet.gateway.port}",))
+    tls = fleet.gateway.tls is not None
+    address = "*" if fleet.gateway.insecure or tls else "127.0.0.1"
+    config = gateway.GatewayConfig(fleet.name, fleet.id, (f"{address}:{fleet.gateway.port}",), tls)
     unit = names.gateway_unit_name(fleet.name)
     files = [
         file_json(names.base_path(fleet.name), gateway.base_config(config), _MODE),
         file_json(names.unit_path(unit), gateway.gateway_unit(config), "0644"),
+        *_certificate(world),
     ]
     attributes = (
         Attribute("port", fleet.gateway.port, source=world.positions.of("deployer", "gateway", "port")),
-        Attribute("reachable", _reach(world), source=world.positions.of("deployer", "gateway", "insecure")),
-        Attribute("files", ", ".join(f["sha256"][:8] for f in files)),
+        Attribute("reachable", _reach(world), source=world.positions.of("deployer", "gateway", "tls" if tls else "insecure")),
+        *_certificate_attributes(world, host),
+        Attribute("files", ", ".join(f["sha256"][:8] for f in files if "sha256" in f)),
     )
     payload: dict[str, Any] = {"unit": unit, "config_dir": names.gateway_directory(fleet.name), "port": fleet.gateway.port}
     payload["files"] = files
@@ -63,7 +66,36 @@ def _gateway(world: World, host: str) -> Resource:
 
 
 def _reach(world: World) -> str:
+    if world.fleet.gateway.tls is not None:
+        return "TLS, every address"
     return "plain HTTP, every address" if world.fleet.gateway.insecure else "loopback only"
+
+
+def _certificate(world: World) -> list[dict[str, str]]:
+    """The certificate as text, its key only named."""
+    tls, found = world.fleet.gateway.tls, world.certificate
+    if tls is None or found is None:
+        return []
+    path = names.certificate_path(world.fleet.name)
+    key = {"path": f"{path}.key", "mode": _MODE, "owner": "root:root", "secret": tls.key.id}
+    return [file_json(path, found.pem, _MODE), key]
+
+
+def _certificate_attributes(world: World, host: str) -> list[Attribute]:
+    tls, found = world.fleet.gateway.tls, world.certificate
+    if tls is None or found is None:
+        return []
+
+    def source(field: str) -> Source | None:
+        return world.positions.of("deployer", "gateway", "tls", field)
+
+    known = ", ".join(found.names[:3]) or "no name"
+    said = f"{known}, until {found.not_after[:10]}, {found.sha256[:12]}"
+    secret = world.secrets.get((host, tls.key.id))
+    return [
+        Attribute("certificate", said, source=source("certificate")),
+        Attribute("certificate's key", secret, secret=True, source=source("key")),
+    ]
 
 
 def resource(
@@ -168,7 +200,8 @@ def _key(key: ApiKey) -> dict[str, str]:
 
 def _check(world: World, spec: DeploymentSpec, inference: Mapping[str, Any]) -> dict[str, Any]:
     """The request that proves the endpoint: through the gateway, with the host's own probe key."""
-    url = f"http://127.0.0.1:{world.fleet.gateway.port}/{spec.name}{inference['path']}"
+    scheme = "https" if world.fleet.gateway.tls is not None else "http"
+    url = f"{scheme}://127.0.0.1:{world.fleet.gateway.port}/{spec.name}{inference['path']}"
     return {"url": url, "body": inference["body"], "deadline_s": 60.0}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from deployer.plan import certificate
 from deployer.plan.artifacts import engines_root, model_need, models_root
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Roster
@@ -30,6 +31,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *ports(world, changes),
         *gpu_driver(world, changes),
         *protected(wanted, changes),
+        *certificate.refusals(world),
     ]
 
 

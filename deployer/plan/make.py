@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import cordons, fitting, goingback, guard, orphans, rolledback
+from deployer.plan import certificate, cordons, fitting, goingback, guard, orphans, rolledback
 from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
@@ -173,7 +173,7 @@ def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
 
 
 def _notices(world: World, roster: Roster, rolled: Rolled, placed: Placed) -> list[Notice]:
-    found = [*guard.unreachable_notices(world, roster), *guard.running_notices(world)]
+    found = [*guard.unreachable_notices(world, roster), *guard.running_notices(world), *certificate.notices(world)]
     for name, hold in sorted(rolled.holds.items()):
         why = f" ({hold.why})" if hold.why else ""
         how = f"at revision {hold.revision}" if hold.kind == ROLLED_BACK else hold.kind

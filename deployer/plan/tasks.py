@@ -67,7 +67,10 @@ def gateway(plan: Plan, change: Change) -> wire.Transaction:
     assert after is not None
     unit, directory = after.payload["unit"], after.payload["config_dir"]
     steps = [_written("gateway", change, f) for f in after.payload["files"]]
-    steps += [step("gateway", "file.remove", change, f"remove {d}", path=d) for d in change.data.get("dropins", ())]
+    kept = {f["path"] for f in after.payload["files"]}
+    gone = [f["path"] for f in change.before.payload["files"] if f["path"] not in kept] if change.before else []
+    dropins = change.data.get("dropins", ())
+    steps += [step("gateway", "file.remove", change, f"remove {path}", path=path) for path in (*gone, *dropins)]
     steps.append(step("gateway", "systemd.reload", change, "read units again"))
     steps.append(step("gateway", "gateway.reload", change, "start the gateway", unit=unit, config_dir=directory))
     steps.append(step("gateway", "unit.enable", change, f"enable {unit}", unit=unit))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from deployer.engines.base import Engine
 from deployer.spec.models import FleetSpec
 from deployer.spec.positions import Positions
+from deployer.state.certificate import Certificate
 from deployer.state.locked import Locked, LockedTool
 from deployer.state.observed import Observed
 
@@ -88,3 +89,4 @@ class World:
     options: Options = Options()
     tools: Mapping[str, LockedTool] = field(default_factory=dict)
     who: str = "unknown"
+    certificate: Certificate | None = None  # what gateways show to clients

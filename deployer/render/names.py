@@ -72,6 +72,11 @@ def base_path(fleet: str) -> str:
     return f"{gateway_directory(fleet)}/00-base.cfg"
 
 
+def certificate_path(fleet: str) -> str:
+    """What clients see. HAProxy finds its key beside it, with ".key" after the name."""
+    return f"{gateway_directory(fleet)}/tls.pem"
+
+
 def route_path(fleet: str, deployment: str) -> str:
     return f"{gateway_directory(fleet)}/10-{deployment}.cfg"
 

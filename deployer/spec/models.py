@@ -283,7 +283,7 @@ class HostSpec(Model):
 
 
 class GatewayTls(Model):
-    """The certificate that clients see."""
+    """The certificate that clients see, with its chain, and its key, both in PEM form."""
 
     certificate: FilePath
     key: SecretRef
@@ -293,7 +293,8 @@ class GatewaySpec(Model):
     """The stable address of endpoints."""
 
     port: Port = 8443
-    tls: Annotated[GatewayTls | None, NotYet()] = None
+    tls: GatewayTls | None = None
+    address: Address | None = None  # the name that clients use; None: the address of the first gateway
     insecure: bool = False  # plain HTTP off loopback, said aloud
     hosts: tuple[Name, ...] = ()
 

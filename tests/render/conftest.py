@@ -100,9 +100,21 @@ class Gateway:
         for route in routes:
             (self.folder / f"10-{route.deployment}.cfg").write_text(deployment_config(route))
 
+    def base(self, config: GatewayConfig, change: Callable[[str], str] = str) -> None:
+        """The base file. The unit's RuntimeDirectory is not there, and the user is only known where Debian's package is and
+        we are root.
+        """
+        text = change(base_config(config).replace(config.runtime, str(self.folder.parent)))
+        if os.geteuid() != 0:
+            text = text.replace("    user haproxy\n    group haproxy\n", "")
+        (self.folder / "00-base.cfg").write_text(text)
+
+    def checked(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([HAPROXY, "-c", "-f", str(self.folder)], capture_output=True, text=True, check=False)
+
     def check(self, warning: str = "") -> None:
         """HAProxy takes the configuration without a word, but for the one warning that the test is about."""
-        done = subprocess.run([HAPROXY, "-c", "-f", str(self.folder)], capture_output=True, text=True, check=False)
+        done = self.checked()
         assert done.returncode == 0, done.stderr
         warned = [line for line in done.stderr.splitlines() if "[WARNING]" in line and (not warning or warning not in line)]
         assert not warned, done.stderr
@@ -111,7 +123,7 @@ class Gateway:
         self.write(*routes)
         self.run(warning)
 
-    def run(self, warning: str = "") -> None:
+    def run(self, warning: str = "", ready: Callable[[], bool] | None = None) -> None:
         self.check(warning)
         read, write = os.pipe()
         self.process = subprocess.Popen(
@@ -122,13 +134,14 @@ class Gateway:
         )
         os.close(write)
         threading.Thread(target=self._read, args=(read,), daemon=True).start()
-        self.until(lambda: self.get("/").status == 404)
+        self.until(ready or (lambda: self.get("/").status == 404))
 
     def _read(self, descriptor: int) -> None:
         with open(descriptor) as file:
             self.lines += iter(file.readline, "")
 
     def until(self, condition: Callable[[], bool]) -> None:
+        """Connections that break count as no."""
         pause = threading.Event()
         for _ in range(200):
             try:
@@ -208,14 +221,8 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     folder = tmp_path / "gateway"
     folder.mkdir()
     port = free_port()
-    config = GatewayConfig("acme", "7f3a9c21", (f"127.0.0.1:{port}",))
-    text = base_config(config)
-    # the unit's RuntimeDirectory is not there, and the user is only known where Debian's package is and we are root
-    text = text.replace(config.runtime, str(tmp_path))
-    if os.geteuid() != 0:
-        text = text.replace("    user haproxy\n    group haproxy\n", "")
-    (folder / "00-base.cfg").write_text(text)
     made = Gateway(folder, port)
+    made.base(GatewayConfig("acme", "7f3a9c21", (f"127.0.0.1:{port}",)))
     yield made
     if made.process:
         os.killpg(made.process.pid, signal.SIGKILL)

@@ -249,9 +249,10 @@ def test_two_of_one_name_are_told_with_both_places(wrong):
     ]
 
 
-def test_tls_at_the_gateway_is_not_supported_yet(wrong):
-    [found] = wrong({"deployer.yaml": 'id: "7f3a9c21"\nname: a\ngateway: {tls: {certificate: c.pem, key: {file: k.pem}}}\n'})
-    assert (found.column, found.message) == (16, "gateway.tls is not supported yet")
+def test_a_rate_limit_is_a_number_in_a_time(wrong):
+    text = "name: x\nmodel: {repo: o/t}\nengine: {vllm: {}}\nendpoint: {rate_limit: 60 per minute}\n"
+    [found] = wrong({"deployments/a.yaml": text})
+    assert found.message == 'endpoint.rate_limit must be a rate such as 60/m, 5/s or 1000/h, not "60 per minute"'
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The base file of HAProxy's configuration: global settings, the one frontend, and HAProxy's own answers."""
 
+from deployer.render import names
 from deployer.render.gateway.answers import answer, body
 from deployer.render.gateway.model import PEER, GatewayConfig
 from deployer.render.quote import haproxy_word
@@ -13,7 +14,8 @@ _LOG = (
 
 
 def base_config(config: GatewayConfig) -> str:
-    binds = "".join(f"    bind {haproxy_word(bind)}\n" for bind in config.binds)
+    tls = f" ssl crt {names.certificate_path(config.fleet)} alpn h2,http/1.1" if config.tls else ""
+    binds = "".join(f"    bind {haproxy_word(bind)}{tls}\n" for bind in config.binds)
     return f"""\
 # Made by deployer for fleet {config.fleet}, id {config.fleet_id}.
 global
@@ -22,6 +24,7 @@ global
     group haproxy
     maxconn 8000
     hard-stop-after 30m
+    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
     stats socket {config.runtime}/admin.sock mode 600 level admin expose-fd listeners
 
 defaults

@@ -13,11 +13,12 @@ LEFT_AFTER_S = 3.0  # when a front says that it leaves, no gateway sends it anyt
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """`binds`: "127.0.0.1:8443", "*:8443". `runtime`: directory for the admin socket."""
+    """`binds`: "127.0.0.1:8443", "*:8443". `tls`: clients speak TLS. `runtime`: directory for the admin socket."""
 
     fleet: str
     fleet_id: str
     binds: tuple[str, ...]
+    tls: bool = False
 
     @property
     def runtime(self) -> str:
