@@ -18,7 +18,7 @@ from deployer.app.gitfacts import email
 from deployer.app.passwords import Passwords
 from deployer.app.planned import Planned, ignore
 from deployer.app.secretvalues import SecretValues
-from deployer.errors import UsageError
+from deployer.errors import LockfileError, UsageError
 from deployer.execute.fanout import beside
 from deployer.plan.model import Plan
 from deployer.plan.world import CordonRequest, HoldRequest, Options
@@ -188,7 +188,7 @@ class Fleet:
         self.known(deployments=(name for name in named if name not in held), hosts=options.hosts, tags=options.tags)
         asked = beside(lambda: _timed(self._probe_held)) if observed is None else None
         # while the hosts answer: the lock is read, the planner is loaded
-        locked = self.locked()
+        locked = self._locked_for(options)
         from deployer.app.gitfacts import read_git
         from deployer.app.worlds import commits, make_world
         from deployer.plan.make import make_plan
@@ -300,6 +300,17 @@ class Fleet:
         _known("deployment", deployments, sorted(self.spec.deployments))
         _known("host", hosts, sorted(self.spec.hosts))
         _known("tag", tags, sorted({tag for one in self.spec.deployments.values() for tag in one.tags}))
+
+    def _locked_for(self, options: Options) -> Locked:
+        """A rollback needs nothing of the lock: one that is behind the files, or missing, does not keep it from working."""
+        try:
+            return self.locked()
+        except LockfileError:
+            if not options.names or {hold.deployment for hold in options.holds if hold.revision} != set(options.names):
+                raise
+            from deployer.app.locking import existing_lock
+
+            return existing_lock(self.root)
 
     def _probe_held(self) -> Observed:
         """All hosts; asked again for the revisions that deployments are held at, where those do not stand there yet."""

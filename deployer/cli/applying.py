@@ -24,8 +24,10 @@ from deployer.execute.follow import Control
 Listener = Callable[[Event], None]
 
 
-def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply") -> int:
-    """Ask, do, report; returns the exit code. What a plan refuses is raised by apply itself."""
+def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply", done: Callable[[], None] | None = None) -> int:
+    """Ask, do, report; returns the exit code. What a plan refuses is raised by apply itself. `done` is called when it was
+    done as planned.
+    """
     plan = planned.plan
     as_json = getattr(args, "json", False)
     if plan.refusals:
@@ -40,6 +42,8 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     )
     addresses = planned.addresses() if report.exit_code in (0, 6) else {}
     finish(planned.fleet, report, as_json=as_json, nothing=not plan.changes, addresses=addresses)
+    if done is not None and report.exit_code == 0:
+        done()
     return report.exit_code
 
 

@@ -76,7 +76,8 @@ def _notes(one: DeploymentState) -> list[str]:
         found.append(f"{one.name}: in no file any more; deployer prune removes it")
     if one.hold:
         why = f" ({one.hold['why']})" if one.hold.get("why") else ""
-        found.append(f"{one.name}: {one.hold['kind']} by {one.hold['who']}, {ago(one.hold['at'])}{why}")
+        to = f" to revision {one.hold['revision']}" if one.hold.get("revision") else ""
+        found.append(f"{one.name}: {one.hold['kind']}{to} by {one.hold['who']}, {ago(one.hold['at'])}{why}")
     if one.reason:
         found.append(f"{one.name}: {one.reason}")
     found += [

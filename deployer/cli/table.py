@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "logs": ("logs", "what the engines write"),
     "history": ("history", "revisions of a deployment: what, who, when, why"),
     "endpoint": ("endpoint", "the address of a deployment, with a request to copy"),
+    "rollback": ("rollback", "go back to an earlier revision, and hold it there"),
     "stop": ("hold", "stop deployments; the next apply keeps them stopped"),
     "start": ("hold", "start what was stopped"),
     "restart": ("restart", "give running replicas a new process"),

@@ -12,6 +12,7 @@ from deployer.plan.room import FOREIGN_MEMORY
 from deployer.plan.roster import Place
 from deployer.plan.words import count
 from deployer.plan.world import World
+from deployer.spec.positions import Positions
 from deployer.spec.source import Source
 from deployer.spec.tree import plain
 from deployer.state.observed import Reached
@@ -46,39 +47,45 @@ def _shown(value: Any) -> str:
 
 
 def specs(world: World, rolled: Rolled, changes: Iterable[Change]) -> dict[str, Mapping[str, Any]]:
-    """What the files say of each deployment that changes; of a held one, what they said then."""
+    """What the files say of each deployment that changes; of one that goes back or is held, what they said then."""
     found: dict[str, Mapping[str, Any]] = {}
-    for name in sorted({c.deployment for c in changes if c.deployment and c.after is not None}):
-        said = rolled.held[name].newest.get("spec") if name in rolled.held else spec_of(world, name)
+    changing = {c.deployment for c in changes if c.deployment and c.after is not None}
+    for name in sorted({*changing, *(one.name for one in rolled.held.values() if one.asked)}):
+        said = rolled.held[name].newest.get("spec") if name in rolled.held else spec_of(world.positions, name)
         if said is not None:
             found[name] = said
     return found
 
 
-def spec_of(world: World, name: str) -> Mapping[str, Any] | None:
+def spec_of(positions: Positions, name: str) -> Mapping[str, Any] | None:
     """The YAML of a deployment with what it extends; secrets are references there."""
-    tree = world.positions.trees.get(f"deployment:{name}")
+    tree = positions.trees.get(f"deployment:{name}")
     return None if tree is None else dict(plain(tree))
 
 
 def edits(world: World, held: Held) -> tuple[Edit, ...] | None:
     """What would make the files say the same as the revision; None when it was noted before revisions knew their YAML."""
-    now, then = spec_of(world, held.name), held.newest.get("spec")
-    if now is None or then is None:
+    then = held.newest.get("spec")
+    if then is None or spec_of(world.positions, held.name) is None:
         return None
-    return tuple(_edits(world, f"deployment:{held.name}", now, then, ()))
+    return differing(world.positions, held.name, then)
+
+
+def differing(positions: Positions, name: str, then: Mapping[str, Any]) -> tuple[Edit, ...]:
+    """Value by value, what the files say of a deployment and what they said `then`."""
+    return tuple(_edits(positions, f"deployment:{name}", spec_of(positions, name) or {}, then, ()))
 
 
 def _edits(
-    world: World, document: str, now: Mapping[str, Any], then: Mapping[str, Any], above: tuple[str, ...]
+    positions: Positions, document: str, now: Mapping[str, Any], then: Mapping[str, Any], above: tuple[str, ...]
 ) -> Iterable[Edit]:
     for key in sorted({*now, *then}):
         path = (*above, str(key))
         one, other = now.get(key, ABSENT), then.get(key, ABSENT)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from _edits(world, document, one, other, path)
+            yield from _edits(positions, document, one, other, path)
         elif one != other:
-            yield Edit(path, one, other, world.positions.of(document, *path))
+            yield Edit(path, one, other, positions.of(document, *path))
 
 
 # notes
@@ -93,18 +100,31 @@ def notices(world: World, rolled: Rolled) -> list[Notice]:
 
 
 def _held(world: World, one: Held) -> Notice:
-    differing = edits(world, one)
-    free = f"until then it is held: deployer apply --release {one.name} would apply the files instead"
-    if differing is None:
-        what = f"{one.name}: the files say something else than revision {one.number}; what, was not noted then"
-        return Notice("rolled-back", what, free, deployment=one.name)
-    told = [f"{edit.source or ''}  {edit.text}".strip() for edit in differing[:TOLD]]
-    told += [f"and {count(len(differing) - TOLD, 'more value')}"] if len(differing) > TOLD else []
-    if not differing:
-        what = f"{one.name}: the YAML says what revision {one.number} said, but the lock or our own version says otherwise"
-        return Notice("rolled-back", what, free, deployment=one.name)
-    what = f"{one.name}: change this in git to keep revision {one.number} (deployer rollback --write does it)"
-    return Notice("rolled-back", what, "\n".join([*told, free]), deployment=one.name)
+    hold, number = one.hold, one.number
+    why = f" ({hold.why})" if hold.why else ""
+    what = f"{one.name} is held at revision {number} by {hold.who} since {hold.at}{why}"
+    if one.asked:
+        what = f"{one.name} goes back to revision {number}{_made(one)} and is held there by {hold.who}{why}"
+    lines = _in_git(world, one)
+    return Notice("hold", what, "\n".join([*lines, f"to lift it: deployer apply --release {one.name}"]), deployment=one.name)
+
+
+def _made(one: Held) -> str:
+    """Who made it and when; not of a record that only repeats it."""
+    note = next((n for n in one.notes.values() if n.get("revision") == one.number), {})
+    return f" (of {note['at']}, by {note['who']})" if note.get("at") and note.get("who") else ""
+
+
+def _in_git(world: World, one: Held) -> list[str]:
+    """What ends the hold by itself: the values in which the files differ from the revision."""
+    found = edits(world, one)
+    if found is None:
+        return ["it ends by itself when the files say the same; what they said then was not noted"]
+    if not found:
+        return ["the YAML says the same; the lock, or our own version, says otherwise"]
+    lines = [f"{edit.source or ''}  {edit.text}".strip() for edit in found[:TOLD]]
+    lines += [f"and {count(len(found) - TOLD, 'more value')}"] if len(found) > TOLD else []
+    return ["it ends by itself when git says this again (deployer rollback --write):", *(f"  {line}" for line in lines)]
 
 
 # noes

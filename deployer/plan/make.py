@@ -175,6 +175,8 @@ def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
 def _notices(world: World, roster: Roster, rolled: Rolled, placed: Placed) -> list[Notice]:
     found = [*guard.unreachable_notices(world, roster), *guard.running_notices(world), *certificate.notices(world)]
     for name, hold in sorted(rolled.holds.items()):
+        if name in rolled.held:
+            continue
         why = f" ({hold.why})" if hold.why else ""
         how = f"at revision {hold.revision}" if hold.kind == ROLLED_BACK else hold.kind
         what = f"{name} is held {how} by {hold.who} since {hold.at}{why}"

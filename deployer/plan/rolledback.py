@@ -221,7 +221,8 @@ def _said(change: Change, held: Held | None) -> Change:
 def same_as_files(world: World, roster: Roster, spec: DeploymentSpec, held: Held) -> bool:
     """Would the files make the same replicas and the same endpoint, at the places of the revision? Then nobody needs the hold."""
     need = model_need(spec)
-    if not held.places or (need.host_path is None and need.key not in world.locked.models):
+    known = "uv" in world.locked.tools and (need.host_path is not None or need.key in world.locked.models)
+    if not held.places or not known:
         return False
     others = [p for p in roster.places if p.deployment != spec.name]
     placed = place(world, replace(roster, places=tuple(sorted((*others, *held.places), key=_order))), [spec], others)

@@ -73,7 +73,8 @@ def _hold(one: DeploymentState) -> str:
     if not one.hold:
         return ""
     why = f" ({one.hold['why']})" if one.hold.get("why") else ""
-    return f"{one.hold['kind']} by {one.hold['who']}, {ago(one.hold['at'])}{why}"
+    to = f" to revision {one.hold['revision']}" if one.hold.get("revision") else ""
+    return f"{one.hold['kind']}{to} by {one.hold['who']}, {ago(one.hold['at'])}{why}"
 
 
 def _reasons(one: DeploymentState) -> list[Reason]:

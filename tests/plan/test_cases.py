@@ -1,10 +1,12 @@
 """Situations as files: YAML in, plan text out.
 
 tests/cases/plan/<situation>/
+    earlier/     the fleet that was applied before that (may be missing)
     before/      the fleet that was applied earlier (may be missing)
     fleet/       the fleet now
     world.yaml   hosts: {name: {gpus: 2, ...fields of the probe}}, unreachable: {name: why},
-                 options: {prune: true}, dropin: [host]
+                 options: {prune: true}, dropin: [host], rollback: {deployment: revision}, held: the same, applied earlier,
+                 lost: {host: kind of artifact}
     plan.txt     what a person reads
 
 After a deliberate change: `python -m tests.plan.test_cases` writes plan.txt again; read the difference before you keep it.
@@ -14,6 +16,7 @@ import copy
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from deployer.engines import ENGINES, settings_models
 from deployer.lock.file import read_lock
 from deployer.plan.make import make_plan
 from deployer.plan.text import render
-from deployer.plan.world import Options, World
+from deployer.plan.world import HoldRequest, Options, World
 from deployer.spec.load import load_fleet
 from deployer.state.locked import LockedTool
 from deployer.state.observed import Reached, Unreached
@@ -47,6 +50,10 @@ def world(fleet_dir: Path, said: dict[str, Any], probes: dict[str, Any]) -> Worl
     for name, why in said.get("unreachable", {}).items():
         observed[name] = Unreached(name, "timeout", why)
     options = Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in said.get("options", {}).items()})
+    back = said.get("rollback", {})
+    if back:
+        holds = tuple(HoldRequest(n, "rolled-back", "ada@desk", "slow answers", revision=number) for n, number in back.items())
+        options = replace(options, names=tuple(back), holds=holds)
     tools = {"serve": SERVE}
     return World(
         loaded.fleet,
@@ -67,11 +74,15 @@ def plan_text(case: Path) -> str:
     for name, fields in said.get("hosts", {}).items():
         fields = copy.deepcopy(fields or {})
         probes[name] = probe(name, gpus=fields.pop("gpus", 0), **fields)
-    if (case / "before").is_dir():
-        earlier = make_plan(world(case / "before", {}, probes))
+    steps = [(case / name, {}) for name in ("earlier", "before") if (case / name).is_dir()]
+    steps += [(case / "before", {"rollback": said["held"]})] if "held" in said else []
+    for folder, asked in steps:
+        earlier = make_plan(world(folder, asked, probes))
         assert earlier.refusals == (), earlier.refusals
         for name, found in probes.items():
             apply_to(found, earlier, name)
+    for name, kind in said.get("lost", {}).items():
+        probes[name]["artifacts"] = [a for a in probes[name]["artifacts"] if a["kind"] != kind]
     for name in said.get("dropin", []):
         unit = next(u for u in probes[name]["units"] if "gateway" not in u["name"])
         unit["dropins"] = [f"/etc/systemd/system/{unit['name']}.d/override.conf"]
