@@ -73,8 +73,11 @@ class Planned:
         on_event: "Callable[[Event], None]" = ignore,
         control: "Control | None" = None,
         patience: "Patience | None" = None,
+        lock_wait_s: float = 0.0,
     ) -> "Report":
-        """Do it. Raises Refused before anything is touched; what happens later is in the report."""
+        """Do it. Raises Refused before anything is touched; what happens later is in the report. `lock_wait_s`: how long to
+        wait for hosts where somebody else applies.
+        """
         from deployer.app.steptimes import StepTimes
         from deployer.execute.apply import Order, apply
         from deployer.execute.follow import Control
@@ -94,6 +97,7 @@ class Planned:
             on_event=times.take,
             control=control or Control(),
             patience=patience or Patience(),
+            lock_wait_s=lock_wait_s,
         )
         try:
             return apply(order, fleet.pool)

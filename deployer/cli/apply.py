@@ -7,7 +7,7 @@ from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report
+from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import make_plan, options, show
 from deployer.errors import UsageError
@@ -16,6 +16,7 @@ EXAMPLES = (
     "deployer apply                                  # plan, show, ask, do",
     "deployer apply .deployer/plans/9e3b1f2.json     # exactly that plan",
     "deployer apply chat --yes --why 'longer context'",
+    "deployer apply --yes --lock-wait 10m            # in CI, where another apply may be under way",
     "deployer apply --ui                             # review it change by change, then watch it",
 )
 
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     if args.ui:
         return _in_ui(args, saved)
     with ends_with_report(args.json), open_fleet(args) as fleet:
+        if not saved:
+            wait_for_others(fleet, args)
         planned = _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
         if not args.json:
             show(planned)
@@ -45,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 def _in_ui(args: argparse.Namespace, saved: list[str]) -> int:
     from deployer.cli import ui
 
-    ui.only_here(args, "json", "yes")
+    ui.only_here(args, "json", "yes", "lock_wait")
     if saved:
         return ui.start(args, begin="plan", planned=lambda fleet: _saved(fleet, args, saved[0]), why=args.why)
     return ui.start(args, begin="plan", options=options(args), why=args.why)

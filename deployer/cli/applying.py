@@ -5,19 +5,21 @@ holds and attach.
 import argparse
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from deployer.app import steptimes
 from deployer.app.fleet import Fleet
+from deployer.app.moments import seconds
 from deployer.app.planned import Planned
 from deployer.app.steptimes import Times
 from deployer.cli import console
 from deployer.cli.confirm import confirmed
 from deployer.cli.outcome import render
 from deployer.cli.plainprogress import PlainProgress
-from deployer.errors import DeployerError, Refused, Unreachable
+from deployer.errors import DeployerError, HostLocked, Interrupted, Refused, Unreachable
 from deployer.execute.events import Event, Report
 from deployer.execute.follow import Control
 
@@ -35,8 +37,9 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     if plan.changes and not confirmed(planned, yes=args.yes, what=what):
         console.say("nothing was changed")
         return 0
+    left = lock_wait(args)
     report = follow(
-        lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control),
+        lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control, lock_wait_s=left),
         as_json=as_json,
         times=steptimes.read(planned.fleet.root),
     )
@@ -45,6 +48,34 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     if done is not None and report.exit_code == 0:
         done()
     return report.exit_code
+
+
+def lock_wait(args: argparse.Namespace) -> float:
+    """Seconds that are left of --lock-wait: waiting before the plan counts too."""
+    if not getattr(args, "lock_wait", None):
+        return 0.0
+    if not hasattr(args, "lock_until"):
+        args.lock_until = time.monotonic() + seconds(args.lock_wait)
+    return max(0.0, float(args.lock_until) - time.monotonic())
+
+
+def wait_for_others(fleet: Fleet, args: argparse.Namespace) -> None:
+    """With --lock-wait: a plan is made only once nobody applies on the hosts, since it would be stale when they end. Raises
+    HostLocked when that takes too long.
+    """
+    left = lock_wait(args)
+    if not left:
+        return
+    from deployer.execute.waiting import Queue, wait, words
+
+    hosts = getattr(args, "host", None) or sorted(fleet.spec.hosts)
+    control = Control()
+    with _interrupts(control), _listener(args.json, {}) as listen:
+        held = wait(Queue.of(left, control, listen), fleet.pool, hosts, fleet.spec)
+    if control.presses:
+        raise Interrupted("stopped waiting; nothing was changed")
+    for host, lock in held.items():
+        raise HostLocked(words(lock), where=host, hint=f"waited {args.lock_wait}: deployer attach follows it")
 
 
 def _refused(planned: Planned) -> None:

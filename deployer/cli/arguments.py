@@ -64,6 +64,9 @@ def as_json(parser: argparse.ArgumentParser) -> None:
 def approval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     parser.add_argument("-m", "--why", metavar="TEXT", help="why, for the history")
+    parser.add_argument(
+        "--lock-wait", metavar="TIME", help="while somebody else applies, wait so long for it to end: 30s, 10m (default: exit 7)"
+    )
 
 
 def planning(parser: argparse.ArgumentParser) -> None:

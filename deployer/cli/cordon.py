@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report
+from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import show
 
@@ -33,6 +33,7 @@ def arguments(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def run(args: argparse.Namespace) -> int:
     with ends_with_report(args.json), open_fleet(args) as fleet:
+        wait_for_others(fleet, args)
         planned = _planned(fleet, args)
         if not args.json:
             show(planned)

@@ -4,7 +4,7 @@ import argparse
 
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report
+from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import show
 
@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with ends_with_report(args.json), open_fleet(args) as fleet:
+        wait_for_others(fleet, args)
         planned = fleet.hold(args.names, _KINDS[args.command], why=args.why, until=args.until)
         if not args.json:
             show(planned)

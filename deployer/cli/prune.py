@@ -3,7 +3,7 @@
 import argparse
 
 from deployer.cli import arguments as shared
-from deployer.cli.applying import carry_out, ends_with_report
+from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import make_plan, options, show
 
@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with ends_with_report(args.json), open_fleet(args) as fleet:
+        wait_for_others(fleet, args)
         planned = make_plan(fleet, options(args, prune=True))
         removals = planned.only(lambda change: change.after is None)
         if not args.json:

@@ -1,7 +1,7 @@
 """Does a plan: one run per host, barriers between them, and a report. Called by app; everything it needs is in the plan.
 
-lock       every host takes its lock and reads its fingerprint again; one that is locked releases all (7), one that
-           moved is left out with what depends on it (8)
+lock       every host takes its lock and reads its fingerprint again; one that is locked releases all (7, or waits as
+           long as the order says and tries again), one that moved is left out with what depends on it (8)
 conduct    barriers open when all hosts stand at them; bytes are pushed; broken connections find their way back
 roster     who is in the fleet and which slots are where, to every host that was reached
 """
@@ -21,6 +21,7 @@ from deployer.execute.probe import probe_request
 from deployer.execute.push import BlobSource
 from deployer.execute.reporting import make_report
 from deployer.execute.rosters import leave_roster
+from deployer.execute.waiting import Queue, wait
 from deployer.plan import steps, subset
 from deployer.plan.model import Plan
 from deployer.spec.models import FleetSpec
@@ -47,6 +48,7 @@ class Order:
     on_event: Callable[[Event], None]
     control: Control = field(default_factory=Control)
     patience: Patience = Patience()
+    lock_wait_s: float = 0.0
 
 
 def apply(order: Order, pool: Pool) -> Report:
@@ -70,12 +72,14 @@ class _Apply:
         self.results: dict[str, tuple[str, str | None]] = {}  # host → result and message, where the run does not say it
         self.pushed: set[str] = set()
         self.requests: dict[str, dict[str, Any]] = {}
+        self.queue = Queue.of(order.lock_wait_s, order.control, order.on_event)
+        self.attempts = 1
 
     def run(self) -> Report:
         for name in self.plan.unreachable:
             self.results[name] = ("unreachable", self.plan.hosts[name].error)
         self._ready_to_begin()
-        if self._take_locks():
+        if self._take_locks_in_turn():
             self._roster()
             self._conduct()
         return make_report(self.order.run, self.order.plan, self.follower, self.requests, self.results, self.began)
@@ -106,18 +110,34 @@ class _Apply:
 
     # locks
 
+    def _take_locks_in_turn(self) -> bool:
+        """As `_take_locks`; when somebody else has one, again once it is free, as long as the order lets us wait."""
+        while not self._take_locks():
+            held = [h for h, line in self.follower.conductor.refused.items() if line.get("reason") == "lock"]
+            if not held or self.queue.over or wait(self.queue, self.pool, held, self.order.fleet):
+                return False
+            for host in self._hosts():
+                self.results.pop(host, None)
+        return True
+
     def _take_locks(self) -> bool:
         """All locks, the first host's before the others', so that of two applies one wins. False: nothing may be done."""
         hosts = self._hosts()
+        run = self._run_name()
         for group in (hosts[:1], hosts[1:]):
-            self._start(group, self.order.run)
+            self._start(group, run)
             self.follower.until(lambda: not self.follower.conductor.undecided)
             if self._locked_out():
                 return False
-        for attempt in range(2, len(hosts) + 3):
-            if not self._leave_out_refused(attempt):
+        for _ in range(len(hosts) + 1):
+            if not self._leave_out_refused():
                 return not self._locked_out()
         return False
+
+    def _run_name(self) -> str:
+        """Every attempt is a run of its own on a host; the first has the apply's own name."""
+        number, self.attempts = self.attempts, self.attempts + 1
+        return self.order.run if number == 1 else f"{self.order.run}-{number}"
 
     def _start(self, hosts: Iterable[str], run: str) -> None:
         fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
@@ -152,7 +172,7 @@ class _Apply:
                 self.results[host] = ("released", f"not begun: {holders[0]} is locked")
         return True
 
-    def _leave_out_refused(self, attempt: int) -> bool:
+    def _leave_out_refused(self) -> bool:
         """Cuts the plan down to the hosts that may go on; hosts whose part changes by that begin again with the new
         part. False when nothing is left to cut.
         """
@@ -169,7 +189,7 @@ class _Apply:
         for host in changed:
             if host not in still:
                 self.results[host] = ("dropped", "not begun: it depends on a host that was refused")
-        self._start([host for host in changed if host in still], f"{self.order.run}-{attempt}")
+        self._start([host for host in changed if host in still], self._run_name())
         self.follower.until(lambda: not conductor.undecided)
         return True
 
