@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.agent import wire
+from deployer.agent import lock, wire
 from deployer.agent.logs import parse
 from deployer.errors import DeployerError
 from deployer.transport.fake import FakeHost
@@ -158,3 +158,13 @@ def test_two_rosters_at_once_leave_the_newer(host: FakeHost) -> None:
     for thread in threads:
         thread.join()
     assert json.loads(host.path("/var/lib/deployer/acme/roster.json").read_text())["generation"] == 8
+
+
+def test_who_holds_the_lock_is_read_also_while_it_is_being_written(host: FakeHost) -> None:
+    held = lock.take(host.machine, {"who": "ada", "doing": "a long thing"})
+    assert held is not None
+    path = host.path(wire.LOCK)
+    path.write_bytes(b'{"who": "ada"}' + path.read_bytes()[14:])  # written, and not yet cut
+    assert lock.holder(host.machine) == {"who": "ada"}
+    held.release()
+    assert lock.holder(host.machine) is None
