@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from deployer.agent import files, paths, undo, wire
 from deployer.agent.context import Context, Shared, StepFailed, Stopped
@@ -29,12 +29,16 @@ class Runner:
     def run(self) -> str:
         """A report's result."""
         try:
-            for number, stage in enumerate(wire.STAGES):
-                if number and not self._has_work(wire.STAGES[number:]):
+            stages = self._stages()
+            for number, stage in enumerate(stages):
+                if number and not self._has_work(stages[number:]):
                     break
                 silence = self._barrier(stage)
-                if silence is not None:
+                if silence == "finish":
+                    self._ask_endpoints(stage)
+                elif silence is not None:
                     return self._silent(stage, silence)
+                self._halt(stage)
                 for tx in self.transactions:
                     self._stage_of(tx, stage)
         except Stopped:
@@ -46,6 +50,35 @@ class Runner:
         if "undo-failed" in states:
             return "failed"
         return "rolled-back" if "undone" in states else "done"
+
+    def _stages(self) -> List[str]:
+        """Those that this run has something to do in, in order; the first always, where all hosts wait for each other."""
+        wanted = {str(step["stage"]) for tx in self.transactions for step in tx.steps}
+        return sorted(wanted | {wire.STAGES[0]}, key=wire.stage_rank)
+
+    def _halt(self, stage: str) -> None:
+        """Deployments that failed on another host: nothing of their running wave stands alone here. What is whole stays."""
+        halted = set(self._shared.barrier.pop("halt", None) or ())
+        for tx in reversed(self.transactions):
+            if tx.data.get("deployment") not in halted or tx.state not in ("pending", "begun"):
+                continue
+            tx.finish()
+            message = "%s failed on another host" % tx.data["deployment"]
+            if tx.state == "begun":
+                tx.failed_step = next((str(s["id"]) for s in tx.steps if s["stage"] == stage), None)
+                self._undo(tx, StepFailed(message))
+            elif tx.state == "pending":
+                tx.settle("skipped", message=message)
+
+    def _ask_endpoints(self, stage: str) -> None:
+        """Nobody conducts any more, and what is left is to let the old ones go: done alone when the new ones answer."""
+        for tx in self.transactions:
+            asked = [step for step in tx.steps if step["kind"] == "endpoint.ready" and tx.state == "begun"]
+            for step in asked:
+                problem = self._step(tx, tx.steps.index(step), step)
+                if problem is not None:
+                    self._fail(tx, step, problem)
+                    break
 
     def _barrier(self, stage: str) -> Optional[str]:
         """None when the stage may begin, else what silence means. Raises Stopped."""

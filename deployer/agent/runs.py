@@ -39,6 +39,11 @@ def request(system: System, run_id: str) -> Optional[Dict[str, Any]]:
     return found if isinstance(found, dict) else None
 
 
+def deployments(asked: Dict[str, Any]) -> List[str]:
+    """Those that a request is about."""
+    return sorted({t["deployment"] for t in asked.get("transactions") or [] if t.get("deployment")})
+
+
 def settle(system: System, run_id: str, how: str) -> None:
     """What the run left is dealt with: it is not unfinished any more, and what would undo it is not needed."""
     files.write_json(system, paths.run(run_id) + "/settled.json", {"how": how}, 0o600)
@@ -69,7 +74,7 @@ def describe(system: System, run_id: str) -> Dict[str, Any]:
         "who": asked.get("who"),
         "since": events[0]["at"] if events else None,
         "stage": stage,
-        "deployments": sorted({t["deployment"] for t in asked.get("transactions", []) if t.get("deployment")}),
+        "deployments": deployments(asked),
         "fleet": (asked.get("fleet") or {}).get("id"),
         "finished": not left,
         "begun": begun,

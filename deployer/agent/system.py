@@ -155,6 +155,17 @@ class System:
         finally:
             connection.close()
 
+    def ask_socket(self, path: str, line: str, timeout: float = 5.0) -> bytes:
+        """What a service says to one line on its socket. Raises OSError."""
+        import socket
+
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(timeout)
+            client.connect(self.path(path))
+            client.sendall(line.encode() + b"\n")
+            client.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: client.recv(1 << 16), b""))
+
     def run(
         self,
         argv: Sequence[str],

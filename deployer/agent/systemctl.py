@@ -20,6 +20,7 @@ PROPERTIES = (
     "DropInPaths",
     "ControlGroup",
     "InvocationID",
+    "MemoryCurrent",
 )
 
 #: What somebody who only watches asks for. Time goes on in a simulated host when somebody asks for more.

@@ -47,7 +47,7 @@ def undo_transaction(
         for index in range(len(transaction["steps"]) - 1, -1, -1):
             step = transaction["steps"][index]
             before, kind = kept(shared.system, run_id, number, index), steps.get(step["kind"], Step())
-            if before is None or kind.after_files != late:
+            if before is None or kind.late(step.get("args") or {}) != late:
                 continue
             problem = None if before.get("already") else _undo_step(shared, steps, transaction, step, before, tell)
             if problem is None:

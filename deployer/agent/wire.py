@@ -21,7 +21,8 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
 
 What a barrier is opened with reaches the steps behind it: {"probe_keys": [sha256 of the other hosts' probe keys]}, for
-`gateway.keys`. A stage that `barriers` does not name is not waited for.
+`gateway.keys`. {"halt": [deployments]} names those that failed elsewhere: what of them has begun here is undone, what has not
+is left out. A stage that `barriers` does not name is not waited for, nor one in which the run has nothing to do.
 
 A paused run begins no new step; what runs is finished, undoing is never held up, a stop ends it. When the controller has
 given no word for the deadline of the stage's barrier, the run goes on as if it were resumed: what it does was approved, a
@@ -29,7 +30,7 @@ host in the middle of it serves nobody, and its lock would keep everybody else o
 does, and what its silence means is in the plan.
 """
 
-from typing import Any, Dict, List, Optional, TypedDict  # noqa: UP035  (Python 3.9 on hosts)
+from typing import Any, Dict, List, Optional, Tuple, TypedDict  # noqa: UP035  (Python 3.9 on hosts)
 
 VERSION = 1
 
@@ -54,8 +55,28 @@ HEADER_LINES = 10
 #: Packages of the operating system that a probe tells of, and so the ones that a plan can bring.
 PACKAGES = ("haproxy", "gcc", "g++", "python3-dev", "libnuma1")
 
-#: Barriers inside a run, in this order. A stage's steps run once its barrier is open.
-STAGES = ("artifacts", "switch", "gateway", "finish")
+#: Barriers inside a run, in this order. A stage's steps run once its barrier is open. All but the first come again in every
+#: further wave of a rollout, as "drain-2", "switch-2", "gateway-2", "finish-2".
+STAGES = ("artifacts", "drain", "switch", "gateway", "finish")
+
+
+def stage_in(wave: int, stage: str) -> str:
+    """The name of a stage in a wave; waves count from 1."""
+    return stage if wave == 1 else "%s-%d" % (stage, wave)
+
+
+def stage_rank(stage: str) -> Tuple[int, int]:
+    """Where a stage comes among all stages: (wave, place in the wave). What nobody knows comes last."""
+    kind, _, number = stage.partition("-")
+    if kind not in STAGES or not (number.isdigit() or not number):
+        return (1 << 30, 0)
+    return (0, 0) if kind == STAGES[0] else (int(number or 1), STAGES.index(kind))
+
+
+def deployment_of(transaction: str) -> Optional[str]:
+    """Whose transaction it is by its id: "chat" and "chat~2" are chat's, "model:org/name" is nobody's."""
+    name = transaction.partition("~")[0]
+    return None if ":" in name or " " in name else name
 
 
 class Fleet(TypedDict):
@@ -107,6 +128,7 @@ class Unit(TypedDict, total=False):
     since: Optional[str]  # ISO 8601, UTC
     pid: int
     enabled: bool
+    memory: Optional[int]  # bytes; None where systemd does not count
     dropins: List[str]
 
 
@@ -204,6 +226,7 @@ class Transaction(TypedDict, total=False):
 
     id: str
     deployment: Optional[str]
+    wave: int  # of its rollout; left out: the first
     needs: List[str]  # ids of transactions that must have succeeded
     steps: List[Step]
 
@@ -220,12 +243,14 @@ class RunRequest(TypedDict, total=False):
     fingerprint: str  # of the probe that was planned on; refused when it differs under the lock
     probe: ProbeRequest  # to read the fingerprint again in the same way
     transactions: List[Transaction]
-    barriers: Dict[str, Dict[str, Any]]  # stage → {"silence": "keep" | "undo", "deadline_s": float}
+    barriers: Dict[str, Dict[str, Any]]  # stage → {"silence": "keep" | "undo" | "finish", "deadline_s": float}
+    rollouts: Dict[str, Dict[str, Any]]  # deployment → {"auto_revert": bool, "max_failures": int}
     secrets: Dict[str, str]  # reference → value
 
 
 # Events of a run, one JSON line each, all with "type" and "at" (ISO 8601, UTC):
-#   locked    {"probe_key_sha256"}            refused   {"reason": "lock" | "stale", "detail", "holder"}
+#   locked    {"probe_key_sha256", "deployments", "rollouts"}
+#   refused   {"reason": "lock" | "stale", "detail", "holder"}
 #   barrier   {"stage", "state": "waiting" | "open" | "timeout"}
 #   pause     {"state": "paused" | "resumed" | "timeout", "message"}
 #   step      {"tx", "step", "change", "label", "state": "start" | "progress" | "done" | "failed" | "undone" | "undo-failed"

@@ -93,7 +93,8 @@ def _locked(
         shared = Shared(system, request, secrets)
         stop_file = system.path(paths.run(shared.run) + "/stop")
         shared.stopping = lambda: stopped.is_set() or os.path.exists(stop_file)
-        journal.say("locked", probe_key_sha256=_keys(system, shared.fleet))
+        told = {"deployments": runs.deployments(request), "rollouts": request.get("rollouts") or {}}
+        journal.say("locked", probe_key_sha256=_keys(system, shared.fleet), **told)
         runner = Runner(shared, journal, steps, held)
         result = runner.run()
         _tidy(system, shared, runner)

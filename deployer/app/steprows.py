@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from deployer.agent.wire import STAGES
+from deployer.agent.wire import STAGES, stage_in, stage_rank
 from deployer.execute.events import Event
 from deployer.plan import steps
 from deployer.plan.describe import subject
@@ -116,7 +116,7 @@ class StepRows:
                     row.brought = step["kind"] == "blob.receive"
                     row.expected_s = self._times.get(host, {}).get(step["label"])
                     rows.append(row)
-        for row in sorted(rows, key=lambda one: STAGES.index(one.stage or STAGES[0])):
+        for row in sorted(rows, key=lambda one: stage_rank(one.stage or STAGES[0])):
             self._add(row)
 
     def take(self, event: Event, at: float) -> None:
@@ -219,5 +219,6 @@ class StepRows:
 
     def lacking(self, row: StepRow) -> str | None:
         """The first transaction on its host that this step builds on and that is not so far yet."""
-        stages = STAGES[: STAGES.index(row.stage) + 1] if row.stage in STAGES else STAGES
+        last = stage_rank(row.stage or STAGES[-1])
+        stages = [stage for stage in (stage_in(n, s) for n in range(1, last[0] + 1) for s in STAGES) if stage_rank(stage) <= last]
         return next((need for need in row.needs if any(self._open.get((row.host, need, one), 0) > 0 for one in stages)), None)

@@ -1,12 +1,13 @@
 """Decides when the barriers of many runs open. Pure: takes what the hosts said, gives orders. Called by apply and attach.
 
-A stage opens when every host that is still running waits at it. A host that failed or was lost does not hold the others.
+A stage opens when every host that is still running waits at it. A host that failed or was lost does not hold the others, but
+a deployment that failed on it goes no further on them: within a wave what has begun is undone, further waves do not begin.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deployer.agent.wire import STAGES
+from deployer.agent.wire import deployment_of, stage_rank
 
 Order = tuple[str, dict[str, Any]]
 
@@ -18,6 +19,9 @@ class Conductor:
         self._sent: dict[str, str] = {}  # the last barrier we opened for it
         self._keys: dict[str, str] = {}  # sha256 of each host's probe key
         self._stopping: set[str] = set()
+        self._concerned: dict[str, tuple[str, ...]] = {}  # host → deployments of its run
+        self._failed: dict[str, set[str]] = {}  # deployment → hosts on which it failed
+        self._rollouts: dict[str, Mapping[str, Any]] = {}  # deployment → how its rollout takes failures
         self._paused: bool | None = None  # None: nobody asked
         self.results: dict[str, Mapping[str, Any]] = {}  # the report of each host that gave one
         self.refused: dict[str, Mapping[str, Any]] = {}  # the "refused" line of each host that said it
@@ -46,6 +50,12 @@ class Conductor:
             self._phase[host] = "running"
             if line.get("probe_key_sha256"):
                 self._keys[host] = str(line["probe_key_sha256"])
+            self._concerned[host] = tuple(line.get("deployments") or ())
+            self._rollouts.update(line.get("rollouts") or {})
+        elif kind == "step" and line.get("state") in ("failed", "skipped"):
+            name = deployment_of(str(line.get("tx")))
+            if name is not None:
+                self._failed.setdefault(name, set()).add(host)
         elif kind == "refused":
             self.refused[host] = line
         elif kind == "barrier":
@@ -60,6 +70,9 @@ class Conductor:
 
     def gone(self, host: str) -> None:
         self._phase[host] = "ended"
+        if host not in self.results:  # it may have failed or not: nobody knows, and so it counts
+            for name in self._concerned.get(host, ()):
+                self._failed.setdefault(name, set()).add(host)
         self._waiting.pop(host, None)
 
     def open(self) -> list[Order]:
@@ -67,7 +80,7 @@ class Conductor:
         active = self.active
         if not active or any(host not in self._waiting for host in active):
             return []
-        stage = min((self._waiting[host] for host in active), key=_rank)
+        stage = min((self._waiting[host] for host in active), key=stage_rank)
         ready = [host for host in active if self._waiting[host] == stage and self._sent.get(host) != stage]
         for host in ready:
             self._sent[host] = stage
@@ -97,12 +110,19 @@ class Conductor:
         return [*self.paused(host), *opening]
 
     def opened(self, host: str, stage: str) -> bool:
-        return host in self._sent and _rank(self._sent[host]) >= _rank(stage)
+        return host in self._sent and stage_rank(self._sent[host]) >= stage_rank(stage)
 
     def _opening(self, host: str, stage: str) -> dict[str, Any]:
         peers = sorted(key for name, key in self._keys.items() if name != host)
-        return {"open": stage, "data": {"probe_keys": peers}}
+        halted = self._halted(stage)
+        return {"open": stage, "data": {"probe_keys": peers, **({"halt": halted} if halted else {})}}
 
-
-def _rank(stage: str) -> int:
-    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+    def _halted(self, stage: str) -> list[str]:
+        """Deployments that failed more often than their rollout takes. Without auto_revert only new waves are held back."""
+        found = []
+        for name, hosts in self._failed.items():
+            rule = self._rollouts.get(name, {})
+            new_wave = stage.startswith("drain-")
+            if len(hosts) > int(rule.get("max_failures") or 0) and (new_wave or rule.get("auto_revert", True)):
+                found.append(name)
+        return sorted(found)

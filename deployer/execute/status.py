@@ -20,7 +20,7 @@ from deployer.spec.models import FleetSpec
 from deployer.state.observed import Observed, Reached
 
 #: What a run that is alive does, by the stage it is in.
-_STAGES = {"artifacts": "downloading", "switch": "starting", "gateway": "starting", "finish": "starting"}
+_STAGES = {"artifacts": "downloading"}
 #: The state of a deployment is the first of these that any of its replicas has.
 _MOVING = ("downloading", "optimizing", "starting")
 
@@ -153,7 +153,7 @@ def _moving(probe: wire.Probe, name: str) -> str | None:
     """What a run that is alive on this host does with the deployment."""
     for run in probe.get("unfinished", ()):
         if run.get("alive") and name in run.get("deployments", ()):
-            return _STAGES.get(str(run.get("stage")), "starting")
+            return _STAGES.get(str(run.get("stage")).partition("-")[0], "starting")
     return None
 
 

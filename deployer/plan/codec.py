@@ -1,11 +1,12 @@
 """A plan as JSON and back: `plan --json` and the saved plan. Holds no secret; sorted where order means nothing."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from deployer.errors import DeployerError
 from deployer.plan.counts import summary
-from deployer.plan.model import FORMAT_VERSION, Change, Delta, Drift, Impact, Notice, Plan, PlannedHost, Refusal
+from deployer.plan.model import FORMAT_VERSION, Change, Delta, Drift, Impact, Notice, Plan, PlannedHost, Refusal, Rollout
 from deployer.plan.record import resource_from, resource_json, source_from, source_json
 from deployer.state.resources import Kind, Resource
 
@@ -27,6 +28,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "summary": summary(plan),
         "roster": plan.roster,
         "revisions": dict(sorted(plan.revisions.items())),
+        "rollouts": {name: asdict(rollout) for name, rollout in sorted(plan.rollouts.items())},
         "texts": dict(sorted(plan.texts.items())),
         "recorded": {h: {n: [resource_json(r) for r in rs] for n, rs in d.items()} for h, d in plan.recorded.items()},
         "standing": {h: [resource_json(r) for r in rs] for h, rs in plan.standing.items()},
@@ -97,6 +99,7 @@ def _plan(data: Mapping[str, Any]) -> Plan:
         notices=tuple(Notice(**_placed(n)) for n in data["notices"]),
         roster=data["roster"],
         revisions=data["revisions"],
+        rollouts={name: Rollout(**rollout) for name, rollout in data["rollouts"].items()},
         texts=data["texts"],
         recorded={h: {n: tuple(resource_from(r) for r in rs) for n, rs in d.items()} for h, d in data["recorded"].items()},
         standing={h: tuple(resource_from(r) for r in rs) for h, rs in data["standing"].items()},

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from deployer.plan.counts import verb
-from deployer.plan.model import Change
+from deployer.plan.model import Change, Rollout
 from deployer.plan.starts import NOT_SEEN
 from deployer.plan.words import count, duration, size
 from deployer.state.resources import Kind, Resource
@@ -99,7 +99,15 @@ def _replica_cost(change: Change, word: str) -> str:
     if down is not None:
         basis = change.impact.start_basis
         return f"stops first, about {duration(down)} of downtime{f', {basis}' if basis else ''}"
-    return f"new one first{_expected(change)}, no downtime"
+    if change.beside:
+        return f"new one first{_expected(change)}, no downtime"
+    return f"in turn{f', wave {change.wave}' if change.wave > 1 else ''}{_expected(change)}; no downtime"
+
+
+def rollout_words(rollout: Rollout) -> str:
+    """As "rolling in 2 waves: no room beside the old one: …"."""
+    waves = f" in {count(rollout.waves, 'wave')}" if rollout.strategy == "rolling" else ""
+    return f"{rollout.strategy}{waves}: {rollout.why}"
 
 
 def _expected(change: Change) -> str:

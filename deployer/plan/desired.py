@@ -22,6 +22,11 @@ class Desired:
     texts: dict[str, str] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
 
+    def overlaid(self, other: "Desired") -> "Desired":
+        """These, but with the other's resources where it has some; its refusals are ours already."""
+        hosts = {name: {**resources, **other.hosts.get(name, {})} for name, resources in self.hosts.items()}
+        return Desired(hosts, {**self.texts, **other.texts}, self.refusals)
+
 
 def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Place], holds: Mapping[str, Hold]) -> Desired:
     out = Desired(hosts={n: {} for n, r in sorted(world.observed.items()) if isinstance(r, Reached) and n in world.fleet.hosts})

@@ -15,6 +15,9 @@ from deployer.state.resources import Attribute, Kind, Resource
 UNKNOWN_START_S = 60.0
 
 
+_IN_PLACE = ("delete", "create")
+_BESIDE = ("create", "delete")
+
 #: The attribute that stands for the text of rendered files; said only when nothing else explains why they differ.
 FILES = "files"
 
@@ -73,34 +76,38 @@ def delete(before: Resource, reason: str) -> Change:
     return change_of(before, ("delete",), reason, before=before, impact=impact)
 
 
-def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S) -> Change | None:
-    """The change from one to the other; None when nothing differs."""
+def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S, *, beside: bool = False) -> Change | None:
+    """The change from one to the other; None when nothing differs. `beside`: there is room for both at once."""
     differing = deltas(before, after)
     if not differing:
         return None
+    if beside:  # that it stands elsewhere meanwhile is how it is done, not why
+        differing = tuple(d for d in differing if d.name not in ("port", "gpus")) or differing
     after = keep_secrets(before, after)
     restarts = after.kind is Kind.REPLICA and any(d.restarts for d in differing)
     actions: tuple[str, ...] = ("update",)
     reason, impact = _said(differing), Impact()
     if restarts:
-        actions, reason, impact = _replacement(before, after, differing, start_s)
+        actions, reason, impact = _replacement(before, after, differing, None if beside else start_s)
     first = next((d.source for d in differing if d.source), None)
     source = first or after.source
     return change_of(after, actions, reason, deltas=differing, before=before, after=after, source=source, impact=impact)
 
 
-def restart(before: Resource, after: Resource, asked: Change | None, who: str, start_s: float = UNKNOWN_START_S) -> Change:
+def restart(
+    before: Resource, after: Resource, asked: Change | None, who: str, start_s: float = UNKNOWN_START_S, *, beside: bool = False
+) -> Change:
     """A new process of the same replica because somebody asked for one. `asked`: what changes of it anyhow."""
     reason = f"restart asked for by {who}" + (f"; {asked.reason}" if asked else "")
     return change_of(
         after,
-        ("delete", "create"),
+        _BESIDE if beside else _IN_PLACE,
         reason,
         deltas=asked.deltas if asked else (),
         before=before,
         after=asked.after if asked else keep_secrets(before, after),
         source=asked.source if asked else after.source,
-        impact=Impact(downtime_s=start_s, restarts=1),
+        impact=Impact(downtime_s=None if beside else start_s, restarts=1),
     )
 
 
@@ -109,9 +116,9 @@ def _said(differing: tuple[Delta, ...]) -> str:
 
 
 def _replacement(
-    before: Resource, after: Resource, differing: tuple[Delta, ...], start_s: float
+    before: Resource, after: Resource, differing: tuple[Delta, ...], start_s: float | None
 ) -> tuple[tuple[str, ...], str, Impact]:
-    """A new process. It stops first (recreate): the room for two beside each other is not proven yet."""
+    """A new process. `start_s` None: it starts beside the old one, which stops when it has answered."""
     state = next((d for d in differing if d.name == "state"), None)
     vram = after.vram_bytes - before.vram_bytes
     if state is not None and state.after == "stopped":
@@ -120,4 +127,5 @@ def _replacement(
         return ("update",), "started again", Impact(vram_bytes=after.vram_bytes)
     if not after.runs:
         return ("update",), _said(differing), Impact()
-    return ("delete", "create"), _said(differing), Impact(downtime_s=start_s, restarts=1, vram_bytes=vram)
+    actions = _BESIDE if start_s is None else _IN_PLACE
+    return actions, _said(differing), Impact(downtime_s=start_s, restarts=1, vram_bytes=vram)

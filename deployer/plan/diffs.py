@@ -34,14 +34,17 @@ def compare_host(
     wanted: Mapping[str, Resource],
     recorded: Mapping[str, tuple[Resource, ...]],
     reached: Reached,
+    beside: Collection[tuple[str, str]] = (),
 ) -> Compared:
-    """`others` are deployments that this plan is not about; they stay as they are."""
+    """`others` are deployments that this plan is not about; they stay as they are. `beside`: (host, address) of replicas that
+    start before their old process stops.
+    """
     out = Compared(reached.name)
     unsettled = _unfinished(reached, out)
     before = {r.address: r for rs in recorded.values() for r in rs if r.kind in OF_DEPLOYMENT or r.kind is Kind.GATEWAY}
     for address, resource in sorted(wanted.items()):
         if resource.kind in OF_DEPLOYMENT or resource.kind is Kind.GATEWAY:
-            _one(world, before.get(address), resource, reached, unsettled, out)
+            _one(world, before.get(address), resource, reached, unsettled, (reached.name, address) in beside, out)
     _removed(world, others, destroyed, wanted, recorded, out)
     _made(wanted, reached, out)
     if world.options.prune:
@@ -64,18 +67,26 @@ def _unfinished(reached: Reached, out: Compared) -> set[str]:
     return touched
 
 
-def _one(world: World, before: Resource | None, after: Resource, reached: Reached, unsettled: set[str], out: Compared) -> None:
+def _one(
+    world: World,
+    before: Resource | None,
+    after: Resource,
+    reached: Reached,
+    unsettled: set[str],
+    beside: bool,
+    out: Compared,
+) -> None:
     if before is None:
         out.changes.append(diff.create(after, "new"))
         return
     found = [] if after.deployment in unsettled else drift.find(before, reached.probe)
     findings, ignored = drift.sort_out(world.fleet, world.positions, before, found)
     out.ignored += ignored
-    change = diff.compare(before, after)
+    change = diff.compare(before, after, beside=beside)
     if change is None and findings:
         change = drift.repair(diff.keep_secrets(before, after), findings)
-    if _restarted(world, before, after, change):
-        change = diff.restart(before, after, change, world.who)
+    if _restarted(world, before, after, change, beside):
+        change = diff.restart(before, after, change, world.who, beside=beside)
     if change is None:
         out.unchanged += 1
         return
@@ -86,11 +97,11 @@ def _one(world: World, before: Resource | None, after: Resource, reached: Reache
     out.drift += drift.report(before, findings, change.id)
 
 
-def _restarted(world: World, before: Resource, after: Resource, change: Change | None) -> bool:
+def _restarted(world: World, before: Resource, after: Resource, change: Change | None, beside: bool) -> bool:
     """Somebody asked for a new process, one runs, and nothing else brings one anyhow."""
     if after.kind is not Kind.REPLICA or after.deployment not in world.options.restart:
         return False
-    return before.runs and after.runs and (change is None or "create" not in change.actions)
+    return before.runs and after.runs and (change is None or beside or "create" not in change.actions)
 
 
 def _made(wanted: Mapping[str, Resource], reached: Reached, out: Compared) -> None:

@@ -106,8 +106,10 @@ def resource(
     replicas: Sequence[Resource],
     gateways: Sequence[str],
     runs: bool,
+    *,
+    leaving: bool = False,
 ) -> Resource:
-    """What one host needs to answer for one deployment."""
+    """What one host needs to answer for one deployment. `leaving`: other gateways are told to send nothing more here."""
     fleet, carries = world.fleet, host in gateways
     elsewhere = {p.host for p in places} - {host}
     others_come = bool(replicas) and any(g != host for g in gateways)
@@ -128,6 +130,7 @@ def resource(
         log=spec.logging.requests != "off",
         limits=_limits(spec),
         affinity=spec.endpoint.affinity,
+        leaving=leaving,
     )
     unit = names.gateway_unit_name(fleet.name)
     files = [file_json(names.route_path(fleet.name, spec.name), gateway.deployment_config(route), _MODE)]
@@ -142,7 +145,8 @@ def resource(
     }
     needs = (f"{Kind.GATEWAY}:gateway", *(r.address for r in replicas))
     source = world.positions.of(f"deployment:{spec.name}", "endpoint")
-    attributes = _attributes(world, spec, host, runs, len(route.fronts or route.engines), files[0]["sha256"], source)
+    ports = ", ".join(str(s.port) for s in route.engines) or None
+    attributes = _attributes(world, spec, host, runs, len(route.fronts or route.engines), ports, files[0]["sha256"], source)
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
 
 
@@ -206,13 +210,21 @@ def _check(world: World, spec: DeploymentSpec, inference: Mapping[str, Any]) -> 
 
 
 def _attributes(
-    world: World, spec: DeploymentSpec, host: str, runs: bool, servers: int, text: str, source: Source | None
+    world: World,
+    spec: DeploymentSpec,
+    host: str,
+    runs: bool,
+    servers: int,
+    ports: str | None,
+    text: str,
+    source: Source | None,
 ) -> tuple[Attribute, ...]:
     document, endpoint = f"deployment:{spec.name}", spec.endpoint
     found = [
         Attribute("path", f"/{spec.name}/v1", source=source),
         Attribute("answers", "requests" if runs else "503, stopped", source=world.positions.of(document, "state")),
         Attribute("servers", servers, source=world.positions.of(document, "replicas")),
+        Attribute("replicas on port", ports, source=source),
         Attribute("open", endpoint.open, source=world.positions.of(document, "endpoint", "open")),
         Attribute("timeout", endpoint.timeout, source=world.positions.of(document, "endpoint", "timeout")),
     ]

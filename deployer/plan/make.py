@@ -4,7 +4,7 @@ Two worlds that are equal give equal plans, byte for byte, whatever the order of
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deployer.plan import certificate, cordons, fitting, goingback, guard, orphans, rolledback
@@ -18,8 +18,10 @@ from deployer.plan.order import ordered
 from deployer.plan.place import Placed, place
 from deployer.plan.record import HOST_RECORD, known_secrets, resource_from
 from deployer.plan.rolledback import Rolled
+from deployer.plan.rollout import Decided, decide
 from deployer.plan.roster import ROLLED_BACK, Place, Roster, holds_now, latest, succeed, to_json
 from deployer.plan.starts import with_expectations
+from deployer.plan.waves import in_waves
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
 from deployer.state.observed import Reached
@@ -48,19 +50,31 @@ def make_plan(world: World) -> Plan:
     rolledback.put(world, rolled, wanted)
     recorded = {name: _recorded(r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
     compared = [_compare(world, scope, wanted, recorded, name) for name in recorded]
-    said = rolledback.said((c for part in compared for c in part.changes), rolled)
-    changes = with_expectations(ordered(said), world.observed)
+    decided = _decide(world, placed, kept, rolled, recorded, compared)
+    if decided.beside:
+        placed = replace(placed, places=tuple(decided.places.get((p.deployment, p.number), p) for p in placed.places))
+        wanted, touched = _beside(world, scope, placed, rolled, wanted, decided)
+        compared = [
+            _compare(world, scope, wanted, recorded, part.host, decided.beside) if part.host in touched else part
+            for part in compared
+        ]
+    every = list(rolledback.said((c for part in compared for c in part.changes), rolled))
+    waved = in_waves(world, [*placed.places, *rolled.places], wanted, decided, every)
+    changes = with_expectations(ordered(waved), world.observed)
     misfits = fitting.misfits(world, placed.places, changes)
     refusals = [
         *placed.refusals,
         *wanted.refusals,
+        *decided.refusals,
         *guard.refusals(world, roster, scope.planned, changes),
         *fitting.refusals(world, misfits),
         *goingback.refusals(world, rolled, [*placed.places, *kept], changes),
         *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),
     ]
-    fits = fitting.notices(world, (*placed.places, *kept), misfits)
-    return _assemble(world, roster, scope, placed, kept, rolled, wanted, recorded, compared, changes, refusals, tuple(fits), held)
+    fits = tuple(fitting.notices(world, (*placed.places, *kept), misfits))
+    return _assemble(
+        world, roster, scope, placed, kept, rolled, wanted, recorded, compared, decided, changes, refusals, fits, held
+    )
 
 
 def _scope(world: World, rolled: Rolled) -> tuple[Scope, Rolled]:
@@ -91,11 +105,39 @@ def _recorded(reached: Reached) -> dict[str, tuple[Resource, ...]]:
 
 
 def _compare(
-    world: World, scope: Scope, wanted: Desired, recorded: dict[str, dict[str, tuple[Resource, ...]]], name: str
+    world: World,
+    scope: Scope,
+    wanted: Desired,
+    recorded: dict[str, dict[str, tuple[Resource, ...]]],
+    name: str,
+    beside: Collection[tuple[str, str]] = (),
 ) -> Compared:
     reached = world.observed[name]
     assert isinstance(reached, Reached)
-    return compare_host(world, scope.others, scope.destroyed, wanted.hosts.get(name, {}), recorded[name], reached)
+    return compare_host(world, scope.others, scope.destroyed, wanted.hosts.get(name, {}), recorded[name], reached, beside)
+
+
+def _decide(
+    world: World,
+    placed: Placed,
+    kept: Sequence[Place],
+    rolled: Rolled,
+    recorded: dict[str, dict[str, tuple[Resource, ...]]],
+    compared: Sequence[Compared],
+) -> Decided:
+    """An earlier revision comes back as it was recorded: it cannot be made for another port."""
+    changes = (c for part in compared for c in part.changes)
+    return decide(world, [*placed.places, *rolled.places], kept, recorded, changes, fixed=rolled.held)
+
+
+def _beside(
+    world: World, scope: Scope, placed: Placed, rolled: Rolled, wanted: Desired, decided: Decided
+) -> tuple[Desired, set[str]]:
+    """What is wanted, with the replicas of a blue_green in their second places; and the hosts that this concerns."""
+    names = {name for name, _ in decided.places}
+    moved = desire(world, [s for s in scope.planned if s.name in names], placed.places, rolled.holds)
+    touched = {host for host, resources in moved.hosts.items() if resources} | {host for host, _ in decided.beside}
+    return wanted.overlaid(moved), touched
 
 
 def _assemble(
@@ -108,6 +150,7 @@ def _assemble(
     wanted: Desired,
     recorded: dict[str, dict[str, tuple[Resource, ...]]],
     compared: Sequence[Compared],
+    decided: Decided,
     changes: tuple[Change, ...],
     refusals: Sequence[Refusal],
     fits: Sequence[Notice],
@@ -139,6 +182,7 @@ def _assemble(
         roster=to_json(after),
         revisions=_revisions(world, changes),
         specs=goingback.specs(world, rolled, changes),
+        rollouts=decided.rollouts,
         texts=_texts(wanted, changes),
         recorded={h: {n: rs for n, rs in by.items() if (h, n) in touched} for h, by in recorded.items()},
         standing={h: tuple(r for a, r in sorted(rs.items()) if r.deployment is None) for h, rs in sorted(wanted.hosts.items())},

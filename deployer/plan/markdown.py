@@ -1,7 +1,7 @@
 """A plan as Markdown, for a pull request's comment. Values come from files and hosts: nothing in them is markup."""
 
 from deployer.plan.counts import verb
-from deployer.plan.describe import cost, subject
+from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.model import Plan
 from deployer.plan.text import shown, totals
 
@@ -34,6 +34,8 @@ def render(plan: Plan) -> str:
             for d in c.deltas
         ]
         lines += [*details, ""] if details else []
+    if plan.rollouts:
+        lines += ["**Rollouts**", "", *[f"- {escaped(n)}: {escaped(rollout_words(r))}" for n, r in plan.rollouts.items()], ""]
     if plan.drift or plan.ignored:
         said = [f"- {escaped(d.host)}: {escaped(d.what)}: {escaped(d.remedy)}" for d in plan.drift]
         said += [f"- {escaped(d.host)}: {escaped(d.what)}: ignored ({escaped(str(d.source))})" for d in plan.ignored]

@@ -67,6 +67,16 @@ class Change:
         return f"{self.kind}:{self.name}" if self.kind else self.name
 
     @property
+    def wave(self) -> int:
+        """The round of its rollout in which it is done, from 1."""
+        return int(self.data.get("wave", 1))
+
+    @property
+    def beside(self) -> bool:
+        """The old process stays until the new one has answered."""
+        return self.actions == ("create", "delete")
+
+    @property
     def destructive(self) -> bool:
         return "delete" in self.actions
 
@@ -114,6 +124,19 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a deployment's replicas are replaced. `strategy`: blue_green, rolling or recreate; `why` it was taken; `waves`: how
+    many rounds of stages it takes; `max_failures`: hosts that may fail before the others are held back.
+    """
+
+    strategy: str
+    why: str
+    waves: int = 1
+    auto_revert: bool = True
+    max_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedHost:
     reachable: bool
     fingerprint: str | None = None
@@ -148,6 +171,7 @@ class Plan:
     notices: tuple[Notice, ...] = ()
     roster: Mapping[str, Any] = field(default_factory=dict)
     revisions: Mapping[str, int] = field(default_factory=dict)  # deployment → number this plan makes
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)  # of the deployments that get new processes
     texts: Mapping[str, str] = field(default_factory=dict)
     recorded: Mapping[str, Mapping[str, tuple[Resource, ...]]] = field(default_factory=dict)
     standing: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)

@@ -56,6 +56,8 @@ def _needs(
     found += [c.id for c in here if c.after is not None and c.address in wanted]
     if change.kind is Kind.ENDPOINT:
         found += replicas.get(change.deployment, [])
+    if change.beside:  # and the other way round: the old one must not stop while the route leads to it
+        found += [c.id for c in here if c.kind is Kind.ENDPOINT and c.deployment == change.deployment]
     return tuple(dict.fromkeys(found))
 
 

@@ -8,6 +8,7 @@ from deployer.engines.launch import launch
 from deployer.plan.artifacts import Serving
 from deployer.plan.roster import Place
 from deployer.plan.world import World
+from deployer.render import names
 from deployer.spec.models import DeploymentSpec
 from deployer.state.canonical import digest, text_digest
 from deployer.state.observed import Reached
@@ -39,6 +40,9 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
             "gpus": list(place.gpus),
             "files": files,
             "stop_timeout_s": process.stop_timeout_s,
+            "steady_s": spec.rollout.min_healthy,
+            "drain_s": spec.rollout.drain_deadline,
+            "gateway": names.gateway_unit_name(world.fleet.name),
             "ready": _ready(spec, place, process),
             "paths": list(process.paths),
             "inference": dict(process.inference),
@@ -65,6 +69,7 @@ def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, An
         "ready_path": process.ready_path,
         "inference": dict(process.inference),
         "deadline_s": spec.rollout.healthy_deadline,
+        "progress_s": spec.rollout.progress_deadline,
         "phases": [{"regex": p.regex, "phase": p.phase} for p in process.phases],
         "failures": [{"regex": f.regex, "cause": f.cause, "hint": f.hint} for f in process.failures],
         "deployment": spec.name,

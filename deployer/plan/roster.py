@@ -105,9 +105,12 @@ def latest(observed: Observed) -> Roster:
     found = [r.probe["roster"] for r in observed.values() if isinstance(r, Reached) and r.probe.get("roster")]
     newest = max((data for data in found if data), key=lambda data: int(data.get("generation", 0)), default=None)
     best = from_json(newest) if newest else Roster()
-    known = {(p.deployment, p.number) for p in best.places}
-    extra = [p for p in recorded_places(observed) if (p.deployment, p.number) not in known]
-    return replace(best, places=tuple(sorted((*best.places, *extra), key=lambda p: (p.deployment, p.number))))
+    stands = {(p.deployment, p.number, p.host): p for p in recorded_places(observed)}
+    # a change that was undone leaves its roster behind: what port and GPUs a slot really has, its host knows
+    places = {(p.deployment, p.number): stands.get((p.deployment, p.number, p.host), p) for p in best.places}
+    for p in stands.values():
+        places.setdefault((p.deployment, p.number), p)
+    return replace(best, places=tuple(places[key] for key in sorted(places)))
 
 
 def recorded_places(observed: Observed) -> list[Place]:

@@ -9,18 +9,20 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.agent import wire
-from deployer.plan import tasks
+from deployer.plan import rounds, tasks
 from deployer.plan.aftermath import OF_DEPLOYMENT
 from deployer.plan.model import Change, Plan
 from deployer.state.resources import ARTIFACTS, Kind
 
 #: What silence of the controller means at each barrier, and how long the host waits for a word of it (it gives one every
-#: few seconds while it is there). Before the switch nothing was touched: keep.
+#: few seconds while it is there). Before a wave begins nothing of it was touched: keep. Behind the gateway's barrier the new
+#: ones have answered at the endpoint, and only the old ones are left to go: finish.
 BARRIERS: dict[str, dict[str, Any]] = {
     "artifacts": {"silence": "keep", "deadline_s": 120.0},
-    "switch": {"silence": "keep", "deadline_s": 120.0},
+    "drain": {"silence": "keep", "deadline_s": 120.0},
+    "switch": {"silence": "undo", "deadline_s": 120.0},
     "gateway": {"silence": "undo", "deadline_s": 300.0},
-    "finish": {"silence": "keep", "deadline_s": 300.0},
+    "finish": {"silence": "finish", "deadline_s": 300.0},
 }
 
 
@@ -43,9 +45,10 @@ def transactions(plan: Plan, host: str) -> list[wire.Transaction]:
     for name in _deployments(changes):
         mine = [c for c in changes if c.deployment == name and c.kind in OF_DEPLOYMENT]
         if mine:
-            found.append(tasks.deployment(plan, host, name, mine, made))
-    found += [_removal(c) for c in changes if c.kind is Kind.GATEWAY and not c.after]
-    found += [_removal(c) for c in changes if c.kind in (*ARTIFACTS, Kind.PACKAGE) and not c.after]
+            found += rounds.deployment(plan, host, name, mine, made)
+    last = max([t.get("wave", 1) for t in found], default=1)
+    found += [_removal(c, last) for c in changes if c.kind is Kind.GATEWAY and not c.after]
+    found += [_removal(c, last) for c in changes if c.kind in (*ARTIFACTS, Kind.PACKAGE) and not c.after]
     for transaction in found[len(before) :]:
         transaction["needs"] = sorted({*transaction.get("needs", ()), *before})
     return _numbered(found)
@@ -77,7 +80,8 @@ def run_request(
         "fingerprint": plan.hosts[host].fingerprint or "",
         "probe": probe,
         "transactions": transactions(plan, host),
-        "barriers": {name: {**b, **({"deadline_s": silence_s} if silence_s else {})} for name, b in BARRIERS.items()},
+        "barriers": _barriers(plan, silence_s),
+        "rollouts": {n: {"auto_revert": r.auto_revert, "max_failures": r.max_failures} for n, r in sorted(plan.rollouts.items())},
         "secrets": {},
     }
 
@@ -120,9 +124,20 @@ def _undo(change: Change) -> wire.Transaction:
     return {"id": change.name, "deployment": None, "needs": [], "steps": [step]}
 
 
-def _removal(change: Change) -> wire.Transaction:
+def _removal(change: Change, wave: int) -> wire.Transaction:
+    """After the last wave: until then something may still need it."""
     assert change.before is not None
-    return tasks.removal(change, change.before)
+    found = tasks.removal(change, change.before)
+    for step in found["steps"]:
+        step["stage"] = wire.stage_in(wave, step["stage"])
+    return found
+
+
+def _barriers(plan: Plan, silence_s: float | None) -> dict[str, dict[str, Any]]:
+    waves = max((c.wave for c in plan.changes), default=1)
+    every = [(wave, stage) for wave in range(1, waves + 1) for stage in wire.STAGES if wave == 1 or stage != wire.STAGES[0]]
+    more = {"deadline_s": silence_s} if silence_s else {}
+    return {wire.stage_in(wave, stage): {**BARRIERS[stage], **more} for wave, stage in every}
 
 
 def _numbered(found: list[wire.Transaction]) -> list[wire.Transaction]:

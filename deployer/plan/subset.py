@@ -9,6 +9,7 @@ from dataclasses import replace
 from deployer.plan.identity import plan_id
 from deployer.plan.links import Links
 from deployer.plan.model import Change, Plan
+from deployer.state.resources import Kind
 
 
 def by_changes(plan: Plan, keep: Collection[str]) -> Plan:
@@ -43,8 +44,13 @@ def _roster(plan: Plan, kept: set[str]) -> dict[str, object]:
     roster = dict(plan.roster)
     slots = {name: dict(places) for name, places in roster.get("slots", {}).items()}
     for change in plan.changes:
-        made = change.id not in kept and change.after is not None and change.before is None
-        if made and change.deployment in slots and change.kind == "replica" and change.after is not None:
-            slots[change.deployment].pop(str(change.after.payload["slot"]), None)
+        if change.id in kept or change.kind is not Kind.REPLICA or change.after is None or change.deployment not in slots:
+            continue
+        number = str(change.after.payload["slot"])
+        if change.before is None:
+            slots[change.deployment].pop(number, None)
+        elif number in slots[change.deployment]:
+            old = change.before.payload
+            slots[change.deployment][number] = {"host": change.host, "port": old["port"], "gpus": list(old["gpus"])}
     roster["slots"] = {name: places for name, places in slots.items() if places}
     return roster

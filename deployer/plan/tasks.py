@@ -1,6 +1,5 @@
 """The steps of one transaction each: an artifact, a package, the gateway, a deployment, a removal."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from deployer.agent import wire
@@ -66,7 +65,7 @@ def gateway(plan: Plan, change: Change) -> wire.Transaction:
     after = change.after
     assert after is not None
     unit, directory = after.payload["unit"], after.payload["config_dir"]
-    steps = [_written("gateway", change, f) for f in after.payload["files"]]
+    steps = [written("gateway", change, f) for f in after.payload["files"]]
     kept = {f["path"] for f in after.payload["files"]}
     gone = [f["path"] for f in change.before.payload["files"] if f["path"] not in kept] if change.before else []
     dropins = change.data.get("dropins", ())
@@ -80,132 +79,9 @@ def gateway(plan: Plan, change: Change) -> wire.Transaction:
     return {"id": change.address, "deployment": None, "needs": needs, "steps": steps}
 
 
-def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made: set[str]) -> wire.Transaction:
-    """All that happens to one deployment on one host."""
-    steps: list[wire.Step] = []
-    replicas = [c for c in changes if c.kind is Kind.REPLICA]
-    endpoints = [c for c in changes if c.kind is Kind.ENDPOINT]
-    for change in replicas:
-        if change.after is not None:
-            steps += _switch(change)
-    if any(s["kind"] == "unit.stop" for s in steps):
-        steps = [*_answers_again(plan, host, name, replicas[0]), *steps]
-    if not endpoints and any(s["kind"] == "unit.start" for s in steps):
-        steps += _still_answers(plan, host, name, replicas[0])
-    for change in endpoints:
-        steps += _route(change)
-    for change in replicas:
-        steps += _settle(change)
-    last = changes[-1]
-    noted = record(plan, host, name)
-    steps.append(step("finish", "record", last, "note the revision", deployment=name, record=noted))
-    if noted is None:
-        for what, root in (("history", wire.ROOT_STATE), ("caches", wire.ROOT_CACHE)):
-            tree = f"{root}/{plan.fleet_name}/{name}"
-            steps.append(step("finish", "tree.remove", last, f"remove its {what}", path=tree))
-    wanted = {n for c in changes if c.after for n in c.after.needs} | {f"{Kind.GATEWAY}:gateway"}
-    return {"id": name, "deployment": name, "needs": sorted(wanted & made), "steps": steps}
-
-
-def _written(stage: str, change: Change, file: dict[str, Any]) -> wire.Step:
+def written(stage: str, change: Change, file: dict[str, Any]) -> wire.Step:
     args = {k: v for k, v in file.items() if k in ("path", "mode", "owner", "content", "secret")}
     return step(stage, "file.write", change, f"write {file['path']}", **args)
-
-
-def _stop(stage: str, change: Change, resource: Resource) -> wire.Step:
-    p = resource.payload
-    ready = {"unit": p["unit"], **p["ready"]}
-    timeout = float(p["stop_timeout_s"])
-    label = f"stop {resource.name}"
-    return step(stage, "unit.stop", change, label, timeout + 30.0, unit=p["unit"], timeout_s=timeout, ready=ready)
-
-
-def _switch(change: Change) -> list[wire.Step]:
-    """The files of the new one, the old one stops, the new one starts and answers."""
-    before, after = change.before, change.after
-    assert after is not None
-    unit = after.payload["unit"]
-    steps = [_written("switch", change, f) for f in after.payload["files"]]
-    steps += [step("switch", "file.remove", change, f"remove {d}", path=d) for d in change.data.get("dropins", ())]
-    steps.append(step("switch", "systemd.reload", change, "read units again"))
-    restart = "create" in change.actions or (before is not None and before.runs != after.runs)
-    if not restart:
-        return steps
-    if before is not None and before.runs:
-        steps.append(_stop("switch", change, before))
-    if after.runs:
-        ready = after.payload["ready"]
-        steps.append(step("switch", "unit.start", change, f"start {after.name}", unit=unit))
-        deadline = float(ready["deadline_s"]) + 30.0
-        steps.append(step("switch", "unit.ready", change, f"{after.name} answers", deadline, unit=unit, **ready))
-    return steps
-
-
-def _route(change: Change) -> list[wire.Step]:
-    after, before = change.after, change.before
-    resource = after or before
-    assert resource is not None
-    p = resource.payload
-    if after is None:
-        steps = [step("gateway", "file.remove", change, f"remove {f['path']}", path=f["path"]) for f in p["files"]]
-        steps.append(step("gateway", "file.remove", change, "remove the keys", path=p["keys_path"]))
-    else:
-        keys = p["keys"]
-        steps = [step("gateway", "file.remove", change, "remove the keys", path=p["keys_path"])]
-        if keys:
-            steps = [step("gateway", "gateway.keys", change, "write the keys", path=p["keys_path"], keys=keys)]
-        steps += [_written("gateway", change, f) for f in p["files"]]
-    reload = step("gateway", "gateway.reload", change, "reload the gateway", unit=p["unit"], config_dir=p["config_dir"])
-    steps.append(reload)
-    if after is not None and p.get("check"):
-        steps.append(step("gateway", "endpoint.ready", change, "the endpoint answers", 90.0, **p["check"]))
-    return steps
-
-
-def _still_answers(plan: Plan, host: str, name: str, change: Change) -> list[wire.Step]:
-    """A route that stays as it is must find the new process: the gateway looks only every so often whether one is up."""
-    checks = _checks(plan, host, name)
-    return [step("gateway", "endpoint.ready", change, "the endpoint answers", 90.0, **check) for check in checks]
-
-
-def _answers_again(plan: Plan, host: str, name: str, change: Change) -> list[wire.Step]:
-    """First of all steps, so that its undo is the last: the old one is back when the endpoint says so."""
-    checks = _checks(plan, host, name)
-    return [step("switch", "endpoint.again", change, "the endpoint answers as before", 60.0, **check) for check in checks]
-
-
-def _checks(plan: Plan, host: str, name: str) -> list[dict[str, Any]]:
-    known = plan.recorded.get(host, {}).get(name, ())
-    return [r.payload["check"] for r in known if r.kind is Kind.ENDPOINT and r.payload.get("check")]
-
-
-def _settle(change: Change) -> list[wire.Step]:
-    """A boot brings back what answered: the new unit is enabled, the old one's traces go."""
-    before, after = change.before, change.after
-    steps: list[wire.Step] = []
-    if after is not None:
-        verb = "unit.enable" if after.runs else "unit.disable"
-        steps.append(step("finish", verb, change, f"{verb.partition('.')[2]} {after.name}", unit=after.payload["unit"]))
-    gone = before is not None and (after is None or before.payload["unit"] != after.payload["unit"])
-    if before is None or not gone:
-        return steps
-    if after is None and before.runs:
-        steps.append(_stop("finish", change, before))
-    steps.append(step("finish", "unit.disable", change, f"disable {before.payload['unit']}", unit=before.payload["unit"]))
-    kept = {f["path"] for f in after.payload["files"]} if after else set()
-    files = [f["path"] for f in before.payload["files"] if f["path"] not in kept]
-    steps += [step("finish", "file.remove", change, f"remove {path}", path=path) for path in (*files, *_folders(files))]
-    steps.append(step("finish", "systemd.reload", change, "read units again"))
-    return steps
-
-
-def _folders(paths: Sequence[str]) -> list[str]:
-    """Folders of ours that may be empty now, deepest first; one that is not empty stays."""
-    ours = f"{wire.ROOT_ETC}/"
-    folders = {p.rpartition("/")[0] for p in paths if p.startswith(ours)}
-    parents = {f.rpartition("/")[0] for f in folders}
-    both = {f for f in folders | parents if f.count("/") >= ours.count("/") + 1}
-    return sorted(both, key=lambda f: (-f.count("/"), f))
 
 
 def removal(change: Change, before: Resource) -> wire.Transaction:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deployer.plan.counts import download_bytes, downtime_s, restarts, summary, verb
-from deployer.plan.describe import cost, subject
+from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.model import Change, Delta, Notice, Plan, Refusal
 from deployer.plan.words import count, duration, size
 
@@ -58,7 +58,7 @@ def render(
     style = Style(color, unicode)
     blocks = [_head(plan, style, seconds, branch)]
     blocks += _hosts(plan, style)
-    blocks += [b for b in (_drift(plan, style), _notices(plan, style)) if b]
+    blocks += [b for b in (_rollouts(plan, style), _drift(plan, style), _notices(plan, style)) if b]
     blocks += [refusal_text(r, style) for r in plan.refusals]
     blocks.append(_tail(plan, style))
     return "\n\n".join(blocks) + "\n"
@@ -136,6 +136,14 @@ def shown(value: object, secret: bool = False) -> str:
         return "yes" if value else "no"
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _rollouts(plan: Plan, style: Style) -> str:
+    """How running replicas are replaced, and why so."""
+    if not plan.rollouts:
+        return ""
+    lines = [f"  {style.symbol('dot')}  {name:<14} {rollout_words(rollout)}" for name, rollout in plan.rollouts.items()]
+    return "\n".join([style.bold("Rollouts"), *lines])
 
 
 def _drift(plan: Plan, style: Style) -> str:

@@ -196,13 +196,14 @@ class Strategy(StrEnum):
 class Rollout(Model):
     """How a new revision takes the old one's place."""
 
-    strategy: Annotated[Strategy, NotYet("blue_green", "rolling", "canary")] = Strategy.AUTO
+    strategy: Annotated[Strategy, NotYet("canary")] = Strategy.AUTO
     max_parallel: Annotated[int, Field(ge=1, le=10000)] = 1
     min_healthy: Duration = 10.0  # seconds
     healthy_deadline: Wait = 300.0
     auto_revert: bool = True
-    progress_deadline: Later = None
-    max_failures: Later = None
+    progress_deadline: Wait | None = None  # without a sign of progress; None: only healthy_deadline counts
+    drain_deadline: Wait = 300.0  # how long requests that run may take before an old replica is stopped
+    max_failures: Annotated[int, Field(ge=0, le=10000)] | None = None  # hosts that may fail or be unreachable
     canary: Later = None
 
 

@@ -46,7 +46,7 @@ def test_a_deployment_comes_up_is_enabled_and_recorded(host: FakeHost) -> None:
 def test_stages_wait_for_their_barriers_in_order(host: FakeHost) -> None:
     run = Run(host, run_request(deployment()))
     barriers = [(e["stage"], e["state"]) for e in run.events if e["type"] == "barrier"]
-    assert barriers == [(s, w) for s in wire.STAGES for w in ("waiting", "open")]
+    assert barriers == [(s, w) for s in ("artifacts", "switch", "finish") for w in ("waiting", "open")]
     switch_open = next(i for i, e in enumerate(run.events) if e.get("stage") == "switch" and e["state"] == "open")
     first_step = next(i for i, e in enumerate(run.events) if e["type"] == "step")
     assert first_step > switch_open
@@ -189,7 +189,7 @@ def test_silence_at_a_barrier_that_keeps_leaves_an_unfinished_run(host: FakeHost
 def test_silence_at_a_barrier_that_undoes_leaves_nothing(host: FakeHost) -> None:
     before = tree(host.root)
     request = run_request(deployment())
-    request["barriers"]["gateway"] = {"silence": "undo", "deadline_s": 0.2}
+    request["barriers"]["finish"] = {"silence": "undo", "deadline_s": 0.2}
     run = Run(host, request, open_stages=("artifacts", "switch"))
     assert (run.result, run.state("chat")) == ("stopped", "undone")
     assert tree(host.root) == before

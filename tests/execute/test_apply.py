@@ -178,7 +178,7 @@ def test_how_long_a_host_waits_in_silence_is_the_callers_choice() -> None:
     applied(plan([replica("a")]), hosts, patience=Patience(silence_s=7.0))
     (request,) = [r for r in hosts["a"].requests if r["verb"] == "start"]
     assert {b["deadline_s"] for b in request["barriers"].values()} == {7.0}
-    assert {b["silence"] for b in request["barriers"].values()} == {"keep", "undo"}
+    assert {b["silence"] for b in request["barriers"].values()} == {"keep", "undo", "finish"}
 
 
 def test_a_host_that_stays_away_is_lost_and_said_so() -> None:

@@ -73,6 +73,7 @@ def _unit(name: str, properties: Any, boot: float) -> Dict[str, Any]:
         "since": iso(boot + since / 1e6) if since else None,
         "pid": _int(properties.get("MainPID")),
         "enabled": properties.get("UnitFileState") == "enabled",
+        "memory": _int(properties.get("MemoryCurrent")) or None,
         "dropins": own_dropins(name, properties),
     }
 

@@ -22,6 +22,7 @@ from deployer.agent.steps import (
     ready,
     record,
     text,
+    traffic,
     units,
 )
 from deployer.agent.steps.base import Step
@@ -47,6 +48,8 @@ STEPS: Dict[str, Step] = {
     "unit.ready": ready.Ready(),
     "gateway.keys": gateway.Keys(),
     "gateway.reload": gateway.Reload(),
+    "gateway.drained": traffic.Drained(),
+    "unit.steady": traffic.Steady(),
     "endpoint.ready": gateway.EndpointReady(),
     "endpoint.again": gateway.EndpointAgain(),
     "record": record.Record(),

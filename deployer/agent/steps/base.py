@@ -20,6 +20,10 @@ class Step:
 
     after_files = False
 
+    def late(self, args: Dict[str, Any]) -> bool:
+        """Whether the undo of a step with these arguments comes after the files'."""
+        return self.after_files
+
     def check(self, ctx: Context) -> Before:
         return {}
 

@@ -73,6 +73,8 @@ class Ready(Step):
             if why is None:
                 starts.answers(ctx)
                 return "answers"
+            if watch.stuck(ctx.args.get("progress_s")):
+                raise watch.failed("nothing of it moved for %.0f s: %s" % (float(ctx.args["progress_s"]), why))
             if ctx.system.clock() > end:
                 raise watch.failed("it did not answer within %.0f s: %s" % (float(ctx.args.get("deadline_s") or DEADLINE_S), why))
             ctx.system.sleep(POLL_S)
@@ -87,6 +89,7 @@ class _Watch:
         self._journal = UnitJournal(ctx.system)
         self._started = ctx.system.clock()
         self._progress: Dict[str, Any] = {"phase": "starting"}
+        self._moved = self._started
         found = systemctl.show_one(ctx.system, self._unit)
         self._before = _restarts(found) if found.get("ActiveState") == "active" else 0
         self._state: Dict[str, str] = found
@@ -112,8 +115,13 @@ class _Watch:
         self._ctx.progress(**dict(self._progress, waited_s=round(self._ctx.system.clock() - self._started, 1), why=why))
         return why
 
+    def stuck(self, patience: Optional[float]) -> bool:
+        """Whether it has said nothing new for so many seconds."""
+        return patience is not None and self._ctx.system.clock() > self._moved + float(patience)
+
     def _read(self, invocation: str) -> None:
         for line in self._journal.new_lines(invocation):
+            self._moved = self._ctx.system.clock()
             for phase in self._ctx.args.get("phases") or []:
                 found = re.search(phase["regex"], line)
                 if found:

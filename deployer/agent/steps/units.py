@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from deployer.agent import paths, starts, systemctl
 from deployer.agent.context import Context, StepFailed, last_words
+from deployer.agent.facts.ports import unit_of
 from deployer.agent.steps.base import ALREADY, Before, Step
 from deployer.agent.steps.ready import until_answers
 from deployer.agent.system import TooLong
 
 STOP_S = 120.0
+GPU_S = 30.0  # how long the driver may take to give memory back
 
 
 def own(ctx: Context) -> str:
@@ -53,6 +55,23 @@ def stop(ctx: Context, unit: str, timeout_s: float) -> Optional[str]:
     return word
 
 
+def _on(ctx: Context, gpus: List[str]) -> List[int]:
+    """Processes that hold memory of these GPUs."""
+    found = ctx.system.gpus()["gpus"]
+    return [int(p["pid"]) for gpu in found if gpu["uuid"] in gpus for p in gpu.get("processes") or []]
+
+
+def _given_back(ctx: Context, gpus: List[str], processes: List[int]) -> bool:
+    """Waits until the driver counts nothing of these processes any more: a start that comes too early takes too little."""
+    end = ctx.system.clock() + GPU_S
+    while processes and set(processes) & set(_on(ctx, gpus)):
+        if ctx.system.clock() > end:
+            return False
+        ctx.progress(phase="waiting until its GPU memory is free")
+        ctx.system.sleep(0.5)
+    return True
+
+
 class Reload(Step):
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         done = systemctl.call(ctx.system, "daemon-reload")
@@ -66,6 +85,11 @@ class Reload(Step):
 
 
 class Start(Step):
+    """`beside`: another one serves meanwhile, so that an undo stops this one last, when nothing is sent to it any more."""
+
+    def late(self, args: Dict[str, Any]) -> bool:
+        return bool(args.get("beside"))
+
     def check(self, ctx: Context) -> Before:
         return dict(ALREADY) if systemctl.is_up(state(ctx, own(ctx))) else {}
 
@@ -79,7 +103,9 @@ class Start(Step):
 
 
 class Stop(Step):
-    """`ready` {"port", "ready_path", "inference"}, when given, is what must answer again after an undo."""
+    """`ready` {"port", "ready_path", "inference"}, when given, is what must answer again after an undo. `gpus`: UUIDs whose
+    memory must be given back before it counts as stopped.
+    """
 
     after_files = True
 
@@ -89,7 +115,11 @@ class Stop(Step):
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         starts.stopping(ctx)
-        return stop(ctx, own(ctx), float(ctx.args.get("timeout_s") or STOP_S))
+        unit = own(ctx)
+        gpus = [str(uuid) for uuid in ctx.args.get("gpus") or []]
+        mine = [pid for pid in _on(ctx, gpus) if unit_of(ctx.system, pid) == unit] if gpus else []
+        word = stop(ctx, unit, float(ctx.args.get("timeout_s") or STOP_S))
+        return word if _given_back(ctx, gpus, mine) else "the driver still counts memory of it on its GPU"
 
     def undo(self, ctx: Context, before: Before) -> None:
         unit = own(ctx)

@@ -148,6 +148,11 @@ class Machine(System):
     def _answers(self, port: int) -> bool:
         return any(u.answers and port in u.ports for u in self.units.known.values() if u.gateway is None)
 
+    def ask_socket(self, path: str, line: str, timeout: float = 5.0) -> bytes:
+        """The simulated HAProxy has no request that runs."""
+        self._living()
+        return b""
+
     def run(
         self,
         argv: Sequence[str],

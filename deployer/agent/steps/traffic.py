@@ -1,0 +1,110 @@
+"""`gateway.drained` and `unit.steady`: nothing is stopped under a request, and nothing old goes before the new one has held."""
+
+from __future__ import annotations
+
+import csv
+from typing import List, Optional, Set
+
+from deployer.agent import systemctl
+from deployer.agent.context import Context, StepFailed
+from deployer.agent.steps import units
+from deployer.agent.steps.base import Before, Step
+
+POLL_S = 0.2
+QUIET_S = 0.6  # so long nothing may run before a server counts as left
+DRAIN_S = 300.0
+MISSED = 3  # looks in a row that may go wrong before a replica does not count as steady
+
+
+def sessions(ctx: Context, socket: str, ports: Set[str]) -> int:
+    """Requests that run on or wait for the engines at these addresses, in every worker of HAProxy: those of before a reload
+    still serve what they have begun. A HAProxy that is not there sends nothing.
+    """
+    try:
+        workers = _workers(ctx.system.ask_socket(socket, "show proc").decode("utf-8", "replace"))
+        return sum(_of_worker(ctx, socket, pid, ports) for pid in workers)
+    except OSError:
+        return 0
+
+
+def _workers(text: str) -> List[str]:
+    """Process numbers of all workers, old ones too, from the master's `show proc`."""
+    rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return [row[0] for row in rows if len(row) > 1 and row[1] == "worker" and row[0].isdigit()]
+
+
+def _of_worker(ctx: Context, socket: str, pid: str, ports: Set[str]) -> int:
+    try:
+        text = ctx.system.ask_socket(socket, "@!%s show stat" % pid).decode("utf-8", "replace")
+    except OSError:
+        return 0  # it ended meanwhile
+    rows = csv.DictReader(text.lstrip("# ").splitlines())
+    mine = [row for row in rows if (row.get("addr") or "") in ports]
+    return sum(_number(row.get("scur")) + _number(row.get("qcur")) for row in mine)
+
+
+def _number(text: Optional[str]) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+class Drained(Step):
+    """Waits until the gateway has no request left on the engines on these `ports`, at most `deadline_s`: what runs longer is
+    cut, and that is said. `quiet_s`: how long nothing may come. With `undo` it does nothing, and waits when it is undone.
+    """
+
+    after_files = True
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        return None if ctx.args.get("undo") else self._wait(ctx)
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        if ctx.args.get("undo"):
+            self._wait(ctx)
+
+    def _wait(self, ctx: Context) -> Optional[str]:
+        socket = "/run/%s/master.sock" % units.own(ctx).rpartition(".")[0]
+        ports = {"127.0.0.1:%d" % int(port) for port in ctx.args["ports"]}
+        quiet = float(ctx.args.get("quiet_s") or QUIET_S)
+        now = ctx.system.clock()
+        end, since = now + float(ctx.args.get("deadline_s") or DRAIN_S), now
+        while True:
+            ctx.check()
+            left, now = sessions(ctx, socket, ports), ctx.system.clock()
+            if left:
+                since = now
+            elif now >= since + quiet:
+                return None
+            if now > end:
+                return "%d requests still ran after %.0f s" % (left, now - end + float(ctx.args.get("deadline_s") or DRAIN_S))
+            ctx.progress(phase="waiting for %d requests to end" % left if left else "waiting for silence")
+            ctx.system.sleep(POLL_S)
+
+
+class Steady(Step):
+    """The new one holds for `seconds` with requests on it: up, not started again, and its ready path answers."""
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        unit, seconds = units.own(ctx), float(ctx.args["seconds"])
+        began, first = ctx.system.clock(), units.state(ctx, unit)
+        missed: List[str] = []
+        while ctx.system.clock() < began + seconds:
+            ctx.check()
+            found = units.state(ctx, unit)
+            if not systemctl.is_up(found) or found.get("NRestarts") != first.get("NRestarts"):
+                raise StepFailed("%s ended %.0f s after it had answered" % (unit, ctx.system.clock() - began))
+            why = self._asked(ctx)
+            missed = [*missed, why] if why else []
+            if len(missed) >= MISSED:
+                raise StepFailed("%s answered and does not any more: %s" % (unit, why))
+            ctx.progress(phase="watching it", done=round(ctx.system.clock() - began), total=round(seconds), unit="s")
+            ctx.system.sleep(0.5)
+        return "held for %.0f s" % seconds
+
+    def _asked(self, ctx: Context) -> Optional[str]:
+        """Why its ready path does not answer."""
+        url = "http://127.0.0.1:%d%s" % (int(ctx.args["port"]), ctx.args.get("ready_path") or "/health")
+        try:
+            status, _body = ctx.system.http("GET", url, timeout=5)
+        except OSError as error:
+            return "no answer on port %s: %s" % (ctx.args["port"], error.strerror or error)
+        return None if status == 200 else "%s answers %d" % (ctx.args.get("ready_path"), status)

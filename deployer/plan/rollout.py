@@ -1,0 +1,146 @@
+"""How the replicas of a deployment are replaced: all new ones beside the old (blue_green), in place one after another
+(rolling), or in place at once (recreate). Called by make, after a first comparison has said which need a new process. Pure.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deployer.plan.beside import Room, second
+from deployer.plan.model import Change, Refusal, Rollout
+from deployer.plan.room import Claims, claim_foreign
+from deployer.plan.roster import Place, recorded_places
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec, Strategy
+from deployer.state.resources import Kind, Resource
+
+Recorded = Mapping[str, Mapping[str, tuple[Resource, ...]]]
+
+
+@dataclass(slots=True)
+class Decided:
+    """`places`: where the new ones of a blue_green stand. `beside`: (host, address) of replicas whose old process stays until
+    the new one has answered.
+    """
+
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    places: dict[tuple[str, int], Place] = field(default_factory=dict)
+    beside: set[tuple[str, str]] = field(default_factory=set)
+    waves: dict[tuple[str, str], int] = field(default_factory=dict)  # (host, address) of replicas replaced in place, in turn
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+def decide(
+    world: World,
+    places: Sequence[Place],
+    kept: Sequence[Place],
+    recorded: Recorded,
+    changes: Iterable[Change],
+    fixed: Collection[str] = (),
+) -> Decided:
+    """`fixed`: deployments whose resources are given as they are (an earlier revision) and cannot be made for another port."""
+    out = Decided()
+    created: dict[str, int] = {}
+    replaced: dict[str, list[Change]] = {}
+    for change in changes:
+        if change.kind is Kind.REPLICA and change.deployment is not None and change.after is not None:
+            if change.actions == ("delete", "create"):
+                replaced.setdefault(change.deployment, []).append(change)
+            elif change.actions == ("create",) and change.after.runs:
+                created[change.deployment] = created.get(change.deployment, 0) + 1
+    if not replaced:
+        return out
+    room = Room(_claims(world, places, kept))
+    serving = _serving(recorded)
+    for name, mine in sorted(replaced.items()):
+        spec = world.fleet.deployments.get(name)
+        if spec is not None:
+            _one(world, spec, mine, serving.get(name, 0), created.get(name, 0), room, name in fixed, out)
+    return out
+
+
+def _claims(world: World, places: Iterable[Place], kept: Iterable[Place]) -> Claims:
+    """Everything that is taken, or was: nothing of it is free while this plan is done."""
+    claims = Claims()
+    for place in (*places, *kept, *recorded_places(world.observed)):
+        claims.take(place)
+    claim_foreign(world, claims)
+    return claims
+
+
+def _serving(recorded: Recorded) -> dict[str, int]:
+    """How many replicas of each deployment run, by what the hosts note."""
+    found: dict[str, int] = {}
+    for by_name in recorded.values():
+        for name, resources in by_name.items():
+            found[name] = found.get(name, 0) + sum(1 for r in resources if r.kind is Kind.REPLICA and r.runs)
+    return found
+
+
+def _one(
+    world: World,
+    spec: DeploymentSpec,
+    mine: Sequence[Change],
+    serving: int,
+    created: int,
+    room: Room,
+    fixed: bool,
+    out: Decided,
+) -> None:
+    rules = spec.rollout
+    strategy, why = rules.strategy, "as rollout.strategy says"
+    if strategy in (Strategy.AUTO, Strategy.BLUE_GREEN):
+        no = _beside(world, spec, mine, room, fixed, out)
+        if no is None:
+            return
+        if strategy is Strategy.BLUE_GREEN:
+            out.refusals.append(_refused(world, spec, no))
+            return
+        strategy, why = Strategy.ROLLING, no
+    if strategy is Strategy.ROLLING and serving + created < 2:
+        alone = "no other replica serves meanwhile"
+        strategy = Strategy.RECREATE
+        why = f"{why}; {alone}" if rules.strategy is Strategy.AUTO else alone
+    if strategy is Strategy.ROLLING:
+        _in_waves(spec, mine, serving, out)
+    waves = max((out.waves[c.host, c.address] for c in mine if (c.host, c.address) in out.waves), default=1)
+    out.rollouts[spec.name] = Rollout(str(strategy), why, waves, rules.auto_revert, rules.max_failures or 0)
+
+
+def _in_waves(spec: DeploymentSpec, mine: Sequence[Change], serving: int, out: Decided) -> None:
+    """`max_parallel` at a time and never all of them; where only one serves, the new replica beside it comes a wave before."""
+    at_once = max(1, min(spec.rollout.max_parallel, serving - 1))
+    first = 1 if serving > 1 else 2
+    for number, change in enumerate(sorted(mine, key=lambda c: (c.host, c.name))):
+        out.waves[change.host, change.address] = first + number // at_once
+
+
+def _beside(world: World, spec: DeploymentSpec, mine: Sequence[Change], room: Room, fixed: bool, out: Decided) -> str | None:
+    """Finds a second place for each; None when all have one, else why not."""
+    if any(change.drift for change in mine):
+        return "what was changed on the host is put back in its place"
+    trial = room.copy()
+    found = []
+    for change in sorted(mine, key=lambda c: (c.host, c.name)):
+        if fixed and _port(change.after) == _port(change.before):
+            return "an earlier revision comes back to the very port it had"
+        one = second(world, spec, change, trial)
+        if isinstance(one, str):
+            return one
+        found.append((change, one))
+    room.claims, room.host_memory, room.gpu_memory = trial.claims, trial.host_memory, trial.gpu_memory
+    for change, one in found:
+        out.places[spec.name, one.place.number] = one.place
+        out.beside.add((change.host, change.address))
+    why = f"a second one fits beside the old: {found[0][1].why}"
+    out.rollouts[spec.name] = Rollout("blue_green", why, 1, spec.rollout.auto_revert, spec.rollout.max_failures or 0)
+    return None
+
+
+def _port(resource: Resource | None) -> object:
+    return None if resource is None else resource.payload["port"]
+
+
+def _refused(world: World, spec: DeploymentSpec, why: str) -> Refusal:
+    source = world.positions.of(f"deployment:{spec.name}", "rollout", "strategy")
+    hint = "rollout: {strategy: auto} takes what fits; rolling needs a second replica; recreate has downtime"
+    return Refusal("rollout", f"{spec.name}: no room for blue_green", (why,), hint, deployment=spec.name, source=source)

@@ -1,0 +1,85 @@
+"""Updates on simulated hosts that run the real agent: the old one serves until the new one has answered, or comes back."""
+
+import json
+
+import pytest
+
+from tests.cli.fakehosts import Bench, bench
+
+__all__ = ["bench"]
+
+
+@pytest.fixture
+def chat(bench: Bench) -> Bench:
+    """One replica runs on h1; the next edit wants a new process."""
+    assert bench("apply", "--yes").code == 0
+    bench.edit("ctranslate2: {}", "ctranslate2: {max_model_len: 64}")
+    return bench
+
+
+def engines(bench: Bench) -> list[str]:
+    return [unit for host in bench.hosts.values() for unit in host.running() if "gateway" not in unit]
+
+
+def steps(bench: Bench, *words: str) -> list[tuple[str, str]]:
+    """(state, label) of what an apply says."""
+    lines = [json.loads(line) for line in bench("apply", "--yes", "--json", *words).out.splitlines()]
+    return [(line["state"], line["label"]) for line in lines if line["type"] == "step"]
+
+
+def test_the_new_one_serves_before_the_old_one_stops(chat: Bench) -> None:
+    (old,) = engines(chat)
+    assert json.loads(chat("plan", "--json").out)["rollouts"]["chat"]["strategy"] == "blue_green"
+    done = [label for state, label in steps(chat) if state == "done"]
+    assert done.index("the endpoint answers") < done.index("stop chat/0")
+    (new,) = engines(chat)
+    assert new != old
+    assert chat("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_new_one_that_fails_never_touches_the_old(chat: Bench) -> None:
+    before, old = chat.serving(), engines(chat)
+    chat.each(lambda host: host.break_engine("chat-0", "ERROR out of memory"))
+    done = chat("apply", "--yes")
+    assert done.code == 5
+    assert "stop chat/0" not in done.err
+    assert chat.serving() == before
+    chat.each(lambda host: host.mend_engines())
+    assert chat("apply", "--yes").code == 0
+    assert engines(chat) != old
+    assert chat("plan", "--detailed-exitcode").code == 0
+
+
+def test_replicas_without_room_beside_them_are_replaced_in_turn(chat: Bench) -> None:
+    chat.edit("max_model_len: 64", "max_model_len: 32")
+    chat.edit("tags: [prod]", "tags: [prod]\nreplicas: 2\nplacement: {hosts: [h1]}")
+    assert chat("apply", "--yes").code == 0
+    old = engines(chat)
+    chat.edit("max_model_len: 32", "max_model_len: 64")
+    chat.edit("replicas: 2", "replicas: 2\nrollout: {strategy: rolling}")
+    done = [label for state, label in steps(chat) if state == "done"]
+    assert [label for label in done if label.startswith(("stop", "start", "note"))] == [
+        "stop chat/0",
+        "start chat/0",
+        "note the revision",
+        "stop chat/1",
+        "start chat/1",
+        "note the revision",
+    ]
+    assert len(engines(chat)) == 2
+    assert not set(engines(chat)) & set(old)
+    assert chat("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_rolling_update_that_fails_stops_at_the_wave_that_failed(chat: Bench) -> None:
+    chat.edit("tags: [prod]", "tags: [prod]\nreplicas: 2\nplacement: {hosts: [h1]}\nrollout: {strategy: rolling}")
+    assert chat("apply", "--yes").code == 0
+    chat.edit("max_model_len: 64", "max_model_len: 32")
+    planned = {c["resource"]: c for c in json.loads(chat("plan", "--json").out)["changes"]}
+    unit = planned["replica:chat/1"]["after"]["payload"]["unit"]
+    chat.each(lambda host: host.break_engine(unit, "ERROR out of memory"))
+    assert chat("apply", "--yes").code == 5
+    assert len(engines(chat)) == 2
+    chat.each(lambda host: host.mend_engines())
+    left = json.loads(chat("plan", "--json").out)["changes"]
+    assert [c["resource"] for c in left if c["kind"] == "replica"] == ["replica:chat/1"]
