@@ -153,7 +153,7 @@ def test_a_restart_brings_a_new_process_that_answers(loaded: Fleet) -> None:
     loaded.apply()
     before = loaded.deployment("chat").status().replicas[0].since
     planned = loaded.deployment("chat").restart()
-    assert [c.actions for c in planned.plan.changes] == [("delete", "create")]
+    assert [(c.name, c.actions) for c in planned.plan.changes] == [("chat/0", ("create", "delete")), ("chat", ("update",))]
     assert planned.apply().exit_code == 0
     after = loaded.deployment("chat").status()
     assert (after.state, after.revision) == ("deployed", 2)

@@ -60,10 +60,15 @@ def test_a_search_for_delete_finds_every_destructive_change_and_no_other(bench: 
     bench("apply", "--yes")
     bench.edit("ctranslate2: {}", "ctranslate2: {max_queue: 9}")
     (change,) = [c for c in bench.json("plan")["changes"] if "delete" in c["actions"]]
-    assert (change["resource"], change["actions"]) == ("replica:chat/0", ["delete", "create"])
+    assert (change["resource"], change["actions"]) == ("replica:chat/0", ["create", "delete"])
     assert change["before"] is not None
     assert change["impact"]["restarts"] == 1
+    assert change["impact"]["downtime_s"] is None
+    bench.edit("tags: [prod]", "tags: [prod]\nrollout: {strategy: recreate}")
+    (change,) = [c for c in bench.json("plan")["changes"] if "delete" in c["actions"]]
+    assert (change["resource"], change["actions"]) == ("replica:chat/0", ["delete", "create"])
     assert change["impact"]["downtime_s"] > 0
+    bench.edit("tags: [prod]\nrollout: {strategy: recreate}", "tags: [prod]")
     bench.edit("ctranslate2: {max_queue: 9}", "ctranslate2: {}")
     bench.edit("tags: [prod]", "tags: [test]")
     assert [c["actions"] for c in bench.json("plan")["changes"]] == [["update"]]
