@@ -1,0 +1,132 @@
+"""What must be true after every cell, as problems in words. Used by matrix.py.
+
+The journal is held against the host: what it says is done is done, what it says is undone stands as before.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from deployer.agent import wire
+from tests.lab.faults.bench import FLEET, Bench
+from tests.lab.faults.cells import StepAt, rank
+from tests.lab.faults.operations import SUBJECT
+
+Events = Sequence[Mapping[str, Any]]
+
+
+def report_of(events: Events) -> Mapping[str, Any] | None:
+    return next((e for e in reversed(events) if e["type"] == "report"), None)
+
+
+def state_of(report: Mapping[str, Any] | None, transaction: str) -> str:
+    """A report's word for one transaction; "lost" when there is no report, "absent" when the run had nothing of it."""
+    if report is None:
+        return "lost"
+    found = report["transactions"].get(transaction)
+    return str(found["state"]) if found else "absent"
+
+
+def said_done(request: Mapping[str, Any], events: Events) -> list[Mapping[str, Any]]:
+    """Steps whose last word in the journal is "done", in the order in which they were."""
+    last: dict[str, str] = {}
+    order: list[str] = []
+    for event in events:
+        if event["type"] == "step" and event.get("state") != "progress":
+            last[event["step"]] = event["state"]
+            if event["state"] == "done":
+                order.append(event["step"])
+    steps = {s["id"]: s for t in request["transactions"] for s in t["steps"]}
+    return [steps[i] for i in order if last[i] == "done"]
+
+
+def untrue(bench: Bench, request: Mapping[str, Any], events: Events) -> list[str]:
+    """Steps that the journal calls done and that are not so on the host. What a later step did to the same thing counts."""
+    latest: dict[str, Mapping[str, Any]] = {}
+    for step in said_done(request, events):
+        latest[_thing(step)] = step
+    return [f"the journal says done, the host does not: {s['id']} {s['label']}" for s in latest.values() if not _holds(bench, s)]
+
+
+def _thing(step: Mapping[str, Any]) -> str:
+    args = step["args"]
+    if step["kind"] == "record":
+        return f"record {args['deployment']}"
+    if step["kind"] in ("unit.enable", "unit.disable"):
+        return f"enabled {args['unit']}"
+    return str(args.get("path") or step["id"])
+
+
+def _holds(bench: Bench, step: Mapping[str, Any]) -> bool:
+    kind, args = step["kind"], step["args"]
+    if kind == "file.write" and "content" in args:
+        path = bench.path(args["path"])
+        return path.is_file() and path.read_text() == args["content"]
+    if kind in ("file.remove", "artifact.remove", "tree.remove"):
+        path = bench.path(args["path"])
+        return not path.is_file() and (not path.is_dir() or kind == "file.remove")
+    if kind in ("unit.enable", "unit.disable"):
+        wants = bench.path(f"{wire.UNITS}/multi-user.target.wants/{args['unit']}")
+        return wants.is_symlink() == (kind == "unit.enable")
+    if kind in ("tool.install", "env.build", "model.push", "model.download", "model.convert"):
+        return bench.path(f"{args['path']}/{wire.MARKER}").is_file()
+    if kind == "record":
+        path = bench.path(f"{wire.ROOT_STATE}/{FLEET}/{args['deployment']}/current.json")
+        return path.is_file() == (args["record"] is not None)
+    return True
+
+
+def leftovers(bench: Bench) -> list[str]:
+    """Files under a temporary name."""
+    folders = [bench.path(p) for p in (wire.UNITS, f"{wire.ROOT_ETC}/{FLEET}", f"{wire.ROOT_STATE}/{FLEET}")]
+    found = [p for folder in folders for p in folder.rglob(".*.deployer-*")]
+    return [f"left behind: {p.relative_to(bench.files)}" for p in found]
+
+
+def stops_serving(request: Mapping[str, Any], events: Events) -> float | None:
+    """When the plan itself takes the subject out of service: seconds since the epoch, None when it never does (or did not
+    come to it). A stop after the gateway has turned elsewhere is none.
+    """
+    steps = [s for t in request["transactions"] if t["deployment"] == SUBJECT for s in t["steps"]]
+    gone = any(s["kind"] == "record" and s["args"]["record"] is None for s in steps)
+    takes = {s["id"] for s in steps if s["kind"] == "unit.stop" and s["stage"].partition("-")[0] != "finish"}
+    if gone:  # a destroy: from the first touch of the route on
+        takes |= {s["id"] for s in steps if s["stage"] == "gateway"} or {s["id"] for s in steps}
+    for event in events:
+        if event["type"] == "step" and event["state"] == "start" and event["step"] in takes:
+            return seconds(event["at"])
+    return None
+
+
+def in_gap(request: Mapping[str, Any], events: Events) -> bool:
+    """Whether a killed run had taken the old one out of service and not yet brought the new one in."""
+    if stops_serving(request, events) is None:
+        return False
+    done = {s["kind"] for s in said_done(request, events)}
+    return "unit.ready" not in done
+
+
+def seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
+
+
+def next_barrier(request: Mapping[str, Any], stage: str) -> str | None:
+    """The silence of the barrier that a run meets after this stage; None when it has nothing left to do then."""
+    order = sorted(request["barriers"], key=rank)
+    later = order[order.index(stage) + 1 :]
+    used = {s["stage"] for t in request["transactions"] for s in t["steps"]}
+    return str(request["barriers"][later[0]]["silence"]) if used & set(later) else None
+
+
+def begun(events: Events, transaction: str) -> bool:
+    return any(e["type"] == "step" and e["tx"] == transaction and e["state"] == "start" for e in events)
+
+
+def normal(text: str) -> str:
+    """The same for the two directions of an operation: digests and which of two models are not told."""
+    return re.sub(r"tiny-[ab]", "tiny-x", re.sub(r"\b[0-9a-f]{7,64}\b", "#", text))
+
+
+def key(step: StepAt) -> str:
+    return f"{normal(step.id)} {step.kind}"
