@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Optional, Sequence
 
-from deployer.agent import files, paths, undo, wire
+from deployer.agent import files, paths, runs, undo, wire
 from deployer.agent.context import Context, Shared, StepFailed, Stopped
 from deployer.agent.journal import Journal
 from deployer.agent.lock import HostLock
@@ -128,15 +128,7 @@ class Runner:
     def _alone(self, began: float, patience: float) -> bool:
         """Whether the controller has been silent for longer than we wait."""
         now = self._shared.system.clock()
-        return now > began + patience and now > self._heard() + patience
-
-    def _heard(self) -> float:
-        """When the controller last gave a word. While it is there, a host may wait long for the others."""
-        found = files.read(self._shared.system, paths.run(self._shared.run) + "/heard")
-        try:
-            return float(found or b"0")
-        except ValueError:
-            return 0.0
+        return now > began + patience and now > runs.heard(self._shared.system, self._shared.run) + patience
 
     def _has_work(self, stages: Sequence[str]) -> bool:
         """Whether anything is left to do in these stages; a host that is through need not wait for the others."""

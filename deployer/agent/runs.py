@@ -50,6 +50,15 @@ def settle(system: System, run_id: str, how: str) -> None:
     files.remove_tree(system, paths.run(run_id) + "/undo")
 
 
+def heard(system: System, run_id: str) -> float:
+    """When the controller last gave a word, by the system's clock; 0 when it never did."""
+    found = files.read(system, paths.run(run_id) + "/heard")
+    try:
+        return float(found or b"0")
+    except ValueError:
+        return 0.0
+
+
 def is_settled(system: System, run_id: str) -> bool:
     return os.path.exists(system.path(paths.run(run_id) + "/settled.json"))
 

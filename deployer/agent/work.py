@@ -5,6 +5,7 @@ There is a report at the end whatever happens, short of a kill.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -145,12 +146,13 @@ def _tidy(system: System, shared: Shared, runner: Runner) -> None:
     """What only this run needed. Blobs stay after a failure, for the next try; the next run that ends well takes them all:
     nobody else can be waiting for one while it holds the host's lock.
     """
-    if not runner.leaves_something:
-        runs.settle(system, shared.run, "ended")
-    if all(tx.state == "done" for tx in runner.transactions):
-        for name in state.listing(system, wire.ROOT_BLOBS):
-            files.remove(system, "%s/%s" % (wire.ROOT_BLOBS, name))
-    runs.forget_old(system)
+    with contextlib.suppress(OSError):  # on a full disk the report still has to say what became of each transaction
+        if all(tx.state == "done" for tx in runner.transactions):
+            for name in state.listing(system, wire.ROOT_BLOBS):
+                files.remove(system, "%s/%s" % (wire.ROOT_BLOBS, name))
+        runs.forget_old(system)
+        if not runner.leaves_something:
+            runs.settle(system, shared.run, "ended")
 
 
 def _remove_agent(system: System, run_id: str) -> None:

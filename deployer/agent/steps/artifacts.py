@@ -5,7 +5,7 @@ and the two simplest steps on them.
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from deployer.agent import files, put, wire
 from deployer.agent.context import Context, StepFailed
@@ -114,6 +114,17 @@ def take_blob(ctx: Context, sha256: str, target: str, mode: int) -> None:
     os.chmod(real, mode)
 
 
+def throw_away_damaged(ctx: Context, digests: Iterable[str]) -> None:
+    """Received blobs that are not what their name says: else every later try would take them for whole again."""
+    for sha256 in digests:
+        path = put.path_of(sha256)
+        if os.path.exists(ctx.system.path(path)) and not files.matches(ctx.system, path, sha256):
+            files.remove(ctx.system, path)
+
+
+AGAIN = "apply again: what was damaged is brought anew"
+
+
 class InstallTool(Artifact):
     """`tool.install`: one program, pushed."""
 
@@ -126,7 +137,8 @@ class InstallTool(Artifact):
         target = "%s/%s" % (directory, name)
         take_blob(ctx, sha256, target, 0o755)
         if not files.matches(ctx.system, target, sha256):
-            raise StepFailed("%s arrived damaged" % name)
+            throw_away_damaged(ctx, [sha256])
+            raise StepFailed("%s is damaged on this host: its digest differs" % name, cause="damaged or changed file", hint=AGAIN)
         return {name: {"size": os.path.getsize(ctx.system.path(target)), "digest": "sha256:" + sha256}}
 
 

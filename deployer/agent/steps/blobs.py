@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from deployer.agent import put
+from deployer.agent import put, runs
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.meter import Meter
 from deployer.agent.steps.base import ALREADY, Before, Step
 
 STALL_S = 120.0  # without a byte, once bytes came
+AGAIN = "apply again: it goes on from where it stopped"
 FIRST_S = 600.0  # until the first: the controller may be busy with other hosts
 
 
@@ -32,9 +33,15 @@ class Receive(Step):
                 seen, since = done, ctx.system.clock()
                 meter.show(done)
             elif ctx.system.clock() - since > waited:
-                raise StepFailed(
-                    "no bytes came from the controller for %.0f s" % waited, hint="apply again: it goes on from where it stopped"
-                )
+                raise StepFailed("no bytes came from the controller for %.0f s" % waited, hint=AGAIN)
+            elif self._alone(ctx, since):
+                raise StepFailed("the controller is gone, and only it has what is missing here", hint=AGAIN)
             ctx.system.pause(0.05)
         meter.show(meter.total)
         return None
+
+    def _alone(self, ctx: Context, since: float) -> bool:
+        """Nobody has said a word for as long as a barrier of this stage would wait for one: bytes will not come either."""
+        barrier = (ctx.shared.request.get("barriers") or {}).get(ctx.step["stage"]) or {}
+        patience = float(barrier.get("deadline_s") or FIRST_S)
+        return ctx.system.clock() - max(since, runs.heard(ctx.system, ctx.shared.run)) > patience

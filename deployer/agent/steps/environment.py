@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Set
 from deployer.agent import files, wire
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.facts.machine import find_python
-from deployer.agent.steps.artifacts import Artifact, Files, take_blob
+from deployer.agent.steps.artifacts import Artifact, Files, take_blob, throw_away_damaged
 
 CACHE = wire.ROOT_CACHE + "/uv"
 REQUIREMENTS = "requirements.txt"
@@ -81,6 +81,7 @@ class Build(Artifact):
         try:
             ctx.run(argv, "uv pip sync", env=env, tick=tick)
         except StepFailed as error:
+            throw_away_damaged(ctx, [str(wheel["sha256"]) for wheel in ctx.args.get("wheels") or []])
             raise _explained(error) from None
 
 

@@ -9,9 +9,10 @@ from typing import Any, Dict, List, Optional
 from deployer.agent import files, wire
 from deployer.agent.context import Context, StepFailed, Stopped
 from deployer.agent.meter import Meter
-from deployer.agent.steps.artifacts import Artifact, Files, need_space, take_blob
+from deployer.agent.steps.artifacts import AGAIN, Artifact, Files, need_space, take_blob, throw_away_damaged
 
 RETRIES = 3
+DAMAGED = "damaged or changed file"
 #: What may be tried again: a connection that broke. The hub's own errors are final.
 FINAL = frozenset(
     {"GatedRepoError", "RepositoryNotFoundError", "RevisionNotFoundError", "RemoteEntryNotFoundError", "HFValidationError"}
@@ -66,7 +67,7 @@ def verify(ctx: Context, directory: str, wanted: List[Dict[str, Any]]) -> Dict[s
             raise StepFailed("%s is missing" % one["path"])
         if os.path.getsize(real) != int(one["size"]) or not ctx.system.intact(path, str(one["digest"]), more):
             files.remove(ctx.system, path)
-            raise StepFailed("%s is not what was locked: its digest differs" % one["path"], cause="damaged or changed file")
+            raise StepFailed("%s is not what was locked: its digest differs" % one["path"], cause=DAMAGED)
     open_to_readers(ctx, directory)
     return {str(f["path"]): {"size": int(f["size"]), "digest": str(f["digest"])} for f in wanted}
 
@@ -87,8 +88,18 @@ class Push(Artifact):
     def build(self, ctx: Context, directory: str) -> Files:
         wanted = listed_files(ctx)
         for one in wanted:
-            take_blob(ctx, str(one["digest"]).rpartition(":")[2], "%s/%s" % (directory, one["path"]), 0o644)
-        return verify(ctx, directory, wanted)
+            take_blob(ctx, _sha256(one), "%s/%s" % (directory, one["path"]), 0o644)
+        try:
+            return verify(ctx, directory, wanted)
+        except StepFailed as error:
+            if error.cause == DAMAGED:
+                throw_away_damaged(ctx, [_sha256(one) for one in wanted])
+                error.hint = AGAIN
+            raise
+
+
+def _sha256(file: Dict[str, Any]) -> str:
+    return str(file["digest"]).rpartition(":")[2]
 
 
 class Download(Artifact):

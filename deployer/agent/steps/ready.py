@@ -24,8 +24,8 @@ class NotYet(Exception):
     """Why it does not answer."""
 
 
-def ask(ctx: Context, args: Dict[str, Any]) -> None:
-    """GET the ready path, then POST the inference. Raises NotYet."""
+def ask(ctx: Context, args: Dict[str, Any], patience_s: float = 60.0) -> None:
+    """GET the ready path, then POST the inference, which may take that long. Raises NotYet."""
     base = "http://127.0.0.1:%d" % int(args["port"])
     try:
         if args.get("ready_path"):
@@ -36,7 +36,7 @@ def ask(ctx: Context, args: Dict[str, Any]) -> None:
         if inference:
             body = json.dumps(inference["body"]).encode()
             headers = {"Content-Type": "application/json"}
-            status, answer = ctx.system.http("POST", base + str(inference["path"]), headers, body, timeout=60)
+            status, answer = ctx.system.http("POST", base + str(inference["path"]), headers, body, timeout=patience_s)
             if status != 200:
                 raise NotYet("an inference is answered with %d: %s" % (status, answer[:300].decode("utf-8", "replace").strip()))
     except OSError as error:
@@ -69,7 +69,7 @@ class Ready(Step):
         end = ctx.system.clock() + float(ctx.args.get("deadline_s") or DEADLINE_S)
         while True:
             ctx.check()
-            why = watch.look()
+            why = watch.look(min(60.0, max(1.0, end - ctx.system.clock())))  # an engine that hangs must not hold us longer
             if why is None:
                 starts.answers(ctx)
                 return "answers"
@@ -94,7 +94,7 @@ class _Watch:
         self._before = _restarts(found) if found.get("ActiveState") == "active" else 0
         self._state: Dict[str, str] = found
 
-    def look(self) -> Optional[str]:
+    def look(self, patience_s: float) -> Optional[str]:
         """None when it is ready, else why not. Raises StepFailed when it never will be."""
         self._state = found = systemctl.show_one(self._ctx.system, self._unit)
         self._read(found.get("InvocationID", ""))
@@ -105,7 +105,7 @@ class _Watch:
         if restarts >= RESTARTS or (restarts > 0 and self._known() is not None):
             raise self.failed("it ended and was started again %d time%s%s" % (restarts, "s" * (restarts != 1), self._how(found)))
         try:
-            ask(self._ctx, self._ctx.args)
+            ask(self._ctx, self._ctx.args, patience_s)
         except NotYet as error:
             why = str(error)
         else:

@@ -85,10 +85,12 @@ def _always(step: StepAt) -> bool:
 
 
 #: Where a fault has a meaning. Every other combination is left out of the matrix, and this is why:
-#: an engine that cannot start is met where one is started; bytes can be wrong where bytes are brought.
+#: an engine that cannot start is met where one is started; bytes can be wrong where bytes are brought; who attaches from another
+#: machine cannot bring the bytes that only the first one had.
 WHERE: dict[Fault, Callable[[StepAt], bool]] = {
     Fault.ENGINE_EXIT: lambda step: step.kind == "unit.start",
     Fault.ENGINE_HANG: lambda step: step.kind == "unit.start",
+    Fault.ATTACHED: lambda step: step.kind != "blob.receive",
     Fault.DIGEST: lambda step: step.kind in ("model.push", "tool.install"),
 }
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from deployer.agent import wire
 from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
 from deployer.plan.steps import transactions
@@ -148,6 +149,8 @@ class Matrix:
                 if cell.fault is not Fault.REBOOT:
                     seen.problems += [f"{KEEPER}, which nobody touched: {why}" for _, why in keeper.failed[:1]]
                 seen.problems += ["nobody asked the keeper"] * (keeper.asked == 0)
+            if seen.problems:
+                self._repair()
         seen.seconds = time.monotonic() - began
         return seen
 
@@ -157,7 +160,6 @@ class Matrix:
             report = plan(fleet).apply()
             if report.exit_code != 0:
                 seen.problems.append(f"the next apply ends with {report.exit_code}: {_why(report.json())}")
-                self._give_up()
                 return
             rest = plan(fleet).plan
             seen.problems += [f"the next plan is not empty: {c.address} {c.actions} {c.reason}" for c in rest.changes]
@@ -174,12 +176,16 @@ class Matrix:
         if len(units) != int(self.files.there):
             seen.problems.append(f"units after the next apply: {units}")
 
-    def _give_up(self) -> None:
-        """A state from which other cells can still begin."""
-        for _ in range(3):
+    def _repair(self) -> None:
+        """A state from which other cells can still begin, whatever a red one left."""
+        for blob in self.bench.path(wire.ROOT_BLOBS).glob("*"):
+            blob.unlink()
+        for _ in range(4):
             with Fleet.load(self.bench.root) as fleet:
-                if plan(fleet).apply().exit_code == 0:
+                planned = plan(fleet)
+                if not planned.plan.changes:
                     return
+                planned.apply()
 
 
 def _why(report: Mapping[str, Any]) -> str:
