@@ -69,15 +69,8 @@ def steps_of(transactions: Iterable[wire.Transaction]) -> list[StepAt]:
 
 
 def stages_of(every: Sequence[tuple[Any, wire.Step]]) -> list[str]:
-    """Stages in use, in the order of the wire; waves ("switch-2") after the first one."""
-    return sorted({step["stage"] for _, step in every}, key=rank)
-
-
-def rank(stage: str) -> tuple[int, int]:
-    name, _, wave = stage.partition("-")
-    number = int(wave) if wave.isdigit() else 1
-    at = wire.STAGES.index(name) if name in wire.STAGES else len(wire.STAGES)
-    return (0, 0) if name == "artifacts" else (number, at)
+    """Stages in use, in the order in which a run comes to them."""
+    return sorted({step["stage"] for _, step in every}, key=wire.stage_rank)
 
 
 def _always(step: StepAt) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from deployer.agent import wire
 from tests.lab.faults.bench import FLEET, Bench
-from tests.lab.faults.cells import StepAt, rank
+from tests.lab.faults.cells import StepAt
 from tests.lab.faults.operations import SUBJECT
 
 Events = Sequence[Mapping[str, Any]]
@@ -113,10 +113,9 @@ def seconds(at: str) -> float:
 
 def next_barrier(request: Mapping[str, Any], stage: str) -> str | None:
     """The silence of the barrier that a run meets after this stage; None when it has nothing left to do then."""
-    order = sorted(request["barriers"], key=rank)
-    later = order[order.index(stage) + 1 :]
-    used = {s["stage"] for t in request["transactions"] for s in t["steps"]}
-    return str(request["barriers"][later[0]]["silence"]) if used & set(later) else None
+    used = sorted({s["stage"] for t in request["transactions"] for s in t["steps"]}, key=wire.stage_rank)
+    later = [other for other in used if wire.stage_rank(other) > wire.stage_rank(stage)]
+    return str(request["barriers"][later[0]]["silence"]) if later else None
 
 
 def begun(events: Events, transaction: str) -> bool:

@@ -317,7 +317,7 @@ class _Attempt:
             return
         silence = checks.next_barrier(request, self.at.stage)
         touched = checks.begun(events, SUBJECT)
-        wanted = {"keep": "kept", "undo": "undone", None: "done"}.get(silence, "done") if touched else None
+        wanted = {"keep": "kept", "undo": "undone", "finish": "done", None: "done"}[silence] if touched else None
         if wanted and state != wanted and state != "absent":
             self.told.append(f"left alone, silence means {silence}: {SUBJECT} should be {wanted} and is {state}")
 
