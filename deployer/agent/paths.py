@@ -51,6 +51,16 @@ def probe_key(fleet: wire.Fleet) -> str:
     return state(fleet) + "/probe.key"
 
 
+def peer(fleet: wire.Fleet) -> str:
+    """This host's certificate and key for other gateways, as render.names knows it."""
+    return state(fleet) + "/peer.pem"
+
+
+def peers(fleet: wire.Fleet) -> str:
+    """The certificates of the hosts that it trusts."""
+    return "%s/_gateway/peers.pem" % etc(fleet)
+
+
 def unit_prefix(fleet: wire.Fleet) -> str:
     return "deployer-%s-" % fleet["name"]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from deployer.agent import files, lock, paths, runs, systemctl, wire
+from deployer.agent import files, lock, paths, peers, runs, systemctl, wire
 from deployer.agent.facts import artifacts, machine, ports, state, units
 from deployer.agent.fingerprint import fingerprint
 from deployer.agent.system import System
@@ -64,6 +64,7 @@ def _state(system: System, fleet: wire.Fleet, whole: List[str]) -> Dict[str, Any
         "roster": own.roster,
         "name_conflict": conflict,
         "other_fleets": state.other_fleets(system, fleet),
+        "peer": peers.facts(system, fleet) if conflict is None else {},
         "secret_key": _secret_key(system, fleet) if conflict is None else None,
         "unreadable": own.unreadable,
     }

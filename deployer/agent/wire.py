@@ -20,8 +20,8 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
                                                           whether the holds that are there now are the ones that it brought
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
 
-What a barrier is opened with reaches the steps behind it: {"probe_keys": [sha256 of the other hosts' probe keys]}, for
-`gateway.keys`. {"halt": [deployments]} names those that failed elsewhere: what of them has begun here is undone, what has not
+What a barrier is opened with reaches the steps behind it: {"certificates": {host: PEM}} of the other hosts in the apply, for
+`gateway.peers`. {"halt": [deployments]} names those that failed elsewhere: what of them has begun here is undone, what has not
 is left out. A stage that `barriers` does not name is not waited for, nor one in which the run has nothing to do.
 
 A paused run begins no new step; what runs is finished, undoing is never held up, a stop ends it. When the controller has
@@ -185,6 +185,7 @@ class Probe(TypedDict, total=False):
     name_conflict: Optional[str]  # id of another fleet that has our name here
     lock: Optional[Dict[str, Any]]  # who holds it: {"run", "who", "since", "doing", "fleet"}
     unfinished: List[Dict[str, Any]]  # {"run", "who", "since", "stage", "deployments", "alive"}
+    peer: Dict[str, Any]  # "certificate": this host's own, for other gateways; "known": {host: digest} of those it trusts
     secret_key: Optional[str]  # hex; a secret: never leaves memory
     host_paths: Dict[str, Optional[Dict[str, Any]]]  # path → {"files": {name: size}} or None
     fingerprint: str  # FINGERPRINT_PARTS, 12 hex digits each, joined by "-"; equal when nothing that a plan rests on moved
@@ -249,7 +250,7 @@ class RunRequest(TypedDict, total=False):
 
 
 # Events of a run, one JSON line each, all with "type" and "at" (ISO 8601, UTC):
-#   locked    {"probe_key_sha256", "deployments", "rollouts"}
+#   locked    {"deployments", "rollouts", "certificate"}
 #   refused   {"reason": "lock" | "stale", "detail", "holder"}
 #   barrier   {"stage", "state": "waiting" | "open" | "timeout"}
 #   pause     {"state": "paused" | "resumed" | "timeout", "message"}
@@ -260,6 +261,13 @@ class RunRequest(TypedDict, total=False):
 #              "step", "message", "cause", "hint", "log": [...]}}}
 #     kept: begun and left as it is, because a barrier stayed closed; the run is unfinished
 #     result: "rolled-back" when every transaction that failed was undone, "failed" when one could not be
+
+
+def certificate_digest(certificate: str) -> str:
+    """How a peer's certificate is compared: 12 hex digits."""
+    import hashlib  # late: a probe is quicker without
+
+    return hashlib.sha256(certificate.encode()).hexdigest()[:12]
 
 
 def secret_fingerprint(key: str, value: str) -> str:

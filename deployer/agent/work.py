@@ -6,7 +6,6 @@ There is a report at the end whatever happens, short of a kill.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets as random_source
@@ -14,8 +13,8 @@ import signal
 import threading
 from typing import Any, Dict, Optional
 
-from deployer.agent import files, lock, paths, runs, undo, wire
-from deployer.agent.context import Shared
+from deployer.agent import files, lock, paths, peers, runs, undo, wire
+from deployer.agent.context import Shared, StepFailed
 from deployer.agent.facts import state
 from deployer.agent.fingerprint import moved
 from deployer.agent.journal import Journal
@@ -95,7 +94,7 @@ def _locked(
         stop_file = system.path(paths.run(shared.run) + "/stop")
         shared.stopping = lambda: stopped.is_set() or os.path.exists(stop_file)
         told = {"deployments": runs.deployments(request), "rollouts": request.get("rollouts") or {}}
-        journal.say("locked", probe_key_sha256=_keys(system, shared.fleet), **told)
+        journal.say("locked", **_keys(system, shared), **told)
         runner = Runner(shared, journal, steps, held)
         result = runner.run()
         _tidy(system, shared, runner)
@@ -132,14 +131,20 @@ def _moved(system: System, request: Dict[str, Any]) -> Optional[str]:
     return None
 
 
-def _keys(system: System, fleet: wire.Fleet) -> str:
-    """The fleet's header and its two keys, made when they are missing. Returns the hash of the probe key."""
+def _keys(system: System, shared: Shared) -> Dict[str, Any]:
+    """The fleet's header and its two keys, made when they are missing; and the certificate for other gateways where this run
+    deals with them. Returns what the other hosts must know.
+    """
+    fleet = shared.fleet
     own_fleet(system, fleet)
     for path in (paths.secret_key(fleet), paths.probe_key(fleet)):
         if not files.read(system, path):
             files.write(system, path, random_source.token_hex(32).encode() + b"\n", 0o600)
-    key = (files.read(system, paths.probe_key(fleet)) or b"").strip()
-    return hashlib.sha256(key).hexdigest()
+    steps = [step for transaction in shared.request.get("transactions") or [] for step in transaction["steps"]]
+    if any(step["kind"] == "gateway.peers" for step in steps):
+        with contextlib.suppress(StepFailed):  # the step itself says it
+            return {"certificate": peers.make(system, fleet, str(shared.request.get("host")))}
+    return {}
 
 
 def _tidy(system: System, shared: Shared, runner: Runner) -> None:

@@ -17,7 +17,7 @@ class Conductor:
         self._phase: dict[str, str] = {}  # "starting" | "running" | "ended"
         self._waiting: dict[str, str] = {}  # the barrier a host stands at
         self._sent: dict[str, str] = {}  # the last barrier we opened for it
-        self._keys: dict[str, str] = {}  # sha256 of each host's probe key
+        self._certificates: dict[str, str] = {}  # with which each host's gateway meets the others'
         self._stopping: set[str] = set()
         self._concerned: dict[str, tuple[str, ...]] = {}  # host → deployments of its run
         self._failed: dict[str, set[str]] = {}  # deployment → hosts on which it failed
@@ -30,7 +30,7 @@ class Conductor:
         """These hosts' runs begin (again)."""
         for host in hosts:
             self._phase[host] = "starting"
-            for known in (self._waiting, self._sent, self._keys, self.results, self.refused):
+            for known in (self._waiting, self._sent, self._certificates, self.results, self.refused):
                 known.pop(host, None)
             self._stopping.discard(host)
 
@@ -48,8 +48,8 @@ class Conductor:
         kind = line.get("type")
         if kind == "locked":
             self._phase[host] = "running"
-            if line.get("probe_key_sha256"):
-                self._keys[host] = str(line["probe_key_sha256"])
+            if line.get("certificate"):
+                self._certificates[host] = str(line["certificate"])
             self._concerned[host] = tuple(line.get("deployments") or ())
             self._rollouts.update(line.get("rollouts") or {})
         elif kind == "step" and line.get("state") in ("failed", "skipped"):
@@ -113,9 +113,9 @@ class Conductor:
         return host in self._sent and stage_rank(self._sent[host]) >= stage_rank(stage)
 
     def _opening(self, host: str, stage: str) -> dict[str, Any]:
-        peers = sorted(key for name, key in self._keys.items() if name != host)
+        others = {name: text for name, text in sorted(self._certificates.items()) if name != host}
         halted = self._halted(stage)
-        return {"open": stage, "data": {"probe_keys": peers, **({"halt": halted} if halted else {})}}
+        return {"open": stage, "data": {**({"certificates": others} if others else {}), **({"halt": halted} if halted else {})}}
 
     def _halted(self, stage: str) -> list[str]:
         """Deployments that failed more often than their rollout takes. Without auto_revert only new waves are held back."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deployer.plan import artifacts, endpoint, guard
+from deployer.plan import artifacts, endpoint, gatewayhost, guard
 from deployer.plan.artifacts import Artifacts
 from deployer.plan.model import Refusal
 from deployer.plan.replica import replica
@@ -34,7 +34,7 @@ def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Pla
     of: dict[str, list[Place]] = {}
     for placed in places:
         of.setdefault(placed.deployment, []).append(placed)
-    named = endpoint.named_gateways(world)
+    named = gatewayhost.named_gateways(world)
     for spec in planned:
         _deployment(world, spec, of.get(spec.name, []), named, holds, by_host, out)
     for name, found in by_host.items():
@@ -80,7 +80,7 @@ def _deployment(
         _put(out, made)
     for name in sorted({*replicas, *(g for g in gateways if g in out.hosts)}):
         if f"{Kind.GATEWAY}:gateway" not in out.hosts[name]:
-            for shared in endpoint.host_resources(world, name):
+            for shared in gatewayhost.host_resources(world, name):
                 _put(out, shared)
         _put(out, endpoint.resource(world, spec, name, places, replicas.get(name, []), gateways, runs))
         _put(out, _noted(world, spec, name))

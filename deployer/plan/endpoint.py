@@ -10,6 +10,7 @@ from typing import Any
 
 from deployer.engines.base import Slot
 from deployer.plan.artifacts import model_need
+from deployer.plan.gatewayhost import MODE, peer_port
 from deployer.plan.replica import file_json
 from deployer.plan.roster import Place
 from deployer.plan.words import duration, size
@@ -19,15 +20,6 @@ from deployer.spec.models import ApiKey, DeploymentSpec, EndpointSpec
 from deployer.spec.source import Source
 from deployer.state.resources import Attribute, Kind, Resource
 
-_MODE = "0600"  # HAProxy's master reads them as root, its workers never do
-
-
-def named_gateways(world: World) -> tuple[str, ...]:
-    """Hosts that the fleet names as gateways, or that name themselves."""
-    fleet = world.fleet
-    named = {n for n in fleet.gateway.hosts if n in fleet.hosts} | {n for n, h in fleet.hosts.items() if h.gateway is True}
-    return tuple(sorted(named))
-
 
 def carriers(named: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
     """Hosts that carry the endpoint of a deployment with replicas on `hosts`: the ones that are named as gateways, else
@@ -35,67 +27,6 @@ def carriers(named: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
     """
     distinct = sorted(set(hosts))
     return named or (tuple(distinct) if len(distinct) == 1 else ())
-
-
-def host_resources(world: World, host: str) -> list[Resource]:
-    """What every host with an endpoint has once: the package and the fleet's gateway."""
-    return [Resource(host, Kind.PACKAGE, "haproxy", payload={"name": "haproxy"}), _gateway(world, host)]
-
-
-def _gateway(world: World, host: str) -> Resource:
-    fleet = world.fleet
-    tls = fleet.gateway.tls is not None
-    address = "*" if fleet.gateway.insecure or tls else "127.0.0.1"
-    config = gateway.GatewayConfig(fleet.name, fleet.id, (f"{address}:{fleet.gateway.port}",), tls)
-    unit = names.gateway_unit_name(fleet.name)
-    files = [
-        file_json(names.base_path(fleet.name), gateway.base_config(config), _MODE),
-        file_json(names.unit_path(unit), gateway.gateway_unit(config), "0644"),
-        *_certificate(world),
-    ]
-    attributes = (
-        Attribute("port", fleet.gateway.port, source=world.positions.of("deployer", "gateway", "port")),
-        Attribute("reachable", _reach(world), source=world.positions.of("deployer", "gateway", "tls" if tls else "insecure")),
-        *_certificate_attributes(world, host),
-        Attribute("files", ", ".join(f["sha256"][:8] for f in files if "sha256" in f)),
-    )
-    payload: dict[str, Any] = {"unit": unit, "config_dir": names.gateway_directory(fleet.name), "port": fleet.gateway.port}
-    payload["files"] = files
-    source = world.positions.of("deployer", "gateway")
-    return Resource(host, Kind.GATEWAY, "gateway", None, attributes, payload, (f"{Kind.PACKAGE}:haproxy",), source)
-
-
-def _reach(world: World) -> str:
-    if world.fleet.gateway.tls is not None:
-        return "TLS, every address"
-    return "plain HTTP, every address" if world.fleet.gateway.insecure else "loopback only"
-
-
-def _certificate(world: World) -> list[dict[str, str]]:
-    """The certificate as text, its key only named."""
-    tls, found = world.fleet.gateway.tls, world.certificate
-    if tls is None or found is None:
-        return []
-    path = names.certificate_path(world.fleet.name)
-    key = {"path": f"{path}.key", "mode": _MODE, "owner": "root:root", "secret": tls.key.id}
-    return [file_json(path, found.pem, _MODE), key]
-
-
-def _certificate_attributes(world: World, host: str) -> list[Attribute]:
-    tls, found = world.fleet.gateway.tls, world.certificate
-    if tls is None or found is None:
-        return []
-
-    def source(field: str) -> Source | None:
-        return world.positions.of("deployer", "gateway", "tls", field)
-
-    known = ", ".join(found.names[:3]) or "no name"
-    said = f"{known}, until {found.not_after[:10]}, {found.sha256[:12]}"
-    secret = world.secrets.get((host, tls.key.id))
-    return [
-        Attribute("certificate", said, source=source("certificate")),
-        Attribute("certificate's key", secret, secret=True, source=source("key")),
-    ]
 
 
 def resource(
@@ -119,7 +50,7 @@ def resource(
         deployment=spec.name,
         engines=tuple(_engine(spec, r) for r in replicas),
         paths=tuple(first["paths"]),
-        keys_path=names.keys_path(fleet.name, spec.name) if spec.endpoint.keys else None,
+        keys_path=names.keys_path(fleet.name, spec.name) if spec.endpoint.keys and carries else None,
         open=spec.endpoint.open,
         stopped=not runs,
         fronts=_fronts(world, spec, host, places) if carries and elsewhere else (),
@@ -133,12 +64,12 @@ def resource(
         leaving=leaving,
     )
     unit = names.gateway_unit_name(fleet.name)
-    files = [file_json(names.route_path(fleet.name, spec.name), gateway.deployment_config(route), _MODE)]
+    files = [file_json(names.route_path(fleet.name, spec.name), gateway.deployment_config(route), MODE)]
     payload: dict[str, Any] = {
         "unit": unit,
         "config_dir": names.gateway_directory(fleet.name),
         "keys_path": names.keys_path(fleet.name, spec.name),
-        "keys": [_key(k) for k in spec.endpoint.keys],
+        "keys": [_key(k) for k in spec.endpoint.keys] if carries else [],
         "files": files,
         "check": _check(world, spec, first["inference"]) if carries and runs else None,
         "carries": carries,
@@ -166,15 +97,15 @@ def _limits(spec: DeploymentSpec) -> gateway.Limits:
 
 def _fronts(world: World, spec: DeploymentSpec, host: str, places: Sequence[Place]) -> tuple[gateway.Server, ...]:
     """The gateways of all hosts with a replica, this one's own on loopback."""
-    port, each = world.fleet.gateway.port, _at_once(spec)
+    fleet, each = world.fleet, _at_once(spec)
+    own, others = names.peer_path(fleet.name), names.peers_path(fleet.name)
+
+    def front(name: str, replicas: int) -> gateway.Server:
+        address = "127.0.0.1" if name == host else fleet.hosts[name].address or "127.0.0.1"
+        return gateway.Server(name, address, peer_port(fleet), each * replicas if each else None, own, others)
+
     replicas = Counter(p.host for p in places)
-
-    def address(name: str) -> str:
-        return "127.0.0.1" if name == host else world.fleet.hosts[name].address or "127.0.0.1"
-
-    return tuple(
-        gateway.Server(name, address(name), port, each * replicas[name] if each else None) for name in serving(world, places)
-    )
+    return tuple(front(name, replicas[name]) for name in serving(world, places))
 
 
 def serving(world: World, places: Sequence[Place]) -> list[str]:

@@ -155,24 +155,26 @@ def ports(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
     """What is about to start must find its port free. A port whose listener is not known stays unknown, not taken."""
     for change in changes:
         reached = world.observed.get(change.host)
-        port = _wanted_port(world, change)
-        if port is None or not isinstance(reached, Reached) or "systemctl" in reached.probe.get("unreadable", ()):
+        wanted = _wanted_ports(change)
+        if not wanted or not isinstance(reached, Reached) or "systemctl" in reached.probe.get("unreadable", ()):
             continue
-        if any(e["port"] == port and not e.get("unit") for e in reached.probe.get("listening", ())):
+        listening = reached.probe.get("listening", ())
+        for port in (p for p in wanted if any(e["port"] == p and not e.get("unit") for e in listening)):
             what = f"port {port} of {change.host} is in use by a program that is not ours, and {change.name} must listen there"
             hint = f"end that program (ss -ltnp 'sport = :{port}' names it)"
-            hint += ", or write gateway: {port: …} in deployer.yaml" if change.kind is Kind.GATEWAY else ""
+            field = "port" if port == wanted[0] else "peer_port"
+            hint += f", or write gateway: {{{field}: …}} in deployer.yaml" if change.kind is Kind.GATEWAY else ""
             yield Refusal("port", what, (), hint, change.host, change.deployment, change.source)
 
 
-def _wanted_port(world: World, change: Change) -> int | None:
+def _wanted_ports(change: Change) -> tuple[int, ...]:
     if change.after is None:
-        return None
+        return ()
     if change.kind is Kind.GATEWAY:
-        return world.fleet.gateway.port
+        return tuple(change.after.payload[key] for key in ("port", "peer_port") if key in change.after.payload)
     starts = change.kind is Kind.REPLICA and "create" in change.actions
     state = change.after.attribute("state")
-    return int(change.after.payload["port"]) if starts and (state is None or state.value == "running") else None
+    return (int(change.after.payload["port"]),) if starts and (state is None or state.value == "running") else ()
 
 
 def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
@@ -203,19 +205,13 @@ def protected(wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> It
 
 
 def scattered(world: World, spec: DeploymentSpec, hosts: Sequence[str], gateways: Sequence[str]) -> Refusal | None:
-    """Replicas on several hosts need one host that carries the endpoint, and hosts let each other in only by a key or
-    when everybody may come.
-    """
+    """Replicas on several hosts need one host that carries the endpoint."""
     distinct = sorted(set(hosts))
     source = world.positions.of(f"deployment:{spec.name}", "replicas")
     if len(distinct) > 1 and not gateways:
         what = f"{spec.name} has replicas on {', '.join(distinct)}, and no host is named to carry its endpoint"
         hint = f"write gateway: true in one host's file (hosts/{distinct[0]}.yaml), or gateway.hosts in deployer.yaml"
         return Refusal("gateway", what, (), hint, deployment=spec.name, source=source)
-    crossing = sorted({host for host in distinct for carrier in gateways if carrier != host})
-    if crossing and not (spec.endpoint.keys or spec.endpoint.open):
-        what = f"{spec.name} has no keys, so {crossing[0]} serves only itself and its endpoint on {gateways[0]} cannot reach it"
-        return Refusal("gateway", what, (), "write endpoint.keys, or endpoint: {open: true}", deployment=spec.name, source=source)
     return None
 
 

@@ -11,7 +11,8 @@ from deployer.plan import certificate, cordons, fitting, goingback, guard, orpha
 from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
-from deployer.plan.endpoint import carriers, named_gateways
+from deployer.plan.endpoint import carriers
+from deployer.plan.gatewayhost import as_it_is, named_gateways
 from deployer.plan.identity import plan_id
 from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
 from deployer.plan.order import ordered
@@ -48,7 +49,7 @@ def make_plan(world: World) -> Plan:
     placed = place(world, roster, scope.planned, [*kept, *rolled.places])
     wanted = desire(world, scope.planned, placed.places, rolled.holds)
     rolledback.put(world, rolled, wanted)
-    recorded = {name: _recorded(r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
+    recorded = {name: _recorded(world, r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
     compared = [_compare(world, scope, wanted, recorded, name) for name in recorded]
     decided = _decide(world, placed, kept, rolled, recorded, compared)
     if decided.beside:
@@ -95,11 +96,13 @@ def _scope(world: World, rolled: Rolled) -> tuple[Scope, Rolled]:
     return Scope(tuple(planned), tuple(others), tuple(sorted(destroyed))), replace(rolled, held=held)
 
 
-def _recorded(reached: Reached) -> dict[str, tuple[Resource, ...]]:
+def _recorded(world: World, reached: Reached) -> dict[str, tuple[Resource, ...]]:
     """Resources by deployment, as the host notes them."""
     records = reached.probe.get("records", {})
     return {
-        name: tuple(known_secrets(resource_from(r), record.get("secrets", {})) for r in record.get("resources", []))
+        name: tuple(
+            as_it_is(world, known_secrets(resource_from(r), record.get("secrets", {}))) for r in record.get("resources", [])
+        )
         for name, record in sorted(records.items())
     }
 

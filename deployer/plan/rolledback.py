@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployer.agent import wire
-from deployer.plan import endpoint
+from deployer.plan import gatewayhost
 from deployer.plan.aftermath import OF_DEPLOYMENT
 from deployer.plan.artifacts import complete, model_need
 from deployer.plan.desired import Desired, desire
@@ -198,7 +198,7 @@ def put(world: World, rolled: Rolled, out: Desired) -> None:
                 continue
             packages = {n.partition(":")[2] for r in resources for n in r.needs if n.startswith(f"{Kind.PACKAGE}:")}
             made = [Resource(host, Kind.PACKAGE, package, payload={"name": package}) for package in sorted(packages)]
-            for resource in (*resources, *endpoint.host_resources(world, host), *made, *one.artifacts[host]):
+            for resource in (*resources, *gatewayhost.host_resources(world, host), *made, *one.artifacts[host]):
                 out.hosts[host].setdefault(resource.address, resource)
 
 

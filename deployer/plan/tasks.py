@@ -66,6 +66,8 @@ def gateway(plan: Plan, change: Change) -> wire.Transaction:
     assert after is not None
     unit, directory = after.payload["unit"], after.payload["config_dir"]
     steps = [written("gateway", change, f) for f in after.payload["files"]]
+    if after.payload.get("peers"):
+        steps.append(step("gateway", "gateway.peers", change, "the other hosts' gateways", hosts=dict(after.payload["peers"])))
     kept = {f["path"] for f in after.payload["files"]}
     gone = [f["path"] for f in change.before.payload["files"] if f["path"] not in kept] if change.before else []
     dropins = change.data.get("dropins", ())

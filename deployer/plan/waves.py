@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from deployer.plan import endpoint
+from deployer.plan import endpoint, gatewayhost
 from deployer.plan.desired import Desired
 from deployer.plan.model import Change
 from deployer.plan.rollout import Decided
@@ -97,7 +97,7 @@ def _drain(
     batch: Sequence[Change],
 ) -> dict[str, Any]:
     spec = world.fleet.deployments[name]
-    gateways = endpoint.carriers(endpoint.named_gateways(world), [p.host for p in places if p.deployment == name])
+    gateways = endpoint.carriers(gatewayhost.named_gateways(world), [p.host for p in places if p.deployment == name])
     of = [p for p in places if p.deployment == name]
     meanwhile = endpoint.resource(world, spec, host, of, left or standing, gateways, True, leaving=not left)
     return {

@@ -77,6 +77,16 @@ def certificate_path(fleet: str) -> str:
     return f"{gateway_directory(fleet)}/tls.pem"
 
 
+def peer_path(fleet: str) -> str:
+    """The host's own certificate and key for other gateways, made by its agent."""
+    return f"/var/lib/deployer/{fleet}/peer.pem"
+
+
+def peers_path(fleet: str) -> str:
+    """The certificates of the hosts that this gateway lets in and goes to."""
+    return f"{gateway_directory(fleet)}/peers.pem"
+
+
 def route_path(fleet: str, deployment: str) -> str:
     return f"{gateway_directory(fleet)}/10-{deployment}.cfg"
 

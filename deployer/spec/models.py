@@ -297,6 +297,7 @@ class GatewaySpec(Model):
     tls: GatewayTls | None = None
     address: Address | None = None  # the name that clients use; None: the address of the first gateway
     insecure: bool = False  # plain HTTP off loopback, said aloud
+    peer_port: Port | None = None  # where gateways of the fleet's other hosts come in, over TLS; None: port + 1
     hosts: tuple[Name, ...] = ()
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.agent import wire
+from deployer.agent.peers import blocks
 from deployer.agent.steps import STEPS
 from deployer.transport.fake import FakeHost
 from tests.agent.support import (
@@ -399,8 +400,7 @@ def test_the_endpoint_answers_through_the_gateway_with_the_hosts_own_key(host: F
     assert run.result == "done"
     lines = host.path(f"{WORDS}/_gateway/chat.keys").read_text(encoding="utf-8").splitlines()
     assert f"{sha256(b'sk-1')} team-a" in lines
-    locked = next(e for e in run.events if e["type"] == "locked")
-    assert f"{locked['probe_key_sha256']} :probe" in lines
+    assert [line.partition(" ")[2] for line in lines] == [":probe", "team-a"]
     assert stat.S_IMODE(host.path(f"{WORDS}/_gateway/chat.keys").stat().st_mode) == 0o600
 
 
@@ -413,13 +413,52 @@ def test_a_key_that_is_not_at_hand_keeps_its_line(host: FakeHost) -> None:
     assert one(host, missing).result == "rolled-back"
 
 
-def test_peers_keys_come_with_the_barrier(host: FakeHost) -> None:
-    request = run_request(transaction("t", step("gateway", "gateway.keys", path=f"{WORDS}/k", keys=[])))
-    channel = connect(host).open("start", request)
+PEERS = f"{WORDS}/_gateway/peers.pem"
+
+
+def certificate(word: str) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{word}\n-----END CERTIFICATE-----\n"
+
+
+def peers_run(host: FakeHost, hosts: dict[str, str | None], brought: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Runs the step with these wanted hosts; the line `locked`, and what the host trusts afterwards."""
+    channel = connect(host).open("start", run_request(transaction("t", step("gateway", "gateway.peers", hosts=hosts))))
+    locked: dict[str, Any] = {}
     for event in channel.lines():
+        locked = event if event["type"] == "locked" else locked
         if event["type"] == "barrier" and event["state"] == "waiting":
-            channel.send({"open": event["stage"], "data": {"probe_keys": ["b" * 64]}})
-    assert f"{'b' * 64} :probe" in host.path(f"{WORDS}/k").read_text(encoding="utf-8")
+            channel.send({"open": event["stage"], "data": {"certificates": brought}})
+    return locked, blocks(host.path(PEERS).read_bytes())
+
+
+def test_certificates_of_hosts_in_the_run_come_with_the_barrier_and_the_others_stay(host: FakeHost) -> None:
+    wanted: dict[str, str | None] = {"gpu-02": None, "gpu-03": certificate("probed")}
+    locked, trusted = peers_run(host, wanted, {"gpu-02": certificate("two"), "gpu-09": certificate("stranger")})
+    own = locked["certificate"]
+    assert trusted == {"gpu-01": own, "gpu-02": certificate("two"), "gpu-03": certificate("probed")}
+    again, trusted = peers_run(host, {**wanted, "gpu-03": None}, {})
+    assert again["certificate"] == own, "made once"
+    assert trusted == {"gpu-01": own, "gpu-02": certificate("two"), "gpu-03": certificate("probed")}
+    _, trusted = peers_run(host, {"gpu-02": None}, {"gpu-02": certificate("reinstalled")})
+    assert trusted == {"gpu-01": own, "gpu-02": certificate("reinstalled")}
+    found = probe(host)["peer"]
+    assert found["certificate"] == own
+    assert set(found["known"]) == {"gpu-01", "gpu-02"}
+    secret = host.path("/var/lib/deployer/acme/peer.pem")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert "PRIVATE KEY" in secret.read_text(encoding="ascii")
+    assert "PRIVATE KEY" not in json.dumps([locked, found]) + host.path(PEERS).read_text(encoding="ascii")
+
+
+def test_what_is_no_certificate_is_not_written(host: FakeHost) -> None:
+    run = one(host, step("gateway", "gateway.peers", hosts={"gpu-02": "# host gpu-03\nssl-engine rdrand"}))
+    assert run.result == "rolled-back"
+    assert not host.path(PEERS).exists()
+
+
+def test_a_run_that_meets_no_other_gateway_makes_no_certificate(host: FakeHost) -> None:
+    run = one(host, step("gateway", "gateway.keys", path=f"{WORDS}/k", keys=[]))
+    assert "certificate" not in next(e for e in run.events if e["type"] == "locked")
 
 
 def test_a_configuration_that_haproxy_refuses_changes_nothing(host: FakeHost) -> None:

@@ -52,7 +52,7 @@ class Host:
             self.say({"type": "refused", "reason": "stale", "detail": self.stale})
             self.say({"type": "report", "result": "stale", "transactions": {}})
             return
-        self.say({"type": "locked", "probe_key_sha256": f"key-of-{self.name}"})
+        self.say({"type": "locked", "certificate": f"certificate of {self.name}"})
         ends = {t["id"]: {"state": "skipped"} for t in request["transactions"]}
         for stage in STAGES:
             self.say({"type": "barrier", "stage": stage, "state": "waiting"})

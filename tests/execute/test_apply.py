@@ -45,14 +45,14 @@ def test_every_host_is_done_and_gets_the_roster_also_those_without_changes() -> 
     assert [host.connects for host in hosts.values()] == [1, 1, 1]
 
 
-def test_a_barrier_opens_only_when_every_host_stands_at_it_and_brings_the_others_probe_keys() -> None:
+def test_a_barrier_opens_only_when_every_host_stands_at_it_and_brings_the_others_certificates() -> None:
     hosts = stubs("a", "b")
     _, events = applied(plan([replica("a"), replica("b")]), hosts)
     said = [(e.host, e.stage, e.state) for e in events if e.type == "barrier"]
     for stage in ("artifacts", "switch", "gateway", "finish"):
         opened = min(i for i, (_, s, state) in enumerate(said) if s == stage and state == "open")
         assert {host for host, s, state in said[:opened] if s == stage and state == "waiting"} == {"a", "b"}
-    assert hosts["a"].orders_seen[0] == {"open": "artifacts", "data": {"probe_keys": ["key-of-b"]}}
+    assert hosts["a"].orders_seen[0] == {"open": "artifacts", "data": {"certificates": {"b": "certificate of b"}}}
 
 
 def test_a_lock_held_elsewhere_releases_all_and_nothing_is_begun() -> None:

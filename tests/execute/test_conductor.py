@@ -44,7 +44,7 @@ def test_a_stage_is_opened_once_and_again_only_after_the_connection_broke() -> N
     conductor = Conductor()
     conductor.add(["a"])
     conductor.take("a", waiting("artifacts"))
-    assert [order for _, order in conductor.open()] == [{"open": "artifacts", "data": {"probe_keys": []}}]
+    assert [order for _, order in conductor.open()] == [{"open": "artifacts", "data": {}}]
     assert conductor.open() == []
     assert [order["open"] for _, order in conductor.again("a")] == ["artifacts"]
     conductor.take("a", opened("artifacts"))
@@ -71,4 +71,4 @@ def test_a_pause_is_given_to_all_and_again_to_those_who_may_have_missed_it() -> 
     conductor.take("a", waiting("artifacts"))
     conductor.take("b", waiting("artifacts"))
     conductor.open()
-    assert [order for _, order in conductor.again("a")] == [{"resume": True}, {"open": "artifacts", "data": {"probe_keys": []}}]
+    assert [order for _, order in conductor.again("a")] == [{"resume": True}, {"open": "artifacts", "data": {}}]

@@ -165,16 +165,6 @@ def test_replicas_on_several_hosts_need_a_named_gateway() -> None:
     assert make_plan(maker.world()).refusals == ()
 
 
-def test_hosts_without_keys_do_not_let_another_hosts_gateway_in() -> None:
-    elsewhere = [host("h1", gateway=True), host("h2")]
-    private = deployment(endpoint=EndpointSpec(), placement=Placement(hosts=("h2",)))
-    maker = WorldMaker([private], elsewhere, {"h1": probe("h1"), "h2": probe("h2")})
-    (refusal,) = make_plan(maker.world()).refusals
-    assert refusal.what == "chat has no keys, so h2 serves only itself and its endpoint on h1 cannot reach it"
-    maker.deployments = [deployment(placement=Placement(hosts=("h2",)))]
-    assert make_plan(maker.world()).refusals == ()
-
-
 def test_no_free_gpu_is_refused_host_by_host() -> None:
     maker = WorldMaker([deployment(engine={"gpus": 2})], [host("h1")], {"h1": probe("h1", gpus=1)})
     (refusal,) = make_plan(maker.world()).refusals

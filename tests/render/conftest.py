@@ -1,5 +1,6 @@
 """A real HAProxy on loopback before stub engines, for the gateway's tests."""
 
+import contextlib
 import csv
 import http.client
 import json
@@ -7,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,6 +20,10 @@ from typing import Any
 
 import pytest
 
+from deployer.agent import paths, peers
+from deployer.agent.system import System
+from deployer.agent.wire import Fleet
+from deployer.render import names
 from deployer.render.gateway import HAPROXY, GatewayConfig, Route, Server, base_config, deployment_config
 from deployer.render.programs import RELOAD
 
@@ -91,6 +97,7 @@ def engine() -> Iterator[Server]:
 class Gateway:
     folder: Path
     port: int
+    peer_port: int = 0
     process: subprocess.Popen[str] | None = None
     lines: list[str] = field(default_factory=list)
 
@@ -172,13 +179,40 @@ class Gateway:
         rows = csv.DictReader(lines)
         return next(row[column] for row in rows if (row["pxname"], row["svname"]) == (backend, server))
 
+    def with_peers(self, name: str = "gpu-02") -> Server:
+        """Also a front for other gateways, as host `name`; what is returned is it as they see it."""
+        system, fleet = System(str(self.folder.parent)), Fleet(id="7f3a9c21", name="acme")
+        own = peers.make(system, fleet, name)
+        others = self.folder / "peers.pem"
+        others.write_text(peers.merged({}, {name: own}, [name]))
+        certificate = system.path(paths.peer(fleet))
+        self.peer_port = free_port()
+
+        def placed(text: str) -> str:
+            return text.replace(names.peers_path("acme"), str(others)).replace(names.peer_path("acme"), certificate)
+
+        client, peer = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.peer_port}"
+        self.base(GatewayConfig("acme", "7f3a9c21", (client,), peers=peer), placed)
+        return Server(name, "127.0.0.1", self.peer_port, None, certificate, str(others))
+
+    def peer_get(self, path: str, front: Server, *, certificate: str | None = None, trusted: str | None = None) -> int:
+        """The status that another gateway gets, with the certificate of this one or another."""
+        context = ssl.create_default_context(cafile=trusted or front.peers)
+        context.check_hostname = False
+        if certificate != "":
+            context.load_cert_chain(certificate or str(front.certificate))
+        connection = http.client.HTTPSConnection("127.0.0.1", self.peer_port, timeout=20, context=context)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().status
+
     def reload(self) -> subprocess.CompletedProcess[str]:
         """As the unit's ExecReload does it."""
         command = [sys.executable, "-I", "-c", RELOAD, str(self.master)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    def request(self, method: str, path: str, body: Any = None, **headers: str) -> "Answer":
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+    def request(self, method: str, path: str, body: Any = None, port: int = 0, **headers: str) -> "Answer":
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
         try:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, path, data, {k.replace("_", "-"): v for k, v in headers.items()})
@@ -187,8 +221,8 @@ class Gateway:
         finally:
             connection.close()
 
-    def get(self, path: str, **headers: str) -> "Answer":
-        return self.request("GET", path, **headers)
+    def get(self, path: str, port: int = 0, **headers: str) -> "Answer":
+        return self.request("GET", path, None, port, **headers)
 
     def requests(self) -> list[dict[str, Any]]:
         """The log's lines about requests, read as JSON."""

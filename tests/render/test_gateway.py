@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from deployer.render.gateway import LEFT_AFTER_S, GatewayConfig, Route, Server, base_config, deployment_config, gateway_unit
+from tests.certificates import made
 from tests.render.conftest import Engine, Gateway, free_port
 
 KEY = "sk-poison-7c1e"
@@ -244,40 +246,72 @@ def test_a_deployment_that_wants_no_log_is_logged_only_when_it_refuses(gateway: 
 
 def test_replicas_on_two_hosts_are_reached_through_their_hosts_fronts(gateway: Gateway, engine: Server) -> None:
     """One HAProxy plays both: its public route goes to its own front for peers, as it would to another host's."""
-    front = Server("gpu-02", "127.0.0.1", gateway.port)
+    front = gateway.with_peers()
     gateway.start(route(gateway, "chat", engine, keys={KEY: "a"}, fronts=(front,), peers=True))
     gateway.until(lambda: gateway.get("/chat/v1/models", **BEARER).status == 200)
     answer = gateway.get("/chat/v1/models", **BEARER)
     assert answer.json["path"] == "/v1/models"
+    assert "authorization" not in answer.json["headers"]
+    assert answer.headers["x-request-id"] == answer.json["headers"]["x-request-id"], "the name of a request is kept"
     assert gateway.get("/chat/v1/models").status == 401
-    assert gateway.get("/_replica/chat/v1/models").status == 401
-    assert gateway.get("/_replica/chat/v1/models", **BEARER).status == 200
-    assert gateway.get("/_replica/chat/metrics", **BEARER).status == 404
-    assert gateway.get("/_replica/chat/up").status == 200
+    assert gateway.get("/_replica/chat/v1/models", **BEARER).status == 404, "a client does not get at the front"
+    assert gateway.peer_get("/_replica/chat/v1/models", front) == 200
+    assert gateway.peer_get("/_replica/chat/metrics", front) == 404
+    assert gateway.peer_get("/chat/v1/models", front) == 404
+    assert gateway.peer_get("/_replica/chat/up", front) == 200
+
+
+def test_who_shows_no_certificate_of_the_fleet_gets_no_word_from_a_front(gateway: Gateway, engine: Server) -> None:
+    front = gateway.with_peers()
+    gateway.start(route(gateway, "chat", engine, open=True, public=False, peers=True))
+    stranger = gateway.folder.parent / "stranger.pem"
+    stranger.write_text("".join(made("gpu-02")))
+    for certificate in ("", str(stranger)):
+        with pytest.raises((OSError, http.client.HTTPException)):
+            gateway.peer_get("/_replica/chat/v1/models", front, certificate=certificate)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        gateway.get("/_replica/chat/v1/models", port=gateway.peer_port)
+    assert gateway.peer_get("/_replica/chat/v1/models", front) == 200
+
+
+@pytest.mark.parametrize("lie", ["another certificate", "another host's name"])
+def test_a_gateway_sends_nothing_to_a_front_that_is_not_the_one_it_knows(gateway: Gateway, engine: Server, lie: str) -> None:
+    front = gateway.with_peers()
+    if lie == "another certificate":
+        trusted = gateway.folder.parent / "other.pem"
+        trusted.write_text(made("gpu-02")[0])
+        front = replace(front, peers=str(trusted))
+    else:
+        front = replace(front, name="gpu-03")
+    gateway.start(route(gateway, "chat", engine, open=True, fronts=(front,), peers=True))
+    gateway.until(lambda: gateway.get("/chat/v1/models").status == 503)
+    assert "handshake" in gateway.statistic("be_chat", front.name, "last_chk").lower() or not gateway.is_up("be_chat", front.name)
 
 
 def test_a_front_whose_name_is_not_known_does_not_keep_the_others_from_answering(gateway: Gateway, engine: Server) -> None:
-    lost = Server("gpu-09", "gpu-09.invalid", 8443)
-    fronts = (Server("gpu-02", "127.0.0.1", gateway.port), lost)
-    both = route(gateway, "chat", engine, open=True, fronts=fronts, peers=True), route(gateway, "lost", lost, open=True)
+    front = gateway.with_peers()
+    lost = replace(front, name="gpu-09", address="gpu-09.invalid")
+    both = route(gateway, "chat", engine, open=True, fronts=(front, lost), peers=True), route(gateway, "lost", lost, open=True)
     gateway.start(*both, warning="could not resolve address 'gpu-09.invalid'")
     gateway.until(lambda: gateway.get("/chat/v1/models").status == 200)
     assert gateway.get("/lost/v1/models").status == 503
 
 
 def test_a_host_with_replicas_only_for_a_gateway_elsewhere_has_no_endpoint(gateway: Gateway, engine: Server) -> None:
-    gateway.start(route(gateway, "chat", engine, keys={KEY: "a"}, public=False, peers=True))
-    assert gateway.get("/chat/v1/models", **BEARER).status == 404
-    assert gateway.get("/_replica/chat/v1/models", **BEARER).status == 200
+    front = gateway.with_peers()
+    gateway.start(route(gateway, "chat", engine, public=False, peers=True))
+    assert gateway.get("/chat/v1/models").status == 404
+    assert gateway.peer_get("/_replica/chat/v1/models", front) == 200
 
 
 def test_a_front_whose_replicas_are_down_says_so_to_the_gateway(gateway: Gateway) -> None:
+    front = gateway.with_peers()
     gateway.start(route(gateway, "chat", Server("s0", "127.0.0.1", free_port()), open=True, public=False, peers=True))
-    gateway.until(lambda: gateway.get("/_replica/chat/up").status == 503)
+    gateway.until(lambda: gateway.peer_get("/_replica/chat/up", front) == 503)
 
 
 def test_a_front_that_leaves_serves_on_and_gets_nothing_new_from_other_gateways(gateway: Gateway, engine: Server) -> None:
-    front = Server("gpu-02", "127.0.0.1", gateway.port)
+    front = gateway.with_peers()
     entry = route(gateway, "entry", open=True, fronts=(front,))
     # the public route of one deployment asks the front of the other, so that only the front says that it leaves
     entry_text = deployment_config(entry).replace("/_replica/entry", "/_replica/chat")
@@ -298,19 +332,20 @@ def test_a_front_that_leaves_serves_on_and_gets_nothing_new_from_other_gateways(
     began = time.monotonic()
     gateway.until(lambda: gateway.get("/entry/v1/models").status == 503)
     assert time.monotonic() - began < LEFT_AFTER_S
-    assert gateway.get("/_replica/chat/v1/models").status == 200, "who still comes is served"
-    assert gateway.get("/_replica/chat/up").status == 404
+    assert gateway.peer_get("/_replica/chat/v1/models", front) == 200, "who still comes is served"
+    assert gateway.peer_get("/_replica/chat/up", front) == 404
     Engine.release.set()
     running.join()
     assert held == [200]
 
 
 def test_a_route_that_has_no_replica_for_a_moment_is_down_and_not_stopped(gateway: Gateway) -> None:
+    front = gateway.with_peers()
     gateway.start(route(gateway, "chat", keys={KEY: "a"}, peers=True))
     answer = gateway.get("/chat/v1/models", **BEARER)
     assert (answer.status, answer.code) == (503, "replicas_down")
     assert gateway.get("/chat/v1/models").status == 401
-    assert gateway.get("/_replica/chat/up").status == 503
+    assert gateway.peer_get("/_replica/chat/up", front) == 503
 
 
 def test_unit_and_configuration_name_the_fleet_in_their_first_lines() -> None:

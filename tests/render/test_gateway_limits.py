@@ -1,11 +1,11 @@
 """What the gateway refuses, what it lets wait, and where it sends requests that belong together, asked of a real HAProxy."""
 
-import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -87,9 +87,10 @@ def test_a_body_that_is_too_large_or_does_not_say_how_large_is_refused(gateway: 
     answer = gateway.request("POST", "/chat/v1/completions", {"prompt": "x" * 1000}, **BEARER)
     assert (answer.status, error(answer)["code"]) == (413, "request_too_large")
     assert "1000 bytes" in str(error(answer)["message"])
-    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)) as connection:
-        connection.request("POST", "/chat/v1/completions", iter([b"{}"]), BEARER, encode_chunked=True)
-        assert connection.getresponse().status == 411
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as client:
+        key = f"Authorization: Bearer {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+        client.sendall(f"POST /chat/v1/completions HTTP/1.1\r\nHost: a\r\n{key}".encode())
+        assert client.makefile("rb").readline().split()[1] == b"411"
 
 
 def test_a_missing_and_a_wrong_key_are_told_apart(gateway: Gateway, engine: Server) -> None:
@@ -167,17 +168,16 @@ def test_who_waits_goes_to_whichever_replica_comes_up_first(gateway: Gateway) ->
 
 
 def test_a_front_waits_for_its_replica_too_when_a_gateway_elsewhere_asks(gateway: Gateway) -> None:
-    port = free_port()
-    front = Server("gpu-02", "127.0.0.1", gateway.port)
-    chat = route(gateway, "chat", Server("s0", "127.0.0.1", port), open=True, fronts=(front,), peers=True, timeout_s=1.5)
-    chat = type(chat)(**{**{f: getattr(chat, f) for f in chat.__slots__}, "limits": Limits(queue=(5, 20.0))})
-    gateway.start(chat)
-    gateway.until(lambda: gateway.get("/_replica/chat/up").status == 503)
+    port, front = free_port(), gateway.with_peers()
+    server, limits = Server("s0", "127.0.0.1", port), Limits(queue=(5, 20.0), rate=(1, 60.0))
+    gateway.start(route(gateway, "chat", server, open=True, fronts=(front,), peers=True, timeout_s=1.5, limits=limits))
+    gateway.until(lambda: gateway.peer_get("/_replica/chat/up", front) == 503)
     waiting = Asked(gateway, {})
     gateway.until(lambda: gateway.stat("re_chat", "wait-s0", "wretr") > 2)
     with listening(port):
         assert waiting.answer().status == 200
-        gateway.until(lambda: gateway.get("/_replica/chat/up").status == 200)
+        gateway.until(lambda: gateway.peer_get("/_replica/chat/up", front) == 200)
+        assert gateway.peer_get("/_replica/chat/v1/models", front) == 200, "the rate is the gateway's to count"
 
 
 class First(Engine):

@@ -113,8 +113,7 @@ def other_fleets(system: System, fleet: wire.Fleet) -> List[Dict[str, Any]]:
         gpus: Set[str] = set()
         for resource in resources(system, name):
             payload = resource.get("payload") or {}
-            if isinstance(payload.get("port"), int):
-                ports.add(payload["port"])
+            ports.update(payload[key] for key in ("port", "peer_port") if isinstance(payload.get(key), int))
             gpus.update(g for g in payload.get("gpus") or () if isinstance(g, str))
         found.append({"id": fleet_id, "name": name, "ports": sorted(ports), "gpus": sorted(gpus)})
     return found

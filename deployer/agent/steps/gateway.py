@@ -37,8 +37,6 @@ class Keys(Step):
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         path = own_path(ctx)
         lines: Dict[str, str] = {hashlib.sha256(probe_key(ctx).encode()).hexdigest(): PROBE_NAME}
-        for peer in ctx.shared.barrier.get("probe_keys") or []:
-            lines.setdefault(_hex(str(peer)), PROBE_NAME)
         kept = self._there(ctx, path)
         for key in ctx.args.get("keys") or []:
             name = str(key["name"])

@@ -12,6 +12,12 @@ _LOG = (
     '"agent":"%[var(txn.agent),json(utf8s)]","bytes":%B,"first_byte_ms":%Ta,"end":"%ts"}'
 )
 
+_COMMON = """\
+    http-request set-var(txn.path) path
+    http-request set-var(txn.from) src
+    http-request set-var(txn.agent) req.hdr(user-agent)
+"""
+
 
 def base_config(config: GatewayConfig) -> str:
     tls = f" ssl crt {names.certificate_path(config.fleet)} alpn h2,http/1.1" if config.tls else ""
@@ -47,20 +53,34 @@ defaults
 frontend gateway
 {binds}\
     http-request set-var(txn.id) uuid()
-    http-request set-var(txn.path) path
-    http-request set-var(txn.from) src
-    http-request set-var(txn.agent) req.hdr(user-agent)
+{_COMMON}\
     http-request del-header x-forwarded- -m beg
     http-request del-header forwarded
     http-request set-header x-request-id %[var(txn.id)]
     http-after-response set-header x-request-id %[var(txn.id)]
     http-after-response del-header server
-    use_backend re_%[path,field(3,/)] if {{ path_beg {PEER}/ }}
     use_backend be_%[path,field(2,/)]
     default_backend nowhere
-
+{_peers(config)}
 backend nowhere
 {answer(404, "There is no such deployment here.", "deployment_not_found")}
+"""
+
+
+def _peers(config: GatewayConfig) -> str:
+    """Where other hosts' gateways come in: only who shows a certificate of the fleet gets a word. The name of the request is the
+    one that the first gateway gave it.
+    """
+    if config.peers is None:
+        return ""
+    own, others = names.peer_path(config.fleet), names.peers_path(config.fleet)
+    return f"""
+frontend peers
+    bind {haproxy_word(config.peers)} ssl crt {own} ca-file {others} verify required
+    http-request set-var(txn.id) req.hdr(x-request-id)
+{_COMMON}\
+    use_backend re_%[path,field(3,/)] if {{ path_beg {PEER}/ }}
+    default_backend nowhere
 """
 
 

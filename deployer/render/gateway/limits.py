@@ -16,12 +16,17 @@ _LOOK_AGAIN = 3
 
 
 def table(route: Route, name: str) -> list[str]:
-    """The section that counts requests; empty without a rate."""
-    if route.limits.rate is None:
+    """The section that counts requests; empty without a rate, and at a front: the gateway has counted."""
+    if route.limits.rate is None or not is_public(name):
         return []
     seconds = round(route.limits.rate[1])
     kind = f"stick-table type string len 128 size 100k expire {2 * seconds}s store gpc0,gpc0_rate({seconds}s)"
     return [f"backend {haproxy_word('rl_' + name)}", f"    {kind}"]
+
+
+def is_public(name: str) -> bool:
+    """Whether a backend is what clients reach, and not the front for gateways."""
+    return name.startswith("be_")
 
 
 def refusals(route: Route, name: str) -> list[str]:
@@ -43,7 +48,7 @@ def _body(route: Route) -> list[str]:
 
 
 def _rate(route: Route, name: str) -> list[str]:
-    if route.limits.rate is None:
+    if route.limits.rate is None or not is_public(name):
         return []
     number, seconds = route.limits.rate
     ours = f"{{ var(txn.key) -m beg {PROBE_NAME} }}"
@@ -89,4 +94,8 @@ def waiting(route: Route, servers: tuple[Server, ...]) -> list[str]:
 
 def line(server: Server, prefix: str = "") -> str:
     most = f" maxconn {server.at_once}" if server.at_once else ""
-    return f"server {haproxy_word(prefix + server.name)} {haproxy_word(f'{server.address}:{server.port}')}{most}"
+    tls = ""
+    if server.certificate and server.peers:
+        own, others, name = (haproxy_word(word) for word in (server.certificate, server.peers, server.name))
+        tls = f" ssl crt {own} ca-file {others} verify required verifyhost {name}"
+    return f"server {haproxy_word(prefix + server.name)} {haproxy_word(f'{server.address}:{server.port}')}{tls}{most}"

@@ -13,12 +13,15 @@ LEFT_AFTER_S = 3.0  # when a front says that it leaves, no gateway sends it anyt
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """`binds`: "127.0.0.1:8443", "*:8443". `tls`: clients speak TLS. `runtime`: directory for the admin socket."""
+    """`binds`: "127.0.0.1:8443", "*:8443". `tls`: clients speak TLS. `peers`: where other hosts' gateways come in, each with its
+    certificate; None: nobody does. `runtime`: directory for the admin socket.
+    """
 
     fleet: str
     fleet_id: str
     binds: tuple[str, ...]
     tls: bool = False
+    peers: str | None = None
 
     @property
     def runtime(self) -> str:
@@ -31,12 +34,16 @@ class GatewayConfig:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a request can go: an engine on loopback, or another host's front. `at_once`: more than so many wait."""
+    """Where a request can go: an engine on loopback, or a host's front, with this `certificate` and `peers` (paths) and under the
+    name of the host. `at_once`: more than so many wait.
+    """
 
     name: str
     address: str
     port: int
     at_once: int | None = None
+    certificate: str | None = None
+    peers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,9 @@ class Route:
 
     `engines`: this host's replicas. `fronts`: gateways of all hosts with a replica, this one included, when this host is
     the named gateway of a deployment on several hosts; requests then go to them and not to `engines`. `public`: the
-    endpoint is here. `peers`: a gateway elsewhere comes here for `engines`. `paths`: what a client may ask for. Without
-    `keys` and without `open` only loopback is served. `stopped`: 503, the keys and the address stay. Neither stopped nor
-    with a replica, as for a moment in a rollout: 503 too, but said to be down and not stopped. `leaving`: requests are
+    endpoint is here. `peers`: gateways come here for `engines`; they looked at the key. `paths`: what a client may ask for.
+    Without `keys_path` and without `open` only loopback is served. `stopped`: 503, the keys and the address stay. Neither
+    stopped nor with a replica, as for a moment in a rollout: 503 too, but said to be down. `leaving`: requests are
     served as ever, and other gateways are told to go elsewhere (at most LEFT_AFTER_S later they have).
     `affinity`: "session" or "prefix".
     """

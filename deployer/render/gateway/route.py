@@ -23,7 +23,8 @@ def _backend(route: Route, name: str, prefix: str, fronts: tuple[Server, ...]) -
         lines += limits.some_up(name, servers)
     if prefix.startswith(PEER):
         lines += _up(route, prefix)
-    lines += _fence(route)
+    else:
+        lines += _fence(route)
     if route.stopped:
         what = f"The deployment {route.deployment} is stopped."
         return [*lines, answer(503, what, "deployment_stopped")]
@@ -74,9 +75,9 @@ def _paths(route: Route, prefix: str) -> list[str]:
 
 def _target(route: Route, prefix: str, fronts: tuple[Server, ...]) -> list[str]:
     target = f"{PEER}/{route.deployment}" if fronts else ""
-    # the key is checked again by the other hosts' fronts; an engine has none and needs not see it
-    without = [] if fronts else ["    http-request del-header authorization"]
-    return [*_affinity(route, fronts), *without, f"    http-request replace-path ^{prefix}(/.*)$ {target}\\1"]
+    # a front trusts the gateway by its certificate, an engine has no key: neither needs to see the client's
+    without = "    http-request del-header authorization"
+    return [*_affinity(route, fronts), without, f"    http-request replace-path ^{prefix}(/.*)$ {target}\\1"]
 
 
 def _affinity(route: Route, fronts: tuple[Server, ...]) -> list[str]:

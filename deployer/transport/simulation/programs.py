@@ -1,5 +1,6 @@
 """Programs that steps start, simulated: uv, apt, the download, a converter. Each leaves what the real one would leave."""
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -24,6 +25,8 @@ def run(machine: "Machine", argv: list[str], given: bytes) -> Done:
         return Done(0, "".join(f"ii  {package}\n" for package in sorted(furniture.packages(machine))).encode(), b"")
     if name == "haproxy":
         return _haproxy(argv)
+    if name == "openssl":
+        return _openssl(machine, argv)
     if name == "uv":
         return _uv(machine, argv)
     if argv[-1].endswith("hub_download.py"):
@@ -41,6 +44,14 @@ def _haproxy(argv: list[str]) -> Done:
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.cfg"))] if folder.is_dir() else []
     if not texts or any("BROKEN" in text for text in texts):
         return Done(1, b"", b"[ALERT] (1) : config : nothing to read, or not to be understood\n")
+    return OK
+
+
+def _openssl(machine: "Machine", argv: list[str]) -> Done:
+    """A certificate and a key that only look like ones, another for each host."""
+    text = base64.b64encode(machine.root.encode()).decode()
+    for flag, label in (("-keyout", "PRIVATE KEY"), ("-out", "CERTIFICATE")):
+        Path(argv[argv.index(flag) + 1]).write_text(f"-----BEGIN {label}-----\n{text}\n-----END {label}-----\n", encoding="ascii")
     return OK
 
 
