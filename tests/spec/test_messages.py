@@ -61,11 +61,12 @@ placement: {labels: {gpu: 8}}
                           ^ placement.labels.gpu must be one line of text, not 8
 ? write "8"
 
-rollout: {strategy: blue_green}
-                    ^ rollout.strategy: blue_green is not supported yet
+rollout: {strategy: canary}
+                    ^ rollout.strategy: canary is not supported yet
 
 rollout: {strategy: bluegreen}
-                    ^ rollout.strategy must be auto or recreate, not "bluegreen"
+                    ^ rollout.strategy must be auto, blue_green, rolling or recreate, not "bluegreen"
+? did you mean blue_green?
 
 logging: {requests: full}
                     ^ logging.requests: full is not supported yet

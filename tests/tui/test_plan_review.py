@@ -106,12 +106,12 @@ def test_a_group_is_approved_without_what_deletes_and_then_with_it(app: Deployer
     async def journey(pilot: Pilot[int]) -> None:
         await open_plan(pilot)
         await pilot.press("ctrl+a")
-        await see(pilot, "approved: 1 change; 1 left out: destructive, or in need of what is")
+        await see(pilot, "approved: 1 change; 2 left out: destructive, or in need of what is")
         assert "[ ]" in row_of(pilot, "chat/0, port")
         assert "[x]" in row_of(pilot, "other description")
         await pilot.press("g", "space")
-        await see(pilot, "approved: 1 change, 1 of them destructive")
-        await see(pilot, "approved 2 of 2: 1 update, 1 replace")
+        await see(pilot, "approved: 2 changes, 1 of them destructive")
+        await see(pilot, "approved 3 of 3: 2 update, 1 replace")
 
     travel(app, journey)
 
@@ -143,7 +143,7 @@ def test_exactly_the_approved_part_is_applied_and_what_was_rejected_is_not_done(
         await pilot.press("x")
         await pilot.press("ctrl+a", "A")
         await see(pilot, "Apply this?")
-        assert "1 change of this plan is not done" in shown(pilot)
+        assert "2 changes of this plan are not done" in shown(pilot)
         await pilot.press("enter")
         assert app.session.operation is None
         await pilot.press("w", *"because y", "enter", "y")
@@ -155,8 +155,8 @@ def test_exactly_the_approved_part_is_applied_and_what_was_rejected_is_not_done(
     assert app.session.operation.report.exit_code == 0
     assert {name: host.running() for name, host in hosts.items()} == before
     with Fleet.load(applied) as opened:
-        (left,) = opened.plan().plan.changes
-        assert left.name == "chat/0"
+        left = opened.plan().plan.changes
+        assert [(c.kind, c.name) for c in left] == [("replica", "chat/0"), ("endpoint", "chat")]
         revision = max(opened.deployment("other").history(), key=lambda r: r["revision"])
         assert revision["why"] == "because y"
 
