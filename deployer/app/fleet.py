@@ -216,13 +216,17 @@ class Fleet:
         planned = Planned(self, plan, None, None) if plan is not None else self.plan()
         return planned.apply(**more)
 
-    def hold(self, names: Sequence[str], kind: str | None, *, why: str | None = None, until: str | None = None) -> "Planned":
-        """Plan a person's exception ("stopped", "destroyed"), or with kind None the end of one."""
+    def hold(
+        self, names: Sequence[str], kind: str | None, *, why: str | None = None, until: str | None = None, allow: bool = False
+    ) -> "Planned":
+        """Plan a person's exception ("stopped", "destroyed"), or with kind None the end of one. `allow`: although more of the
+        fleet stops than guard.max_stopped says.
+        """
         observed = self._probe_held()
         self._remembered(names, observed)
         held = tuple(HoldRequest(name, kind, self.who, why, until) for name in names if name in self.spec.deployments)
         gone = tuple(name for name in names if name not in self.spec.deployments) if kind == "destroyed" else ()
-        options = Options(names=tuple(names), holds=held, prune_approved=gone, prune=kind == "destroyed")
+        options = Options(names=tuple(names), holds=held, prune_approved=gone, prune=kind == "destroyed", allow=allow)
         return self.plan(options, observed=observed)
 
     def rollback(self, name: str, revision: int | None = None, *, why: str | None = None, until: str | None = None) -> "Planned":

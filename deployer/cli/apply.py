@@ -55,7 +55,11 @@ def _in_ui(args: argparse.Namespace, saved: list[str]) -> int:
 
 
 def _saved(fleet: Fleet, args: argparse.Namespace, name: str) -> Planned:
-    given = [option for option in ("tag", "host", "release", "replace_lost", "prune", "allow_divergent") if getattr(args, option)]
+    given = [
+        option
+        for option in ("tag", "host", "release", "replace_lost", "prune", "allow", "allow_divergent")
+        if getattr(args, option)
+    ]
     if given:
         option = f"--{given[0].replace('_', '-')}"
         raise UsageError(f"{option} cannot change a saved plan", hint=f"deployer plan {option} … makes another one")

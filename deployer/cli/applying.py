@@ -16,7 +16,7 @@ from deployer.app.moments import seconds
 from deployer.app.planned import Planned
 from deployer.app.steptimes import Times
 from deployer.cli import console
-from deployer.cli.confirm import confirmed
+from deployer.cli.confirm import confirmed, prune_confirmed
 from deployer.cli.outcome import render
 from deployer.cli.plainprogress import PlainProgress
 from deployer.errors import DeployerError, HostLocked, Interrupted, Refused, Unreachable
@@ -37,6 +37,8 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     if plan.changes and not confirmed(planned, yes=args.yes, what=what):
         console.say("nothing was changed")
         return 0
+    if what not in ("prune", "destroy"):  # there it is what was asked for
+        planned = prune_confirmed(planned, yes=args.yes)
     left = lock_wait(args)
     report = follow(
         lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control, lock_wait_s=left),

@@ -76,9 +76,14 @@ def planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace-lost", action="append", default=[], metavar="HOST", help="give this host up: its replicas move"
     )
+    allow(parser)
     parser.add_argument(
         "--allow-divergent", action="store_true", help="although the hosts have a commit that yours does not follow"
     )
+
+
+def allow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow", action="store_true", help="although more replicas stop than guard.max_stopped says")
 
 
 def chdir_again(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ def options(args: argparse.Namespace, **more: object) -> Options:
         "prune": getattr(args, "prune", False),
         "replace_lost": tuple(getattr(args, "replace_lost", ())),
         "allow_divergent": getattr(args, "allow_divergent", False),
+        "allow": getattr(args, "allow", False),
         "release": tuple(getattr(args, "release", ())),
         "explain": tuple(getattr(args, "explain", None) or ()),
         **more,

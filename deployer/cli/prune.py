@@ -13,6 +13,7 @@ EXAMPLES = ("deployer prune", "deployer prune --host gpu-01", "deployer prune --
 def arguments(parser: argparse.ArgumentParser) -> None:
     shared.names(parser)
     shared.filters(parser)
+    shared.allow(parser)
     shared.approval(parser)
     shared.as_json(parser)
 

@@ -14,6 +14,9 @@ from deployer.plan.world import World
 from deployer.state.observed import Reached
 from deployer.state.resources import ARTIFACTS, Attribute, Kind, Resource
 
+#: In the data of a change: it removes what no file names.
+PRUNED = "pruned"
+
 
 @dataclass(slots=True)
 class Compared:
@@ -149,7 +152,14 @@ def _removed(
         reason = _why_removed(world, out.host, name, name in destroyed)
         for resource in resources:
             if resource.kind in OF_DEPLOYMENT and resource.address not in wanted:
-                out.changes.append(diff.delete(resource, reason))
+                gone = diff.delete(resource, reason)
+                orphan = not in_files and name not in destroyed and name not in options.prune_approved
+                out.changes.append(_as_pruned(gone) if orphan else gone)
+
+
+def _as_pruned(change: Change) -> Change:
+    """What no file names goes only when a person has said yes to just that."""
+    return replace(change, data={**change.data, PRUNED: True})
 
 
 def _why_removed(world: World, host: str, name: str, destroyed: bool) -> str:
@@ -189,7 +199,7 @@ def _pruned(
     for artifact in reached.probe.get("artifacts", []):
         foreign = [f for f in artifact.get("fleets", []) if f != world.fleet.id]
         if artifact["path"] not in used and not foreign:
-            out.changes.append(diff.delete(_found(reached.name, artifact), "nobody uses it"))
+            out.changes.append(_as_pruned(diff.delete(_found(reached.name, artifact), "nobody uses it")))
     if not staying and not any(r.deployment for r in wanted.values()):
         for resource in recorded.get(HOST_RECORD, ()):
             if resource.kind in OF_HOST:

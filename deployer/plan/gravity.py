@@ -1,7 +1,8 @@
 """How grave a plan is: what it touches, and how its approval must be given. Used by both front ends before they ask."""
 
 from deployer.plan.counts import summary
-from deployer.plan.model import Plan
+from deployer.plan.diffs import PRUNED
+from deployer.plan.model import Change, Plan
 
 #: Environments in which a "y" is not enough: the fleet's name is asked for.
 PRODUCTION = ("prod", "production", "live")
@@ -9,6 +10,11 @@ PRODUCTION = ("prod", "production", "live")
 
 def production(environment: str | None) -> bool:
     return (environment or "").lower() in PRODUCTION
+
+
+def pruned(plan: Plan) -> list[Change]:
+    """What the plan removes only because no file names it: asked about on its own."""
+    return [change for change in plan.changes if change.data.get(PRUNED)]
 
 
 def touched(plan: Plan) -> str:

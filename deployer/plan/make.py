@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import certificate, cordons, fitting, goingback, guard, orphans, rolledback
+from deployer.plan import certificate, cordons, fitting, goingback, guard, orphans, rolledback, stopping
 from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
@@ -70,6 +70,7 @@ def make_plan(world: World) -> Plan:
         *guard.refusals(world, roster, scope.planned, changes),
         *fitting.refusals(world, misfits),
         *goingback.refusals(world, rolled, [*placed.places, *kept], changes),
+        *stopping.refusals(world, roster, recorded, changes),
         *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),
     ]
     fits = tuple(fitting.notices(world, (*placed.places, *kept), misfits))

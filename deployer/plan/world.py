@@ -59,6 +59,7 @@ class Options:
     prune_approved: tuple[str, ...] = ()  # deployments whose removal was approved one by one
     replace_lost: tuple[str, ...] = ()
     allow_divergent: bool = False
+    allow: bool = False  # although more of the fleet stops than guard.max_stopped says
     release: tuple[str, ...] = ()
     holds: tuple[HoldRequest, ...] = ()
     cordons: tuple[CordonRequest, ...] = ()

@@ -33,6 +33,7 @@ from deployer.spec.fields import (
     Replicas,
     Repo,
     Sha256,
+    Share,
     Size,
     Tag,
     Target,
@@ -332,6 +333,15 @@ class DriftSpec(Model):
     ignore: tuple[DriftRule, ...] = ()
 
 
+class GuardSpec(Model):
+    """What a plan must not do to the whole fleet, unless --allow is given."""
+
+    max_stopped: Annotated[
+        Share | None,
+        Field(description="How many running replicas may stop without a successor. Default: 50%, from 4 on."),
+    ] = None
+
+
 class FleetFile(Model):
     """`deployer.yaml`: what is true of the whole fleet."""
 
@@ -343,6 +353,7 @@ class FleetFile(Model):
     packages: Packages = Packages()
     gateway: GatewaySpec = GatewaySpec()
     drift: DriftSpec = DriftSpec()
+    guard: GuardSpec = GuardSpec()
     keep: Later = None
     notify: Later = None
     policies: Later = None
