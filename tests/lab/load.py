@@ -1,8 +1,8 @@
 """Steady load of chat completions on one endpoint, and what came of every single request. Used by the tests of rollouts, the
 benchmarks, and by hand: `python -m tests.lab.load http://HOST:PORT/chat/v1 --model chat --clients 8 --seconds 30`.
 
-A quarter of the clients each: whole answers and streams, over kept connections and over a fresh one per request. Nothing is asked
-again, so what a client library would hide by a second try counts as failed here. An answer counts when it is complete: a stream
+A quarter of the clients each: whole answers and streams, over kept connections and over a fresh one per request (or only some of
+these KINDS). Nothing is asked again, so what a client library would hide by a second try counts as failed here. An answer counts when it is complete: a stream
 with its finish reason and `[DONE]`, a whole answer with its finish reason.
 """
 
@@ -20,6 +20,13 @@ from typing import Any
 
 from tests.lab.exchange import Connection, Cut, Head, Target
 
+#: Name → (stream, keep the connection). Clients take them in turn.
+KINDS = {
+    "whole, kept connection": (False, True),
+    "stream, kept connection": (True, True),
+    "whole, fresh connection": (False, False),
+    "stream, fresh connection": (True, False),
+}
 AFTER_FAILURE_S = 0.05  # an endpoint that refuses is asked some 20 times a second by each client, not thousands of times
 
 
@@ -129,8 +136,8 @@ class Wish:
 class Load:
     """The clients at work, in a thread of their own. Made by `load`."""
 
-    def __init__(self, target: Target, clients: int, wish: Wish) -> None:
-        self._target, self._clients, self._wish = target, clients, wish
+    def __init__(self, target: Target, clients: int, wish: Wish, kinds: Sequence[str]) -> None:
+        self._target, self._clients, self._wish, self._kinds = target, clients, wish, kinds
         self._began, self._began_at = time.perf_counter(), time.time()
         self._ended: float | None = None
         self._successes: list[Success] = []
@@ -169,8 +176,8 @@ class Load:
         self._ended = self.now
 
     async def _client(self, number: int) -> None:
-        stream, keep = bool(number % 2), number % 4 < 2
-        kind = f"{'stream' if stream else 'whole'}, {'kept' if keep else 'fresh'} connection"
+        kind = self._kinds[number % len(self._kinds)]
+        stream, keep = KINDS[kind]
         body, connection = self._wish.body(stream), None
         while not self._stopping:
             began = self.now
@@ -260,10 +267,17 @@ def _message(raw: bytes) -> str:
 
 @contextmanager
 def load(
-    url: str, *, clients: int = 8, first: int = 0, wish: Wish | None = None, ca: str | None = None, **wishes: Any
+    url: str,
+    *,
+    clients: int = 8,
+    first: int = 0,
+    wish: Wish | None = None,
+    kinds: Sequence[str] = tuple(KINDS),
+    ca: str | None = None,
+    **wishes: Any,
 ) -> Iterator[Load]:
     """Clients ask until the block ends; it begins once `first` requests have succeeded. `wishes` are the fields of Wish."""
-    running = Load(Target.of(url, ca=ca), clients, wish or Wish(**wishes))
+    running = Load(Target.of(url, ca=ca), clients, wish or Wish(**wishes), kinds)
     try:
         if first:
             running.wait_for(first)
@@ -281,6 +295,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--max-tokens", type=int, default=2)
     parser.add_argument("--stream-tokens", type=int, default=8)
     parser.add_argument("--pause", type=float, default=0, help="seconds that each client waits between two requests")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only such requests; may be given more than once")
     parser.add_argument("--key-file", type=argparse.FileType(), help="holds the endpoint's key")
     parser.add_argument("--ca", help="certificates to trust; '' trusts whatever comes")
     parser.add_argument("--json", action="store_true")
@@ -288,7 +303,7 @@ def main(words: Sequence[str]) -> int:
     wish = Wish(given.model, given.max_tokens, given.stream_tokens, pause_s=given.pause)
     if given.key_file:
         wish = Wish(given.model, given.max_tokens, given.stream_tokens, given.key_file.read().strip(), pause_s=given.pause)
-    with load(given.url, clients=given.clients, wish=wish, ca=given.ca) as running:
+    with load(given.url, clients=given.clients, wish=wish, kinds=given.kind or tuple(KINDS), ca=given.ca) as running:
         try:
             time.sleep(given.seconds)
         except KeyboardInterrupt:
