@@ -1,9 +1,9 @@
 """Steady load of chat completions on one endpoint, and what came of every single request. Used by the tests of rollouts, the
 benchmarks, and by hand: `python -m tests.lab.load http://HOST:PORT/chat/v1 --model chat --clients 8 --seconds 30`.
 
-A quarter of the clients each: whole answers and streams, over kept connections and over a fresh one per request (or only some of
-these KINDS). Nothing is asked again, so what a client library would hide by a second try counts as failed here. An answer counts when it is complete: a stream
-with its finish reason and `[DONE]`, a whole answer with its finish reason.
+A quarter of the clients each: whole answers and streams, over kept connections and over a fresh one per request, or only some of
+these KINDS. Nothing is asked again, so what a client library would hide by a second try counts as failed here. An answer counts
+when it is complete: a stream with its finish reason and `[DONE]`, a whole answer with its finish reason.
 """
 
 import argparse

@@ -1,0 +1,127 @@
+"""Rollouts under load on real hosts: what clients meet while a deployment is updated, rolled back, or fails to be updated.
+
+One deployment of two replicas on one host goes through all strategies; one of a single replica is replaced in place, where the
+plan's word about the downtime is held against what clients measured.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.lab.commands import Deployer, add_model, forget, tiny_chat, write_deployment, write_settings
+from tests.lab.conftest import LabFleet
+from tests.lab.load import Load, load
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+HOST = "lab-1"
+BEFORE_AND_AFTER = 60  # requests that succeed before a change begins, and after it has ended
+
+
+def pair(strategy: str, length: int, more: str = "") -> str:
+    rules = f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 20s}}\n"
+    return f"{tiny_chat(HOST, length)}replicas: 2\nlogging: {{requests: metadata}}\n{rules}{more}"
+
+
+def alone(length: int) -> str:
+    return f"{tiny_chat(HOST, length)}rollout: {{strategy: recreate, min_healthy: 1s}}\n"
+
+
+@pytest.fixture(scope="module")
+def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
+    run = Deployer(lab_fleet)
+    write_settings(lab_fleet.root)
+    add_model(lab_fleet.root)
+    write_deployment(lab_fleet.root, "pair", pair("blue_green", 512))
+    write_deployment(lab_fleet.root, "alone", alone(512))
+    run("lock")
+    run("apply", "--yes")
+    yield run
+    forget(lab_fleet, "pair", "alone")
+
+
+@contextmanager
+def asked(deployer: Deployer, name: str) -> Iterator[Load]:
+    """Clients of all kinds ask the deployment, before, while and after the block's change is made."""
+    url = deployer.json("endpoint", name)["url"]
+    with load(url, model=name, clients=6, first=BEFORE_AND_AFTER, pause_s=0.02, stream_tokens=12) as running:
+        yield running
+        running.wait_for(BEFORE_AND_AFTER)
+    print(f"{name}: {running.result}")
+
+
+def units(deployer: Deployer, name: str) -> dict[str, int]:
+    """Unit → port of every replica."""
+    (found,) = (d for d in deployer.json("status")["deployments"] if d["name"] == name)
+    return {unit["unit"]: unit["port"] for replica in found["replicas"] for unit in replica["units"]}
+
+
+def served(deployer: Deployer) -> dict[str, list[str]]:
+    """Unit of `pair` → what its engine wrote of requests by clients: our own ask for plain completions, clients for chats."""
+    words = ["journalctl", "-q", "-o", "json", "--output-fields=_SYSTEMD_UNIT,MESSAGE", "-g", "/v1/"]
+    lines = deployer.lab.run(HOST, [*words, "-u", "deployer-labtests-pair-*"]).stdout.splitlines()
+    found: dict[str, list[str]] = {}
+    for one in map(json.loads, lines):
+        requests = found.setdefault(one["_SYSTEMD_UNIT"], [])
+        if "/v1/chat/completions" in one["MESSAGE"]:
+            requests.append(one["MESSAGE"])
+    return found
+
+
+@pytest.mark.parametrize(("strategy", "length"), [("blue_green", 480), ("rolling", 448)])
+def test_no_request_fails_while_both_replicas_are_replaced(deployer: Deployer, strategy: str, length: int) -> None:
+    before = units(deployer, "pair")
+    write_deployment(deployer.root, "pair", pair(strategy, length))
+    assert f"pair {strategy}" in " ".join(deployer("plan").stdout.split())
+    with asked(deployer, "pair") as clients:
+        deployer("apply", "--yes")
+    after = units(deployer, "pair")
+    assert clients.result.failures == ()
+    assert len(after) == 2
+    assert not set(before) & set(after)
+    assert all(served(deployer)[unit] for unit in after)
+
+
+def test_no_request_fails_while_an_earlier_revision_comes_back(deployer: Deployer) -> None:
+    before = units(deployer, "pair")
+    with asked(deployer, "pair") as clients:
+        deployer("rollback", "pair", "--yes")
+    after = units(deployer, "pair")
+    assert clients.result.failures == ()
+    assert len(after) == 2
+    assert not set(before) & set(after)
+    deployer("apply", "--yes", "--release", "pair")
+
+
+@pytest.mark.parametrize("strategy", ["blue_green", "rolling"])
+def test_a_revision_that_fails_inference_never_gets_a_request(deployer: Deployer, strategy: str) -> None:
+    before = units(deployer, "pair")
+    known = set(served(deployer))
+    write_deployment(deployer.root, "pair", pair(strategy, 1))  # it loads, is healthy, and has room for no prompt
+    with asked(deployer, "pair") as clients:
+        said = deployer("apply", "--yes", exit_code=5)
+    assert "inference" in said.stdout + said.stderr
+    assert clients.result.failures == ()
+    assert units(deployer, "pair") == before
+    now = served(deployer)
+    (failed,) = set(now) - known - set(before) if strategy == "rolling" else [None]
+    new = set(now) - known
+    assert new, "the engine of the new revision wrote nothing: this test would not see a request"
+    assert failed is None or failed in new
+    assert {unit: now[unit] for unit in new} == {unit: [] for unit in new}
+
+
+def test_the_downtime_of_a_replacement_in_place_is_what_the_plan_said(deployer: Deployer) -> None:
+    for length in (480, 448):
+        write_deployment(deployer.root, "alone", alone(length))
+        (change,) = (c for c in deployer.json("plan")["changes"] if c["resource"] == "replica:alone/0")
+        said = change["impact"]
+        assert "seen" not in said["start_basis"]
+        with asked(deployer, "alone") as clients:
+            deployer("apply", "--yes")
+        measured = clients.result.longest_gap_s
+        print(f"downtime: the plan said {said['downtime_s']:.1f} s ({said['start_basis']}), clients measured {measured:.1f} s")
+        assert clients.result.failed > 0
+        assert said["downtime_s"] / 3 - 3 < measured < said["downtime_s"] * 3 + 3
