@@ -211,3 +211,22 @@ def test_a_replica_that_has_its_share_gets_no_more_of_a_session(gateway: Gateway
         gateway.until(lambda: gateway.stat("be_chat", "BACKEND", "scur") == 8)
         Engine.release.set()
         assert len({json.dumps(h.answer().json["who"]) for h in held}) == 2
+
+
+class Draining(Engine):
+    """Healthy for the checks, and refuses whatever it is asked: an engine that stops, before the checks have seen it."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(503)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+
+def test_what_a_replica_refuses_while_it_stops_goes_to_another(gateway: Gateway, engine: Server) -> None:
+    with listening(free_port(), "s1", Draining) as draining:
+        gateway.start(route(gateway, "chat", draining, engine, open=True))
+        assert {gateway.request("POST", "/chat/v1/completions", {"n": n}).status for n in range(12)} == {200}
+        gateway.write(route(gateway, "chat", draining, open=True))
+        gateway.reload()
+        gateway.until(lambda: gateway.request("POST", "/chat/v1/completions", {}).status == 503)

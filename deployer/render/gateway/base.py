@@ -42,7 +42,7 @@ defaults
     option idle-close-on-response
     option redispatch
     retries 2
-    retry-on conn-failure
+    retry-on conn-failure 503
     timeout connect 5s
     timeout client 60s
     timeout http-request 30s
