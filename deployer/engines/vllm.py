@@ -51,6 +51,8 @@ _SAMPLING = (
 _ENV = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
+    # longer than the gateway keeps a client's connection (60 s): vLLM's own 5 s close it in the face of the next request
+    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
     "PYTHONUNBUFFERED": "1",
     "VLLM_LOGGING_COLOR": "0",
     "PATH": "{env}/bin:/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin",
