@@ -78,7 +78,8 @@ def write_deployment(root: Path, name: str, text: str) -> Path:
 
 def write_settings(root: Path) -> None:
     """deployer.yaml as the tests of deployments want it."""
-    (root / "deployer.yaml").write_text("id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\n")
+    settings = "id: 1abf1ee7\nname: labtests\ngateway: {insecure: true}\ndefaults: {rollout: {min_healthy: 0s}}\n"
+    (root / "deployer.yaml").write_text(settings)
 
 
 def tiny_chat(host: str, length: int = 512) -> str:

@@ -81,8 +81,9 @@ def test_two_plans_of_the_same_world_have_the_same_id(deployer: Deployer) -> Non
     write_deployment(deployer.root, "chat", CHAT.replace("512", "768"))
     first, second = deployer.json("plan"), deployer.json("plan")
     assert first["plan_id"] == second["plan_id"]
-    (change,) = first["changes"]
-    assert change["resource"] == "replica:chat/0"
+    (change,) = [c for c in first["changes"] if c["resource"] == "replica:chat/0"]
+    assert [c["resource"] for c in first["changes"]] == ["replica:chat/0", "endpoint:chat"]
+    assert change["actions"] == ["create", "delete"]  # there is room for both
     assert [d["name"] for d in change["deltas"]] == ["max_model_len"]
     assert (change["source"]["file"], change["source"]["line"]) == ("deployments/chat.yaml", 7)
     write_deployment(deployer.root, "chat", CHAT)
