@@ -76,8 +76,27 @@ class Planned:
         lock_wait_s: float = 0.0,
     ) -> "Report":
         """Do it. Raises Refused before anything is touched; what happens later is in the report. `lock_wait_s`: how long to
-        wait for hosts where somebody else applies.
+        wait for hosts where somebody else applies. What a rolling update leaves half done goes back (app/reverting.py).
         """
+        from deployer.app import reverting
+        from deployer.app.worlds import now
+
+        def once(one: "Planned") -> "Report":
+            return one._once(why, on_event, control, patience, lock_wait_s)
+
+        report = once(self)
+        if control is not None and control.presses:
+            return report
+        return reverting.revert(self.fleet, self.plan, report, now(), on_event, once)
+
+    def _once(
+        self,
+        why: str | None,
+        on_event: "Callable[[Event], None]",
+        control: "Control | None",
+        patience: "Patience | None",
+        lock_wait_s: float,
+    ) -> "Report":
         from deployer.app.steptimes import StepTimes
         from deployer.execute.apply import Order, apply
         from deployer.execute.follow import Control
