@@ -176,7 +176,9 @@ class Probe(TypedDict, total=False):
     files: Dict[str, str]  # path → sha256, of this fleet's files in /etc, its units and their drop-ins
     unreadable: List[str]  # paths that are there but could not be read: unknown is not absent
     records: Dict[str, Record]  # deployment → current
-    history: Dict[str, List[Dict[str, Any]]]  # deployment → revisions, newest last; without resources unless asked for
+    history: Dict[
+        str, List[Dict[str, Any]]
+    ]  # deployment → revisions, newest last; "paths" of artifacts for resources unless asked for
     failures: Dict[str, Dict[str, Any]]  # deployment → first failure kept {"at", "cause", "hint", "log", "revision"}
     #: deployment → its last starts, oldest first: {"at", "revision", "start_s", "down_s", "engine", "environment", "model"};
     #: "down_s" only where the old one stopped first

@@ -241,6 +241,16 @@ class Fleet:
         hold = HoldRequest(name, ROLLED_BACK, self.who, why, until, choose(observed, name, revision))
         return self.plan(Options(names=(name,), holds=(hold,)), observed=observed)
 
+    def gc(self, names: Sequence[str] = (), *, hosts: Sequence[str] = ()) -> "Planned":
+        """Plan to forget revisions beyond `keep`, and to remove the artifacts that nothing stands on any more."""
+        from deployer.plan.retention import collectable, without_roster
+
+        self.known(deployments=names, hosts=hosts)
+        observed = self.probe(history=sorted(self.spec.deployments))
+        planned = self.plan(Options(names=tuple(names), hosts=tuple(hosts), gc=True), observed=observed)
+        part = planned.only(collectable)
+        return Planned(self, without_roster(part.plan), part.seconds, part.branch)
+
     def restart(self, names: Sequence[str]) -> "Planned":
         """Plan a new process for every running replica of these."""
         self.known(deployments=names)

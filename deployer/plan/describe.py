@@ -51,11 +51,18 @@ def _noted(change: Change) -> str:
     return f"{change.name}: its history on the host" if word == "delete" else f"{change.name}: noted on the host"
 
 
+def _history(resource: Resource) -> str:
+    numbers = resource.payload["numbers"]
+    said = ", ".join(map(str, numbers)) if len(numbers) < 6 else f"{numbers[0]} … {numbers[-1]}, {len(numbers)} of them"
+    return f"{resource.name}: revision{'s' * (len(numbers) != 1)} {said}"
+
+
 _SUBJECTS: dict[Kind, Callable[[Resource], str]] = {
     Kind.MODEL: _model,
     Kind.REPLICA: _replica,
     Kind.ENDPOINT: _endpoint,
     Kind.GATEWAY: _gateway,
+    Kind.HISTORY: _history,
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from deployer.agent import wire
-from deployer.plan import diff, drift
+from deployer.plan import diff, drift, retention
 from deployer.plan.aftermath import OF_DEPLOYMENT, OF_HOST
 from deployer.plan.artifacts import complete
 from deployer.plan.model import Change, Drift, Impact
@@ -52,6 +52,8 @@ def compare_host(
     _made(wanted, reached, out)
     if world.options.prune:
         _pruned(world, wanted, recorded, reached, out, remembers=bool(set(destroyed) & set(world.fleet.deployments)))
+    if world.options.gc:
+        _collected(world, others, wanted, recorded, reached, out)
     return out
 
 
@@ -193,13 +195,7 @@ def _pruned(
         for r in rs
         if name != HOST_RECORD and r.kind in OF_DEPLOYMENT and (name, r.address) not in removed
     ]
-    kept = {name for name, _ in staying}
-    used = {r.payload["path"] for n, rs in recorded.items() if n in kept for r in rs if r.kind in ARTIFACTS}
-    used |= {r.payload["path"] for r in wanted.values() if r.kind in ARTIFACTS}
-    for artifact in reached.probe.get("artifacts", []):
-        foreign = [f for f in artifact.get("fleets", []) if f != world.fleet.id]
-        if artifact["path"] not in used and not foreign:
-            out.changes.append(_as_pruned(diff.delete(_found(reached.name, artifact), "nobody uses it")))
+    out.changes += map(_as_pruned, _unused(world, wanted, recorded, reached, {name for name, _ in staying}, {}))
     if not staying and not any(r.deployment for r in wanted.values()):
         for resource in recorded.get(HOST_RECORD, ()):
             if resource.kind in OF_HOST:
@@ -214,6 +210,48 @@ def _pruned(
             last, reached.name, Kind.TOOL, "agent", None, ("delete",), "the last traces go", before=leftovers, impact=Impact()
         )
         out.changes.append(gone)
+
+
+def _unused(
+    world: World,
+    wanted: Mapping[str, Resource],
+    recorded: Mapping[str, tuple[Resource, ...]],
+    reached: Reached,
+    names: Collection[str],
+    gone: Mapping[str, Collection[int]],
+) -> list[Change]:
+    """Artifacts that neither what stands of these deployments, nor what is wanted, nor a revision that is kept stands on."""
+    remembered = retention.stood_on(reached, names, gone)
+    if remembered is None:
+        return []
+    used = {r.payload["path"] for n, rs in recorded.items() if n in names for r in rs if r.kind in ARTIFACTS} | remembered
+    used |= {r.payload["path"] for r in wanted.values() if r.kind in ARTIFACTS}
+    found = []
+    for artifact in reached.probe.get("artifacts", []):
+        foreign = [f for f in artifact.get("fleets", []) if f != world.fleet.id]
+        if artifact["path"] not in used and not foreign:
+            found.append(diff.delete(_found(reached.name, artifact), "nobody uses it"))
+    return found
+
+
+def _collected(
+    world: World,
+    others: Collection[str],
+    wanted: Mapping[str, Resource],
+    recorded: Mapping[str, tuple[Resource, ...]],
+    reached: Reached,
+    out: Compared,
+) -> None:
+    """Revisions beyond `keep`, and the artifacts that only they stood on."""
+    gone: dict[str, tuple[int, ...]] = {}
+    for name in sorted(set(world.fleet.deployments) - set(others)):
+        numbers = retention.surplus(world, reached, name)
+        if numbers:
+            gone[name] = numbers
+            keep = world.fleet.deployments[name].keep or world.fleet.keep
+            history = Resource(reached.name, Kind.HISTORY, name, payload={"deployment": name, "numbers": list(numbers)})
+            out.changes.append(diff.delete(history, f"{count(keep, 'revision')} of it {'is' if keep == 1 else 'are'} kept"))
+    out.changes += _unused(world, wanted, recorded, reached, {name for name in recorded if name != HOST_RECORD}, gone)
 
 
 def _pruned_packages(reached: Reached, out: Compared) -> None:

@@ -48,6 +48,7 @@ def transactions(plan: Plan, host: str) -> list[wire.Transaction]:
             found += rounds.deployment(plan, host, name, mine, made)
     last = max([t.get("wave", 1) for t in found], default=1)
     found += [_removal(c, last) for c in changes if c.kind is Kind.GATEWAY and not c.after]
+    found += [_removal(c, last) for c in changes if c.kind is Kind.HISTORY]
     found += [_removal(c, last) for c in changes if c.kind in (*ARTIFACTS, Kind.PACKAGE) and not c.after]
     for transaction in found[len(before) :]:
         transaction["needs"] = sorted({*transaction.get("needs", ()), *before})

@@ -98,6 +98,8 @@ def removal(change: Change, before: Resource) -> wire.Transaction:
         steps.append(step("finish", "tree.remove", change, "remove its folder", path=p["config_dir"]))
         steps.append(step("finish", "systemd.reload", change, "read units again"))
         steps.append(step("finish", "record", change, "forget it", deployment=HOST_RECORD, record=None))
+    elif before.kind is Kind.HISTORY:
+        steps = [step("finish", "revisions.drop", change, f"forget old revisions of {before.name}", **p)]
     elif before.kind is Kind.PACKAGE:
         steps = [step("finish", "package.remove", change, f"remove {before.name}", 900.0, name=before.name)]
     elif p.get("agent"):

@@ -56,6 +56,7 @@ class Options:
     tags: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     prune: bool = False
+    gc: bool = False  # revisions beyond `keep`, and artifacts that only they stand on
     prune_approved: tuple[str, ...] = ()  # deployments whose removal was approved one by one
     replace_lost: tuple[str, ...] = ()
     allow_divergent: bool = False

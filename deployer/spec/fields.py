@@ -136,6 +136,7 @@ Size = Annotated[int, BeforeValidator(_size), _written(_SIZE, "must be a size su
 Rate = Annotated[tuple[int, float], BeforeValidator(_rate), _written(_RATE, "must be a rate such as 60/m, 5/s or 1000/h")]
 PortRange = Annotated[tuple[int, int], BeforeValidator(_ports), _written(_PORTS, "must be a range of ports such as 20000-20999")]
 Share = Annotated[str, text(r"^(100|[1-9]?[0-9])%$", "a share from 0% to 100%")]
+Keep = Annotated[int, Field(ge=1, le=1000)]
 Replicas = Annotated[int, Field(ge=1, le=10000), BeforeValidator(_no_range)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[

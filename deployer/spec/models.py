@@ -22,6 +22,7 @@ from deployer.spec.fields import (
     GpuUuid,
     HostKey,
     Jump,
+    Keep,
     Later,
     Line,
     Name,
@@ -239,7 +240,7 @@ class DeploymentSpec(Model):
     adapters: Later = None
     handler: Later = None
     env: Later = None
-    keep: Later = None
+    keep: Keep | None = None  # revisions that hosts remember; the fleet's when not said
     notify: Later = None
 
 
@@ -354,7 +355,7 @@ class FleetFile(Model):
     gateway: GatewaySpec = GatewaySpec()
     drift: DriftSpec = DriftSpec()
     guard: GuardSpec = GuardSpec()
-    keep: Later = None
+    keep: Keep = 3  # revisions of each deployment that hosts remember for a rollback; `deployer gc` removes older ones
     notify: Later = None
     policies: Later = None
 

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     REPLICA = "replica"  # one running copy of a deployment
     ENDPOINT = "endpoint"  # a deployment's address on one gateway
     DEPLOYMENT = "deployment"  # what is only noted: description, tags, protection
+    HISTORY = "history"  # earlier revisions of a deployment, as a host remembers them
 
 
 #: Kinds that are content-addressed directories, shared between deployments and fleets.

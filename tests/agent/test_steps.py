@@ -342,6 +342,36 @@ def test_an_artifact_in_use_is_kept_and_an_unused_one_goes(host: FakeHost) -> No
     assert not host.path("/var/lib/deployer/models").exists()
 
 
+def test_what_an_earlier_revision_stands_on_is_kept_until_it_is_forgotten(host: FakeHost) -> None:
+    marked(host, MODEL, "model")
+    resource = {"kind": "model", "name": "m", "payload": {"path": MODEL}}
+    for number, of in ((1, [resource]), (2, []), (3, [])):
+        one(host, step("finish", "record", deployment="chat", record=record("chat", number, *of)))
+    found = probe(host)["history"]["chat"]
+    assert [(e["revision"], e["paths"]) for e in found] == [(1, [MODEL]), (2, []), (3, [])]
+    remove = step("finish", "artifact.remove", path=MODEL)
+    assert "a deployment of this fleet" in _message(one(host, remove))
+    drop = step("finish", "revisions.drop", deployment="chat", numbers=[1, 2])
+    assert _message(one(host, drop)) == "2 forgotten"
+    assert [e["revision"] for e in probe(host)["history"]["chat"]] == [3]
+    assert one(host, remove).result == "done"
+    assert not host.path(MODEL).exists()
+
+
+def test_revisions_that_were_forgotten_come_back_when_a_later_step_fails_and_the_one_that_stands_never_goes(
+    host: FakeHost,
+) -> None:
+    for number in (1, 2):
+        one(host, step("finish", "record", deployment="chat", record=record("chat", number)))
+    drop = step("finish", "revisions.drop", deployment="chat", numbers=[1])
+    fails = step("finish", "unit.start", unit="sshd.service")
+    before = probe(host)["history"]
+    assert one(host, drop, fails).result == "rolled-back"
+    assert probe(host)["history"] == before
+    assert one(host, step("finish", "revisions.drop", deployment="chat", numbers=[2])).result != "done"
+    assert probe(host)["history"] == before
+
+
 def _message(run: Run) -> str:
     return next(e["message"] for e in run.events if e.get("state") == "done")
 

@@ -1,7 +1,5 @@
 """The whole way on fake hosts: an update that answers and is no good, back to what was there, and what holds afterwards."""
 
-from pathlib import Path
-
 import pytest
 
 from deployer.app import gitedits
@@ -9,6 +7,7 @@ from deployer.app.fleet import Fleet
 from deployer.app.gitedits import replaced
 from deployer.errors import Refused, UsageError
 from deployer.plan.world import Options
+from deployer.state.observed import Reached
 from deployer.transport.fake import FakeHost
 from tests.app.test_fleet import Hosts, edit, state
 
@@ -86,12 +85,11 @@ def test_write_changes_the_file_and_leaves_the_rest_of_it(loaded: Fleet) -> None
 
 def test_a_rollback_to_what_is_gone_is_refused_before_anything_is_touched(loaded: Fleet, hosts: Hosts) -> None:
     with updated(loaded) as fleet:
-        fleet.plan(Options(prune=True)).apply()
+        reached = fleet.probe(["h1"])["h1"]
+        assert isinstance(reached, Reached)
+        for path in {a["path"] for a in reached.probe["artifacts"] if a["kind"] == "model"}:
+            hosts["h1"].path(f"{path}/.deployer.json").unlink()
         planned = fleet.rollback("chat")
-        if not planned.plan.refusals:  # both revisions share the model: take it away by hand
-            (path,) = {Path(a["path"]) for a in fleet.probe(["h1"])["h1"].probe["artifacts"] if a["kind"] == "model"}  # type: ignore[union-attr]
-            (hosts["h1"].path(str(path)) / ".deployer.json").unlink()
-            planned = fleet.rollback("chat")
         assert "is gone from h1" in planned.plan.refusals[0].what
         before = hosts["h1"].running()
         with pytest.raises(Refused, match="cannot go back"):
@@ -128,3 +126,47 @@ def test_what_is_not_one_value_is_not_replaced() -> None:
     assert replaced(COMMENTED, ("engine",), "x") is None
     assert replaced(COMMENTED, ("nothing",), "x") is None
     assert replaced("a: &x 1\nb: *x\n", ("a",), 2) is None
+
+
+def test_gc_forgets_what_is_beyond_keep_and_a_rollback_still_works(loaded: Fleet, hosts: Hosts) -> None:
+    loaded.apply()
+    root = hosts["h1"].path("/var/lib/deployer/acme/chat/revisions")
+    last = "ctranslate2: {}"
+    fleet = loaded
+    for length in (512, 256, 128, 64, 32):
+        now = f"ctranslate2: {{max_model_len: {length}}}"
+        fleet = edit(fleet, last, now)
+        with fleet:
+            assert fleet.apply().exit_code == 0
+        last = now
+    assert sorted(p.name for p in root.iterdir()) == [f"{n}.json" for n in range(1, 7)]
+    with fleet:
+        planned = fleet.gc()
+        assert "chat: revisions 1, 2, 3" in planned.text()
+        assert planned.apply().exit_code == 0
+        assert sorted(p.name for p in root.iterdir()) == [f"{n}.json" for n in (4, 5, 6)]
+        assert fleet.gc().plan.empty
+        assert state(fleet) == "deployed"
+        assert fleet.plan().plan.empty
+        assert fleet.rollback("chat", 4).apply().exit_code == 0
+        with pytest.raises(UsageError, match="revision 2"):
+            fleet.rollback("chat", 2)
+
+
+def test_prune_keeps_what_an_earlier_revision_needs_and_gc_takes_it_when_it_is_forgotten(loaded: Fleet, hosts: Hosts) -> None:
+    with edit(loaded, "ctranslate2: {}", "ctranslate2: {quantization: int8}") as first:
+        first.apply()
+        second = edit(first, "{quantization: int8}", "{quantization: float32}")
+        with second:
+            second.apply()
+            assert [c for c in second.plan(Options(prune=True)).plan.changes if c.kind == "model"] == []
+            assert second.rollback("chat").plan.refusals == ()
+            third = edit(second, "float32}", "float32, max_model_len: 64}\nkeep: 1")
+        with third:
+            third.apply()
+            planned = third.gc()
+            models = {c.name for c in planned.plan.changes if c.kind == "model"}
+            assert len(models) >= 1
+            assert planned.apply().exit_code == 0
+            assert third.plan().plan.empty
+            assert third.rollback("chat").apply().exit_code == 0  # to 2, which was kept though keep is 1

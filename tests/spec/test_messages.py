@@ -77,8 +77,8 @@ handler: {predictor: a.py}
 adapters: []
           ^ adapters is not supported yet
 
-keep: 3
-      ^ keep: 3 is not supported yet
+keep: 0
+      ^ keep must be a whole number from 1 to 1000, not 0
 
 replica: 2
 ^ a deployment has no 'replica'

@@ -11,7 +11,6 @@ from deployer.agent.system import System
 
 #: In a directory that is being made. A crash leaves it there, and the directory is then known to be ours and useless.
 UNDER_WAY = ".deployer.incomplete"
-KINDS = frozenset({"tool", "environment", "model"})
 #: What a model is made in before it is renamed to its final place.
 PART = ".part"
 
@@ -79,13 +78,13 @@ def is_whole(system: System, path: str, found: Dict[str, Any]) -> Optional[bool]
     return True
 
 
-def users(system: System) -> Dict[str, Set[str]]:
-    """Artifact path → ids of the fleets whose records use it."""
+def users(system: System, revisions: bool = False) -> Dict[str, Set[str]]:
+    """Artifact path → ids of the fleets whose records use it; `revisions`: also what they could go back to."""
     found: Dict[str, Set[str]] = {}
     for fleet_id, name in state.fleets(system):
-        for resource in state.resources(system, name):
+        for resource in state.resources(system, name, revisions):
             path = (resource.get("payload") or {}).get("path")
-            if resource.get("kind") in KINDS and isinstance(path, str):
+            if resource.get("kind") in state.ARTIFACTS and isinstance(path, str):
                 found.setdefault(path, set()).add(fleet_id)
     return found
 

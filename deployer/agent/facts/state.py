@@ -10,6 +10,8 @@ from deployer.agent.system import System
 
 #: Fields of a revision that history shows; the resources travel only for deployments whose whole history is asked for.
 SHORT = ("deployment", "revision", "at", "who", "why", "git_commit", "protected")
+#: Kinds of resources that are directories shared by many.
+ARTIFACTS = frozenset({"tool", "environment", "model"})
 
 
 class FleetState:
@@ -58,7 +60,16 @@ class FleetState:
         numbers = [int(n[:-5]) for n in listing(self._system, folder + "/revisions") if n.endswith(".json") and n[:-5].isdigit()]
         found = [self._json("%s/revisions/%d.json" % (folder, number)) for number in sorted(numbers)]
         revisions = [one for one in found if isinstance(one, dict)]
-        return revisions if whole else [{key: one.get(key) for key in SHORT} for one in revisions]
+        return revisions if whole else [_short(one) for one in revisions]
+
+
+def _short(revision: Dict[str, Any]) -> Dict[str, Any]:
+    """`paths`: the artifacts that it stood on."""
+    found = {key: revision.get(key) for key in SHORT}
+    resources = revision.get("resources") or []
+    payloads = [r.get("payload") or {} for r in resources if isinstance(r, dict) and r.get("kind") in ARTIFACTS]
+    found["paths"] = sorted({str(p["path"]) for p in payloads if p.get("path")})
+    return found
 
 
 def listing(system: System, path: str) -> List[str]:
@@ -88,19 +99,24 @@ def fleets(system: System) -> Iterator[Tuple[str, str]]:
             yield str(header["id"]), name
 
 
-def resources(system: System, fleet_name: str) -> Iterator[Dict[str, Any]]:
-    """Every resource that a fleet's records speak of."""
+def resources(system: System, fleet_name: str, revisions: bool = False) -> Iterator[Dict[str, Any]]:
+    """Every resource that a fleet's records speak of; `revisions`: of what stands, the earlier ones too."""
     base = "%s/%s" % (wire.ROOT_STATE, fleet_name)
     for name in listing(system, base):
         if not paths.DEPLOYMENT.match(name):
             continue
-        try:
-            record = files.read_json(system, "%s/%s/current.json" % (base, name))
-        except OSError:
-            continue
-        for resource in (record or {}).get("resources", []) if isinstance(record, dict) else []:
-            if isinstance(resource, dict):
-                yield resource
+        folder = "%s/%s" % (base, name)
+        noted = [folder + "/current.json"]
+        if revisions and os.path.exists(system.path(noted[0])):  # without one there is nothing to go back from
+            noted += ["%s/revisions/%s" % (folder, one) for one in listing(system, folder + "/revisions")]
+        for path in noted:
+            try:
+                record = files.read_json(system, path)
+            except OSError:
+                continue
+            for resource in (record or {}).get("resources", []) if isinstance(record, dict) else []:
+                if isinstance(resource, dict):
+                    yield resource
 
 
 def other_fleets(system: System, fleet: wire.Fleet) -> List[Dict[str, Any]]:

@@ -55,6 +55,7 @@ STEPS: Dict[str, Step] = {
     "endpoint.ready": gateway.EndpointReady(),
     "endpoint.again": gateway.EndpointAgain(),
     "record": record.Record(),
+    "revisions.drop": record.DropRevisions(),
     "run.undo": housekeeping.UndoRun(),
     "agent.remove": housekeeping.RemoveAgent(),
 }

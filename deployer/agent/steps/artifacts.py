@@ -154,7 +154,7 @@ class Remove(Step):
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         path = ctx.path()
-        users = facts.users(ctx.system).get(path, set())
+        users = facts.users(ctx.system, revisions=True).get(path, set())
         if users:
             others = users - {ctx.fleet["id"]}
             return "kept: %s still uses it" % ("another fleet" if others else "a deployment of this fleet")

@@ -86,3 +86,27 @@ class Record(Step):
         for path, was in before["was"].items():
             files.restore(ctx.system, path, was)
         files.remove_empty(ctx.system, before["made"])
+
+
+class DropRevisions(Step):
+    """`revisions.drop`: records of earlier revisions go; never the one that stands."""
+
+    def _paths(self, ctx: Context) -> List[str]:
+        folder = _folder(ctx)
+        current = files.read_json(ctx.system, folder + "/current.json") or {}
+        numbers = [int(number) for number in ctx.args["numbers"]]
+        if current.get("revision") in numbers:
+            raise StepFailed("revision %s of %s is the one that stands" % (current["revision"], ctx.args["deployment"]))
+        return ["%s/revisions/%d.json" % (folder, number) for number in numbers]
+
+    def check(self, ctx: Context) -> Before:
+        found = {path: files.describe(ctx.system, path) for path in self._paths(ctx)}
+        return {"was": {path: was for path, was in found.items() if was["is"] == "file"}}
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        gone = [path for path in before["was"] if files.remove(ctx.system, path)]
+        return "%d forgotten" % len(gone)
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        for path, was in before["was"].items():
+            files.restore(ctx.system, path, was)
