@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.plan.model import Change, Notice, Refusal
+from deployer.plan.record import resource_from
 from deployer.plan.rolledback import Held, Rolled
 from deployer.plan.room import FOREIGN_MEMORY
 from deployer.plan.roster import Place
@@ -213,11 +214,24 @@ def _occupied(world: World, one: Held, change: Change, taken: Sequence[Place]) -
     for fleet in reached.probe.get("other_fleets", ()):
         if port in fleet.get("ports", ()) or gpus & set(fleet.get("gpus", ())):
             yield _no(one, f"the place of {change.name} on {host} belongs to the fleet {fleet.get('name')} now", _way(one), host)
+    yield from _own(one, change, reached, port, gpus)
     yield from _gpus(one, change, reached)
 
 
 def _free(one: Held, who: str) -> str:
     return f"move or stop {who.partition('/')[0]} first; or {_way(one)}"
+
+
+def _own(one: Held, change: Change, reached: Reached, port: int, gpus: set[str]) -> Iterable[Refusal]:
+    """Another slot of the same deployment runs there now, and would still run when this one starts."""
+    record = reached.probe.get("records", {}).get(one.name) or {}
+    for now in (resource_from(r) for r in record.get("resources", ()) if r.get("kind") == Kind.REPLICA):
+        if now.name == change.name or not now.runs:
+            continue
+        if now.payload["port"] == port or gpus & set(now.payload.get("gpus", ())):
+            what = f"{now.name} runs in the place that {change.name} had on {reached.name}"
+            hint = f"stop it first, with downtime: deployer stop {one.name}, then deployer rollback {one.name} {one.number}"
+            yield _no(one, what, hint, reached.name)
 
 
 def _gpus(one: Held, change: Change, reached: Reached) -> Iterable[Refusal]:

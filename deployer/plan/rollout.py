@@ -92,7 +92,7 @@ def _one(
         no = _beside(world, spec, mine, room, fixed, out)
         if no is None:
             return
-        if strategy is Strategy.BLUE_GREEN:
+        if strategy is Strategy.BLUE_GREEN and not fixed:  # a way back is not refused for the sake of how
             out.refusals.append(_refused(world, spec, no))
             return
         strategy, why = Strategy.ROLLING, no

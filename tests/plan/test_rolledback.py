@@ -19,7 +19,7 @@ from deployer.plan.roster import holds_now, latest
 from deployer.plan.steps import secrets_needed, transactions
 from deployer.plan.text import render
 from deployer.plan.world import HoldRequest, Options
-from deployer.spec.models import ApiKey, EndpointSpec, SecretRef
+from deployer.spec.models import ApiKey, EndpointSpec, Rollout, SecretRef, Strategy
 from deployer.state.observed import Unreached
 from tests.plan.worlds import WorldMaker, deployment, host, probe
 
@@ -264,6 +264,34 @@ def test_a_part_without_the_deployment_leaves_what_is_held_alone() -> None:
     assert plan.roster["slots"]["chat"]
     assert plan.roster["holds"]["chat"]["revision"] == 1
     assert make_plan(maker.world(options=back(1, name="chat"))).changes == ()
+
+
+def test_another_slot_in_its_place_is_a_no_with_a_way_that_has_downtime() -> None:
+    maker = WorldMaker(probes={"h1": probe(memory_available=64 << 30)})
+    revised(1024, 2048, maker=maker)
+    revised(2048, maker=maker, replicas=2)
+    slots = maker.probes["h1"]["roster"]["slots"]["chat"]
+    assert (slots["0"]["port"], slots["1"]["port"]) == (20001, 20000)
+    plan = make_plan(maker.world(options=back(1)))
+    assert [r.what for r in plan.refusals] == [
+        "chat cannot go back to revision 1: chat/1 runs in the place that chat/0 had on h1"
+    ]
+    stop = Options(names=("chat",), holds=(HoldRequest("chat", "stopped", "bob"),))
+    maker.done(make_plan(maker.world(options=stop)))
+    assert make_plan(maker.world(options=back(1))).refusals == ()
+
+
+def test_a_strategy_that_wants_room_beside_does_not_keep_anybody_from_going_back() -> None:
+    maker = WorldMaker(probes={"h1": probe(memory_available=64 << 30)})
+    revised(1024, 2048, 4096, maker=maker, rollout=Rollout(strategy=Strategy.BLUE_GREEN))
+    ports = [e["slots"]["0"]["port"] for e in maker.probes["h1"]["history"]["chat"]]
+    for number in (1, 2):
+        plan = make_plan(maker.world(options=back(number)))
+        assert plan.refusals == ()
+        beside = ports[number - 1] != ports[2]
+        (change,) = [c for c in plan.changes if c.kind == "replica"]
+        assert change.actions == (("create", "delete") if beside else ("delete", "create"))
+    assert len(set(ports)) == 2
 
 
 def test_the_new_process_is_made_by_the_same_steps_as_an_update() -> None:

@@ -41,9 +41,18 @@ def rolled(maker: WorldMaker, name: str) -> WorldMaker:
     return maker
 
 
-def standing(maker: WorldMaker) -> Any:
-    found = {h: (p["units"], {n: r["resources"] for n, r in p["records"].items()}) for h, p in maker.probes.items()}
-    return {h: (sorted(u["name"] for u in units), records) for h, (units, records) in found.items()}
+def standing(maker: WorldMaker, name: str) -> dict[str, Any]:
+    """The replicas of one deployment, all but the port: a new process may stand beside the old one."""
+    return {
+        r["name"]: (
+            h,
+            r["payload"]["gpus"],
+            [(a["name"], a["value"]) for a in r["attributes"] if a["name"] not in ("port", "files")],
+        )
+        for h, p in maker.probes.items()
+        for r in p["records"].get(name, {}).get("resources", ())
+        if r["kind"] == "replica"
+    }
 
 
 @FEW
@@ -73,19 +82,17 @@ def test_a_rollback_makes_what_stood_then_and_a_second_one_changes_nothing(found
 @given(histories())
 def test_rolling_back_and_releasing_leaves_what_was_there(found: tuple[WorldMaker, str]) -> None:
     maker, name = found
-    before = standing(maker)
+    before = standing(maker, name)
+    others = {one.name: standing(maker, one.name) for one in maker.deployments[1:]}
     rolled(maker, name)
     plan = make_plan(maker.world(options=Options(release=(name,))))
     assume(not plan.refusals)
     maker.done(plan)
-    places = make_plan(maker.world()).roster["slots"][name]
-    if {(n, s["host"], s["port"]) for n, s in places.items()} == {
-        (str(r["payload"]["slot"]), h, r["payload"]["port"])
-        for h, (_, rs) in before.items()
-        for r in rs.get(name, ())
-        if "slot" in r["payload"]
-    }:  # a slot that the first revision did not have may come back to another place
-        assert standing(maker) == before
+    after = standing(maker, name)
+    if {n: (h, gpus) for n, (h, gpus, _) in after.items()} == {n: (h, gpus) for n, (h, gpus, _) in before.items()}:
+        assert after == before  # a slot that the first revision did not have may come back to another place
+    assert after.keys() == before.keys()
+    assert {one.name: standing(maker, one.name) for one in maker.deployments[1:]} == others
     assert make_plan(maker.world()).changes == ()
 
 
