@@ -18,6 +18,7 @@ from deployer.plan.world import World
 from deployer.render import gateway, names
 from deployer.spec.models import ApiKey, DeploymentSpec, EndpointSpec
 from deployer.spec.source import Source
+from deployer.state.canonical import digest
 from deployer.state.resources import Attribute, Kind, Resource
 
 
@@ -62,9 +63,11 @@ def resource(
         limits=_limits(spec),
         affinity=spec.endpoint.affinity,
         leaving=leaving,
+        model_names=spec.endpoint.model_names,
+        entries_path=names.entries_path(fleet.name),
     )
     unit = names.gateway_unit_name(fleet.name)
-    files = [file_json(names.route_path(fleet.name, spec.name), gateway.deployment_config(route), MODE)]
+    files = _files(fleet.name, route)
     payload: dict[str, Any] = {
         "unit": unit,
         "config_dir": names.gateway_directory(fleet.name),
@@ -73,12 +76,24 @@ def resource(
         "files": files,
         "check": _check(world, spec, first["inference"]) if carries and runs else None,
         "carries": carries,
+        "models": sorted({spec.name, *spec.endpoint.model_names}) if carries else [],
     }
     needs = (f"{Kind.GATEWAY}:gateway", *(r.address for r in replicas))
     source = world.positions.of(f"deployment:{spec.name}", "endpoint")
     ports = ", ".join(str(s.port) for s in route.engines) or None
-    attributes = _attributes(world, spec, host, runs, len(route.fronts or route.engines), ports, files[0]["sha256"], source)
+    attributes = _attributes(
+        world, spec, host, runs, len(route.fronts or route.engines), ports, digest([f["sha256"] for f in files], 12), source
+    )
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
+
+
+def _files(fleet: str, route: gateway.Route) -> list[dict[str, str]]:
+    """The route itself, then its parts of what all deployments share."""
+    parts = sorted(gateway.fragments(route).items())
+    return [
+        file_json(names.route_path(fleet, route.deployment), gateway.deployment_config(route), MODE),
+        *(file_json(names.fragment_path(fleet, route.deployment, kind), text, MODE) for kind, text in parts),
+    ]
 
 
 def _engine(spec: DeploymentSpec, replica: Resource) -> gateway.Server:

@@ -52,6 +52,7 @@ def _gateway(world: World, host: str) -> Resource:
     files = [
         file_json(names.base_path(fleet.name), gateway.base_config(config), MODE),
         file_json(names.unit_path(unit), gateway.gateway_unit(config), "0644"),
+        *_fragments(fleet.name),
         *_certificate(world),
     ]
     attributes = (
@@ -118,6 +119,16 @@ def _reach(world: World) -> str:
     if world.fleet.gateway.tls is not None:
         return "TLS, every address"
     return "plain HTTP, every address" if world.fleet.gateway.insecure else "loopback only"
+
+
+def _fragments(fleet: str) -> list[dict[str, str]]:
+    """What the deployments' fragments stand between."""
+    found = gateway.host_fragments()
+    return [
+        file_json(names.fragment_path(fleet, place, kind), text, MODE)
+        for kind, texts in found.items()
+        for place, text in zip(("_first", "_last"), texts, strict=True)
+    ]
 
 
 def _certificate(world: World) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import certificate, cordons, fitting, goingback, guard, orphans, rolledback, stopping
+from deployer.plan import certificate, cordons, fitting, goingback, guard, modelnames, orphans, rolledback, stopping
 from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
@@ -68,6 +68,7 @@ def make_plan(world: World) -> Plan:
         *wanted.refusals,
         *decided.refusals,
         *guard.refusals(world, roster, scope.planned, changes),
+        *modelnames.refusals(world, wanted.hosts, recorded),
         *fitting.refusals(world, misfits),
         *goingback.refusals(world, rolled, [*placed.places, *kept], changes),
         *stopping.refusals(world, roster, recorded, changes),

@@ -155,6 +155,9 @@ def _route(change: Change, after: Resource, *, keys: bool) -> list[wire.Step]:
     p = after.payload
     steps = _keys("gateway", change, after) if keys else []
     steps += [written("gateway", change, f) for f in p["files"]]
+    kept = {f["path"] for f in p["files"]}
+    gone = [f["path"] for f in change.before.payload["files"] if f["path"] not in kept] if change.before else []
+    steps += [step("gateway", "file.remove", change, f"remove {path}", path=path) for path in gone]
     steps.append(_reload("gateway", change, p))
     if p.get("check"):
         steps.append(step("gateway", "endpoint.ready", change, "the endpoint answers", 90.0, **p["check"]))

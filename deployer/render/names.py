@@ -91,6 +91,22 @@ def route_path(fleet: str, deployment: str) -> str:
     return f"{gateway_directory(fleet)}/10-{deployment}.cfg"
 
 
+def models_path(fleet: str) -> str:
+    """Which deployment a model's name stands for; put together on the host of the deployments' fragments."""
+    return f"{gateway_directory(fleet)}/all.names"
+
+
+def entries_path(fleet: str) -> str:
+    """The deployments' models as JSON; put together in the same way."""
+    return f"{gateway_directory(fleet)}/all.entries"
+
+
+def fragment_path(fleet: str, name: str, kind: str) -> str:
+    """A deployment's part of such a file; `name` may also be "_first" or "_last", which no deployment is called."""
+    order = {"_first": 0, "_last": 99}.get(name, 10)
+    return f"{gateway_directory(fleet)}/parts/{order:02d}-{name}.{kind}"
+
+
 def keys_path(fleet: str, deployment: str) -> str:
     """One line per key, "<sha256 of the key> <name>". Not .cfg, so that HAProxy does not read it as configuration."""
     return f"{gateway_directory(fleet)}/{deployment}.keys"

@@ -540,3 +540,26 @@ def test_the_agent_stays_while_another_fleet_is_there(host: FakeHost) -> None:
     ask(host, "roster", {"fleet": OTHER, "roster": {"generation": 1}})
     assert "kept" in _message(one(host, step("finish", "agent.remove")))
     assert host.path("/var/lib/deployer/other/roster.json").exists()
+
+
+def test_the_parts_of_deployments_are_put_together_before_a_reload_and_taken_apart_by_its_undo(host: FakeHost) -> None:
+    Run(host, run_request(deployment(), transaction("gw", *gateway_steps()), secrets={"env:KEY": "sk-1"}))
+    folder = f"{WORDS}/_gateway"
+
+    def reload(*steps: dict[str, Any]) -> Run:
+        last = step("gateway", "gateway.reload", unit=GATEWAY, config_dir=folder)
+        return Run(host, run_request(transaction("t", *steps, last)))
+
+    def part(name: str, text: str) -> dict[str, Any]:
+        return step("gateway", "file.write", path=f"{folder}/parts/{name}", content=text, mode="0600")
+
+    parts = (part("10-b.listing", "b\n"), part("00-_first.listing", "backend models\n"), part("10-a.names", "1 a\n"))
+    assert reload(*parts).result == "done"
+    assert host.path(f"{folder}/80-models.cfg").read_text(encoding="utf-8") == "backend models\nb\n"
+    assert host.path(f"{folder}/all.names").read_text(encoding="utf-8") == "1 a\n"
+    assert not host.path(f"{folder}/all.entries").exists()
+    before = tree(host.root)
+    assert reload(part("10-c.listing", "BROKEN\n"), part("10-c.entries", "c {}\n")).result == "rolled-back"
+    assert tree(host.root) == before
+    assert reload(step("gateway", "file.remove", path=f"{folder}/parts/10-a.names")).result == "done"
+    assert not host.path(f"{folder}/all.names").exists()

@@ -15,16 +15,26 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from deployer.agent import paths, peers
+from deployer.agent.parts import assemble
 from deployer.agent.system import System
 from deployer.agent.wire import Fleet
 from deployer.render import names
-from deployer.render.gateway import HAPROXY, GatewayConfig, Route, Server, base_config, deployment_config
+from deployer.render.gateway import (
+    HAPROXY,
+    GatewayConfig,
+    Route,
+    Server,
+    base_config,
+    deployment_config,
+    fragments,
+    host_fragments,
+)
 from deployer.render.programs import RELOAD
 
 
@@ -102,16 +112,25 @@ class Gateway:
     lines: list[str] = field(default_factory=list)
 
     def write(self, *routes: Route) -> None:
+        found = host_fragments().items()
+        texts = {(place, kind): text for kind, pair in found for place, text in zip(("_first", "_last"), pair, strict=True)}
         for old in self.folder.glob("10-*.cfg"):
             old.unlink()
         for route in routes:
             (self.folder / f"10-{route.deployment}.cfg").write_text(deployment_config(route))
+            texts |= {(route.deployment, kind): text for kind, text in fragments(route).items()}
+        shutil.rmtree(self.folder / "parts", ignore_errors=True)
+        (self.folder / "parts").mkdir()
+        for (name, kind), text in texts.items():
+            (self.folder / "parts" / PurePosixPath(names.fragment_path("acme", name, kind)).name).write_text(text)
+        assemble(System("/"), str(self.folder))
 
     def base(self, config: GatewayConfig, change: Callable[[str], str] = str) -> None:
         """The base file. The unit's RuntimeDirectory is not there, and the user is only known where Debian's package is and
         we are root.
         """
         text = change(base_config(config).replace(config.runtime, str(self.folder.parent)))
+        text = text.replace(names.models_path(config.fleet), str(self.folder / "all.names"))
         if os.geteuid() != 0:
             text = text.replace("    user haproxy\n    group haproxy\n", "")
         (self.folder / "00-base.cfg").write_text(text)

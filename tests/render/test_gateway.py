@@ -24,7 +24,8 @@ def route(gateway: Gateway, name: str, *engines: Server, keys: dict[str, str] | 
     keys_path = gateway.folder / f"{name}.keys"
     if keys is not None:
         keys_path.write_text("".join(f"{hashlib.sha256(k.encode()).hexdigest()} {who}\n" for k, who in keys.items()))
-    fields = {"keys_path": None if keys is None else str(keys_path), **more}
+    entries = str(gateway.folder / "all.entries")
+    fields = {"keys_path": None if keys is None else str(keys_path), "entries_path": entries, **more}
     return Route("7f3a9c21", name, engines, PATHS, **fields)  # type: ignore[arg-type]
 
 
@@ -110,7 +111,7 @@ def test_without_keys_another_address_is_403(gateway: Gateway, engine: Server) -
         "/other/v1/models",
         "/_replica/chat/v1/models",
         "/",
-        "/v1/models",
+        "/v1/models/",
         "/_replica/",
         "/_replica/chat",
         "/nowhere/v1/models",

@@ -8,7 +8,7 @@ import os
 import re
 from typing import Dict, List, Optional
 
-from deployer.agent import files, paths, starts, systemctl
+from deployer.agent import files, parts, paths, starts, systemctl
 from deployer.agent.context import Context, StepFailed, last_words
 from deployer.agent.steps import units
 from deployer.agent.steps.base import Before, Step
@@ -85,6 +85,7 @@ class Reload(Step):
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         unit, folder = units.own(ctx), ctx.path("config_dir")
+        parts.assemble(ctx.system, folder)
         done = ctx.system.run(["haproxy", "-c", "-f", ctx.system.path(folder)], timeout=60, env=ctx.environment())
         if done.rc != 0:
             alerts = [line for line in done.lines if "ALERT" in line] or done.lines
@@ -114,6 +115,7 @@ class Reload(Step):
     def undo(self, ctx: Context, before: Before) -> None:
         """The old configuration is taken up again; a gateway that was not there ends."""
         unit = units.own(ctx)
+        parts.assemble(ctx.system, ctx.path("config_dir"))
         if not before["up"]:
             units.stop(ctx, unit, units.STOP_S)
         elif not systemctl.is_up(units.state(ctx, unit)):

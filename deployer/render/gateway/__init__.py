@@ -8,6 +8,7 @@ Nothing from the YAML but names, paths and numbers comes in here; keys lie in a 
 
 from deployer.render.gateway.base import base_config
 from deployer.render.gateway.model import HAPROXY, LEFT_AFTER_S, PEER, GatewayConfig, Limits, Route, Server
+from deployer.render.gateway.models import fragments, host_fragments
 from deployer.render.gateway.route import deployment_config
 from deployer.render.gateway.unit import gateway_unit
 
@@ -21,5 +22,7 @@ __all__ = [
     "Server",
     "base_config",
     "deployment_config",
+    "fragments",
     "gateway_unit",
+    "host_fragments",
 ]

@@ -1,6 +1,7 @@
 """The base file of HAProxy's configuration: global settings, the one frontend, and HAProxy's own answers."""
 
 from deployer.render import names
+from deployer.render.gateway import models
 from deployer.render.gateway.answers import answer, body
 from deployer.render.gateway.model import PEER, GatewayConfig
 from deployer.render.quote import haproxy_word
@@ -20,8 +21,6 @@ _COMMON = """\
 
 
 def base_config(config: GatewayConfig) -> str:
-    tls = f" ssl crt {names.certificate_path(config.fleet)} alpn h2,http/1.1" if config.tls else ""
-    binds = "".join(f"    bind {haproxy_word(bind)}{tls}\n" for bind in config.binds)
     return f"""\
 # Made by deployer for fleet {config.fleet}, id {config.fleet_id}.
 global
@@ -31,6 +30,7 @@ global
     maxconn 8000
     hard-stop-after 30m
     ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
+    tune.bufsize {models.BUFFER}
     stats socket {config.runtime}/admin.sock mode 600 level admin expose-fd listeners
 
 defaults
@@ -50,6 +50,16 @@ defaults
     timeout queue 60s
     timeout server 60s
 {_errors()}
+{_clients(config)}{_peers(config)}
+backend nowhere
+{answer(404, "There is no such deployment here.", "deployment_not_found")}
+"""
+
+
+def _clients(config: GatewayConfig) -> str:
+    tls = f" ssl crt {names.certificate_path(config.fleet)} alpn h2,http/1.1" if config.tls else ""
+    binds = "".join(f"    bind {haproxy_word(bind)}{tls}\n" for bind in config.binds)
+    return f"""\
 frontend gateway
 {binds}\
     http-request set-var(txn.id) uuid()
@@ -59,11 +69,9 @@ frontend gateway
     http-request set-header x-request-id %[var(txn.id)]
     http-after-response set-header x-request-id %[var(txn.id)]
     http-after-response del-header server
+{models.rules(names.models_path(config.fleet))}\
     use_backend be_%[path,field(2,/)]
     default_backend nowhere
-{_peers(config)}
-backend nowhere
-{answer(404, "There is no such deployment here.", "deployment_not_found")}
 """
 
 

@@ -7,6 +7,7 @@ from deployer.render import names
 HAPROXY = "/usr/sbin/haproxy"
 PROBE_NAME = ":probe"  # what requests of our own are called; no key of a person can have this name
 PEER = "/_replica"  # first segment of the front for other gateways; no deployment can have this name
+KEY = "req.fhdr(authorization),regsub(^Bearer\\ +,,i),digest(sha256),hex,lower"  # what the key files are asked for
 CHECK_S = 1  # how often a gateway asks another host's front whether it is up
 LEFT_AFTER_S = 3.0  # when a front says that it leaves, no gateway sends it anything new after this
 
@@ -67,7 +68,7 @@ class Route:
     Without `keys_path` and without `open` only loopback is served. `stopped`: 503, the keys and the address stay. Neither
     stopped nor with a replica, as for a moment in a rollout: 503 too, but said to be down. `leaving`: requests are
     served as ever, and other gateways are told to go elsewhere (at most LEFT_AFTER_S later they have).
-    `affinity`: "session" or "prefix".
+    `affinity`: "session" or "prefix". `model_names`: what clients may send as model besides the deployment's name.
     """
 
     fleet_id: str
@@ -86,3 +87,5 @@ class Route:
     log: bool = False
     limits: Limits = Limits()
     affinity: str | None = None
+    model_names: tuple[str, ...] = ()
+    entries_path: str = ""

@@ -2,11 +2,10 @@
 
 from deployer.render.gateway import limits
 from deployer.render.gateway.answers import answer
-from deployer.render.gateway.model import CHECK_S, PEER, Route, Server
+from deployer.render.gateway.model import CHECK_S, KEY, PEER, Route, Server
 from deployer.render.quote import haproxy_word
 
 _SEEN_DOWN = " observe layer4 error-limit 1 on-error mark-down"
-_KEY = "req.fhdr(authorization),regsub(^Bearer\\ +,,i),digest(sha256),hex,lower"
 
 
 def deployment_config(route: Route) -> str:
@@ -56,7 +55,7 @@ def _fence(route: Route) -> list[str]:
     wrong = "unless { var(txn.key) -m found }"
     missing = "No API key was sent. Send it as: Authorization: Bearer YOUR_KEY"
     return [
-        f"    http-request set-var(txn.key) {_KEY},map_str({haproxy_word(route.keys_path)})",
+        f"    http-request set-var(txn.key) {KEY},map_str({haproxy_word(route.keys_path)})",
         answer(401, missing, "invalid_api_key", "unless { req.hdr(authorization) -m found }", WWW_Authenticate="Bearer"),
         answer(401, "The API key is wrong, or it was revoked.", "invalid_api_key", wrong, WWW_Authenticate="Bearer"),
     ]
