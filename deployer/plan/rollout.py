@@ -11,6 +11,7 @@ from deployer.plan.room import Claims, claim_foreign
 from deployer.plan.roster import Place, recorded_places
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, Strategy
+from deployer.state.observed import Reached
 from deployer.state.resources import Kind, Resource
 
 Recorded = Mapping[str, Mapping[str, tuple[Resource, ...]]]
@@ -50,10 +51,10 @@ def decide(
     if not replaced:
         return out
     room = Room(_claims(world, places, kept))
-    serving = _serving(recorded)
+    serving = _serving(world, recorded)
     for name, mine in sorted(replaced.items()):
         spec = world.fleet.deployments.get(name)
-        if spec is not None:
+        if spec is not None and not _too_many_away(world, spec, places, out):
             _one(world, spec, mine, serving.get(name, 0), created.get(name, 0), room, name in fixed, out)
     return out
 
@@ -67,13 +68,22 @@ def _claims(world: World, places: Iterable[Place], kept: Iterable[Place]) -> Cla
     return claims
 
 
-def _serving(recorded: Recorded) -> dict[str, int]:
-    """How many replicas of each deployment run, by what the hosts note."""
+def _serving(world: World, recorded: Recorded) -> dict[str, int]:
+    """How many replicas of each deployment run."""
     found: dict[str, int] = {}
     for by_name in recorded.values():
         for name, resources in by_name.items():
-            found[name] = found.get(name, 0) + sum(1 for r in resources if r.kind is Kind.REPLICA and r.runs)
+            found[name] = found.get(name, 0) + sum(1 for r in resources if r.kind is Kind.REPLICA and _up(world, r))
     return found
+
+
+def _up(world: World, replica: Resource | None) -> bool:
+    """As the host says it. What could not be asked is taken to run: it must not be stopped for nothing."""
+    reached = world.observed.get(replica.host) if replica is not None else None
+    if replica is None or not replica.runs or not isinstance(reached, Reached):
+        return False
+    states = {u["name"]: u.get("active") for u in reached.probe.get("units", ())}
+    return states.get(str(replica.payload["unit"]), "inactive") in ("active", "reloading", "unknown")
 
 
 def _one(
@@ -96,22 +106,29 @@ def _one(
             out.refusals.append(_refused(world, spec, no))
             return
         strategy, why = Strategy.ROLLING, no
-    if strategy is Strategy.ROLLING and serving + created < 2:
+    down = sum(1 for change in mine if not _up(world, change.before))
+    if strategy is Strategy.ROLLING and (serving == 0 or serving + created + down < 2):
         alone = "no other replica serves meanwhile"
         strategy = Strategy.RECREATE
         why = f"{why}; {alone}" if rules.strategy is Strategy.AUTO else alone
     if strategy is Strategy.ROLLING:
-        _in_waves(spec, mine, serving, out)
+        _in_waves(world, spec, mine, serving, out)
     waves = max((out.waves[c.host, c.address] for c in mine if (c.host, c.address) in out.waves), default=1)
     out.rollouts[spec.name] = Rollout(str(strategy), why, waves, rules.auto_revert, rules.max_failures or 0)
 
 
-def _in_waves(spec: DeploymentSpec, mine: Sequence[Change], serving: int, out: Decided) -> None:
-    """`max_parallel` at a time and never all of them; where only one serves, the new replica beside it comes a wave before."""
+def _in_waves(world: World, spec: DeploymentSpec, mine: Sequence[Change], serving: int, out: Decided) -> None:
+    """`max_parallel` at a time and never all that serve. What is down or new comes first; where only one serves, that one
+    waits for it.
+    """
     at_once = max(1, min(spec.rollout.max_parallel, serving - 1))
-    first = 1 if serving > 1 else 2
-    for number, change in enumerate(sorted(mine, key=lambda c: (c.host, c.name))):
+    first, number = 1 if serving > 1 else 2, 0
+    for change in sorted(mine, key=lambda c: (c.host, c.name)):
+        if not _up(world, change.before):
+            out.waves[change.host, change.address] = 1
+            continue
         out.waves[change.host, change.address] = first + number // at_once
+        number += 1
 
 
 def _beside(world: World, spec: DeploymentSpec, mine: Sequence[Change], room: Room, fixed: bool, out: Decided) -> str | None:
@@ -138,6 +155,19 @@ def _beside(world: World, spec: DeploymentSpec, mine: Sequence[Change], room: Ro
 
 def _port(resource: Resource | None) -> object:
     return None if resource is None else resource.payload["port"]
+
+
+def _too_many_away(world: World, spec: DeploymentSpec, places: Sequence[Place], out: Decided) -> bool:
+    """Hosts that do not answer count as failures where the rollout says how many it bears."""
+    most = spec.rollout.max_failures
+    away = sorted({p.host for p in places if p.deployment == spec.name and not isinstance(world.observed.get(p.host), Reached)})
+    if most is None or len(away) <= most:
+        return False
+    source = world.positions.of(f"deployment:{spec.name}", "rollout", "max_failures")
+    what = f"{spec.name}: {', '.join(away)} cannot be reached, and its rollout bears {most} failures"
+    hint = "bring it back, give it up with --replace-lost, or raise rollout.max_failures"
+    out.refusals.append(Refusal("rollout", what, (), hint, deployment=spec.name, source=source))
+    return True
 
 
 def _refused(world: World, spec: DeploymentSpec, why: str) -> Refusal:

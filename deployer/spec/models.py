@@ -199,13 +199,15 @@ class Rollout(Model):
     """How a new revision takes the old one's place."""
 
     strategy: Annotated[Strategy, NotYet("canary")] = Strategy.AUTO
-    max_parallel: Annotated[int, Field(ge=1, le=10000)] = 1
-    min_healthy: Duration = 10.0  # seconds
-    healthy_deadline: Wait = 300.0
-    auto_revert: bool = True
-    progress_deadline: Wait | None = None  # without a sign of progress; None: only healthy_deadline counts
-    drain_deadline: Wait = 300.0  # how long requests that run may take before an old replica is stopped
-    max_failures: Annotated[int, Field(ge=0, le=10000)] | None = None  # hosts that may fail or be unreachable
+    max_parallel: int = Field(1, ge=1, le=10000, description="How many replicas rolling replaces at once; never all.")
+    min_healthy: Duration = Field(10.0, description="How long a new replica must hold before the old one goes.")
+    healthy_deadline: Wait = Field(300.0, description="In what time a new replica must have answered a request.")
+    auto_revert: bool = Field(True, description="What fails on one host is taken back on all.")
+    progress_deadline: Wait | None = Field(None, description="How long a start may say nothing new; not set: any time.")
+    drain_deadline: Wait = Field(300.0, description="How long requests on an old replica may take before it stops.")
+    max_failures: Annotated[int, Field(ge=0, le=10000)] | None = Field(
+        None, description="Hosts that may fail. When set, unreachable ones count too."
+    )
     canary: Later = None
 
 

@@ -13,6 +13,7 @@ from deployer.plan.steps import run_request, transactions
 from deployer.plan.subset import by_changes
 from deployer.plan.world import Options
 from deployer.spec.models import Resources, Rollout, Strategy
+from deployer.state.observed import Unreached
 from deployer.state.resources import Kind
 from tests.plan.worlds import GIB, WorldMaker, deployment, host, probe
 
@@ -185,6 +186,24 @@ def test_a_second_replica_that_comes_along_serves_before_the_first_one_stops() -
         ("chat/0", ("delete", "create"), 2),
         ("chat/1", ("create",), 1),
     ]
+
+
+def test_one_that_is_down_anyway_comes_before_the_one_that_serves() -> None:
+    maker = fleet(replicas=2, memory_available=0)
+    next(u for u in maker.probes["h1"]["units"] if "chat-1" in u["name"])["active"] = "failed"
+    plan = edited(maker)
+    assert plan.rollouts["chat"].strategy == "rolling"
+    assert [(c.name, c.wave) for c in replicas(plan)] == [("chat/0", 2), ("chat/1", 1)]
+
+
+def test_hosts_that_do_not_answer_count_where_a_number_is_given() -> None:
+    maker = fleet("h1", "h2", "h3", replicas=3, rollout=Rollout(max_failures=0))
+    maker.unreached = {"h3": Unreached("h3", "timeout", "timed out")}
+    maker.probes.pop("h3")
+    (refusal,) = edited(maker).refusals
+    assert refusal.code == "rollout"
+    assert "h3" in refusal.what
+    assert edited(maker, rollout=Rollout(max_failures=1)).refusals == ()
 
 
 def test_max_parallel_never_takes_all() -> None:
