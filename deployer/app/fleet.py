@@ -288,15 +288,19 @@ class Fleet:
         return running(self.probe() if observed is None else observed)
 
     def attach(self, one: "Running", on_event: "Callable[[Event], None]" = ignore, control: "Control | None" = None) -> "Report":
+        from deployer.app.notify import notify
+        from deployer.app.outcome_body import Asked
         from deployer.app.steptimes import StepTimes
         from deployer.execute.attach import attach
         from deployer.execute.follow import Control
 
         times = StepTimes(self.root, on_event)
+        plan = self.plan_of(one)
         try:
-            return attach(one, self.pool, self.spec, times.take, control or Control(), self.plan_of(one), self.files())
+            report = attach(one, self.pool, self.spec, times.take, control or Control(), plan, self.files())
         finally:
             times.keep()
+        return notify(self, report, plan, Asked(one.who, None, attached_by=self.who))
 
     def plan_of(self, one: "Running") -> Plan | None:
         """The plan that a running apply does; None when it was made on another machine, or is forgotten here."""

@@ -79,15 +79,17 @@ class Planned:
         wait for hosts where somebody else applies. What a rolling update leaves half done goes back (app/reverting.py).
         """
         from deployer.app import reverting
+        from deployer.app.notify import notify
+        from deployer.app.outcome_body import Asked
         from deployer.app.worlds import now
 
         def once(one: "Planned") -> "Report":
             return one._once(why, on_event, control, patience, lock_wait_s)
 
         report = once(self)
-        if control is not None and control.presses:
-            return report
-        return reverting.revert(self.fleet, self.plan, report, now(), on_event, once)
+        if control is None or not control.presses:
+            report = reverting.revert(self.fleet, self.plan, report, now(), on_event, once)
+        return notify(self.fleet, report, self.plan, Asked(self.fleet.who, why))
 
     def _once(
         self,

@@ -25,6 +25,13 @@ def references(fleet: FleetSpec) -> dict[str, SecretRef]:
     return {ref.id: ref for ref in found}
 
 
+def told(fleet: FleetSpec) -> dict[str, SecretRef]:
+    """Those that only this machine uses, to say what came of an apply: no plan depends on them and no host gets them."""
+    everyone = [*fleet.notify, *(one for deployment in fleet.deployments.values() for one in deployment.notify)]
+    found = [ref for one in everyone for ref in (*([one.webhook_from] if one.webhook_from else []), *one.headers.values())]
+    return {ref.id: ref for ref in found}
+
+
 class SecretValues:
     """Each reference is read at most once per command. A value that is not here is None: "kept as on the host"; one that is
     here and cannot be used (a command that fails) raises Refused.
@@ -32,7 +39,8 @@ class SecretValues:
 
     def __init__(self, root: Path, fleet: FleetSpec) -> None:
         self._root = root
-        self._refs = references(fleet)
+        self._planned = references(fleet)
+        self._refs = told(fleet) | self._planned
         self._read: dict[str, Secret | None] = {}
 
     def get(self, secret_id: str) -> Secret | None:
@@ -53,14 +61,14 @@ class SecretValues:
         found: dict[tuple[str, str], str | None] = {}
         for host, reached in observed.items():
             key = reached.probe.get("secret_key") if isinstance(reached, Reached) else None
-            for secret_id in self._refs if key else ():
+            for secret_id in self._planned if key else ():
                 value = self.reveal(secret_id)
                 found[host, secret_id] = secret_fingerprint(str(key), value) if value is not None else None
         return found
 
     def say_absent(self, plan: Plan) -> Plan:
         """The plan, with a notice for every secret that apply will want and that is not on this machine."""
-        absent = [secret_id for secret_id in sorted(self._refs) if self.get(secret_id) is None]
+        absent = [secret_id for secret_id in sorted(self._planned) if self.get(secret_id) is None]
         if not absent or not plan.changes:
             return plan
         from deployer.plan.steps import secrets_needed  # late: it brings the planner

@@ -18,6 +18,7 @@ def render(
     blocks += [_failure(failure, fleet, color, unicode) for failure in report.failures]
     failed = {failure.deployment for failure in report.failures}
     blocks += [f"  {name} answers at {url}" for name, url in (addresses or {}).items() if name not in failed]
+    blocks += [f"  {note}" for note in report.notes]
     return "\n".join([*blocks, summary(report)])
 
 

@@ -123,7 +123,9 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The end of an apply. `run` names it on every host; `exit_code` is the worst of all hosts."""
+    """The end of an apply. `run` names it on every host; `exit_code` is the worst of all hosts. `notes`: what went wrong
+    beside it, and does not count.
+    """
 
     run: str
     plan_id: str
@@ -131,6 +133,7 @@ class Report:
     failures: tuple[Failure, ...]
     exit_code: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         return {
@@ -141,4 +144,5 @@ class Report:
             "seconds": round(self.seconds, 2),
             "hosts": {name: host.json() for name, host in self.hosts.items()},
             "failures": [failure.json() for failure in self.failures],
+            "notes": list(self.notes),
         }

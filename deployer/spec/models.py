@@ -20,6 +20,7 @@ from deployer.spec.fields import (
     FleetId,
     GitRevision,
     GpuUuid,
+    HeaderName,
     HostKey,
     Jump,
     Keep,
@@ -81,6 +82,34 @@ class SecretRef(Model):
         if self.file:
             return f"file:{self.file}"
         return "command:" + " ".join(self.command or ())
+
+
+def _told() -> dict[str, Any]:
+    both = {"required": ["command", "headers"], "properties": {"command": {"not": {"type": "null"}}}}
+    return {**exactly_one("command", "webhook", "webhook_from"), "not": both}
+
+
+class Notification(Model):
+    """Who is told when an apply has ended: a command, which gets a JSON body on its standard input, or a webhook."""
+
+    model_config = ConfigDict(json_schema_extra=_told())
+
+    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
+    webhook: Url | None = None
+    webhook_from: SecretRef | None = None  # an address that is itself a secret
+    headers: Mapping[HeaderName, SecretRef] = Field(default_factory=dict)
+    events: Annotated[tuple[Literal["success", "failure", "rollback"], ...], Field(min_length=1)] = (
+        "success",
+        "failure",
+        "rollback",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        one_of(self, "command", "webhook", "webhook_from")
+        if self.command is not None and "headers" in self.model_fields_set:
+            raise PydanticCustomError("needs", "has headers, which only a webhook can take")
+        return self
 
 
 class ModelSpec(Model):
@@ -243,7 +272,7 @@ class DeploymentSpec(Model):
     handler: Later = None
     env: Later = None
     keep: Keep | None = None  # revisions that hosts remember; the fleet's when not said
-    notify: Later = None
+    notify: tuple[Notification, ...] = ()
 
 
 def _address_or_local() -> dict[str, Any]:
@@ -358,7 +387,7 @@ class FleetFile(Model):
     drift: DriftSpec = DriftSpec()
     guard: GuardSpec = GuardSpec()
     keep: Keep = 3  # revisions of each deployment that hosts remember for a rollback; `deployer gc` removes older ones
-    notify: Later = None
+    notify: tuple[Notification, ...] = ()
     policies: Later = None
 
 
