@@ -1,5 +1,5 @@
 """What came of an apply as the JSON body that commands and webhooks get. Versioned: docs/notifications.md and
-schemas/notification.schema.json say the same, and a test compares. Pure, but for the clock that comes in. Called by notify.
+docs/notification.schema.json say the same, and a test compares. Pure, but for the clock that comes in. Called by notify.
 """
 
 from collections.abc import Iterable, Mapping

@@ -24,7 +24,7 @@ from tests.cli.fakehosts import Bench, bench, tree
 
 __all__ = ["bench"]
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/notification.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/notification.schema.json").read_text())
 POISON = "poison-0815-do-not-show"
 
 
