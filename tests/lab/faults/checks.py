@@ -20,12 +20,30 @@ def report_of(events: Events) -> Mapping[str, Any] | None:
     return next((e for e in reversed(events) if e["type"] == "report"), None)
 
 
-def state_of(report: Mapping[str, Any] | None, transaction: str) -> str:
-    """A report's word for one transaction; "lost" when there is no report, "absent" when the run had nothing of it."""
+#: The worst first: what is said of a deployment whose transactions (one per wave) ended differently.
+_STATES = ("undo-failed", "kept", "undone", "skipped", "pending", "done")
+
+
+def state_of(report: Mapping[str, Any] | None, deployment: str, transaction: str | None = None) -> str:
+    """A report's word for a deployment, or for one transaction of it; "lost" when there is no report, "absent" when the run had
+    nothing of it.
+    """
     if report is None:
         return "lost"
-    found = report["transactions"].get(transaction)
-    return str(found["state"]) if found else "absent"
+    found = report["transactions"]
+    mine = [
+        str(t["state"]) for name, t in found.items() if wire.deployment_of(name) == deployment and transaction in (None, name)
+    ]
+    return min(mine, key=_STATES.index, default="absent")
+
+
+def all_undone(report: Mapping[str, Any] | None, deployment: str) -> bool:
+    found = [
+        t["state"]
+        for name, t in (report or {"transactions": {}})["transactions"].items()
+        if wire.deployment_of(name) == deployment
+    ]
+    return bool(found) and set(found) <= {"undone", "skipped"}
 
 
 def said_done(request: Mapping[str, Any], events: Events) -> list[Mapping[str, Any]]:
@@ -84,24 +102,24 @@ def leftovers(bench: Bench) -> list[str]:
     return [f"left behind: {p.relative_to(bench.files)}" for p in found]
 
 
-def stops_serving(request: Mapping[str, Any], events: Events) -> float | None:
+def stops_serving(request: Mapping[str, Any], events: Events, promised: bool) -> float | None:
     """When the plan itself takes the subject out of service: seconds since the epoch, None when it never does (or did not
-    come to it). A stop after the gateway has turned elsewhere is none.
+    come to it). Where the strategy has `promised` that somebody always answers, only a destroy does.
     """
     steps = [s for t in request["transactions"] if t["deployment"] == SUBJECT for s in t["steps"]]
     gone = any(s["kind"] == "record" and s["args"]["record"] is None for s in steps)
-    takes = {s["id"] for s in steps if s["kind"] == "unit.stop" and s["stage"].partition("-")[0] != "finish"}
-    if gone:  # a destroy: from the first touch of the route on
-        takes |= {s["id"] for s in steps if s["stage"] == "gateway"} or {s["id"] for s in steps}
+    takes = {s["id"] for s in steps if s["kind"] == "unit.stop" and not promised}
+    if gone:  # from the first touch of the route on
+        takes = {s["id"] for s in steps}
     for event in events:
         if event["type"] == "step" and event["state"] == "start" and event["step"] in takes:
             return seconds(event["at"])
     return None
 
 
-def in_gap(request: Mapping[str, Any], events: Events) -> bool:
+def in_gap(request: Mapping[str, Any], events: Events, promised: bool) -> bool:
     """Whether a killed run had taken the old one out of service and not yet brought the new one in."""
-    if stops_serving(request, events) is None:
+    if stops_serving(request, events, promised) is None:
         return False
     done = {s["kind"] for s in said_done(request, events)}
     return "unit.ready" not in done

@@ -16,10 +16,10 @@ from deployer.app.planned import Planned
 from deployer.plan.steps import transactions
 from deployer.state.observed import Reached
 from tests.lab.faults import checks
-from tests.lab.faults.bench import Bench, Watcher, add_models
+from tests.lab.faults.bench import FLEET, Bench, Watcher, add_models
 from tests.lab.faults.cells import Cell, Fault, StepAt, steps_of
 from tests.lab.faults.controller import Controller, Ended, bring_hooked_agent
-from tests.lab.faults.operations import KEEPER, OPERATIONS, SUBJECT, Files, Operation, plan
+from tests.lab.faults.operations import KEEPER, OPERATIONS, SUBJECT, Files, Operation, plan, update
 
 PORT = 8443
 SILENCE_S = 2.0  # how long a host waits at a barrier for a controller that is dead
@@ -102,28 +102,43 @@ class Matrix:
             if not (self.bench.root / "deployments" / path.name).exists():
                 path.unlink()
 
-    def _apply(self) -> None:
+    def _apply(self, *, release: bool = False) -> None:
         with Fleet.load(self.bench.root) as fleet:
-            report = plan(fleet).apply()
+            report = plan(fleet, release=release).apply()
             assert report.exit_code == 0, report.json()
 
     def ready(self, operation: Operation) -> None:
         """The state in which the operation begins."""
-        if self.files.there != operation.needs:
-            self.files.there = operation.needs
+        wanted = (operation.needs, operation.replicas)
+        if operation.back and operation.needs and not self._can_go_back():
+            update(self.files)
+        elif wanted == (self.files.there, self.files.replicas) and self.files.held in (False, operation.back):
+            return
+        self.files.there, self.files.replicas = wanted
+        self.files.write()
+        self._apply(release=self.files.held)
+        self.files.held = False
+        if operation.back and not self._can_go_back():
+            update(self.files)
             self.files.write()
             self._apply()
+
+    def _can_go_back(self) -> bool:
+        """Whether a revision before the one that stands is remembered."""
+        folder = self.bench.path(f"{wire.ROOT_STATE}/{FLEET}/{SUBJECT}/revisions")
+        return folder.is_dir() and len(list(folder.iterdir())) > 1
 
     @contextmanager
     def planned(self, operation: Operation) -> Iterator[Planned]:
         """Its plan, on files that have moved."""
         self.ready(operation)
+        self.files.strategy = operation.strategy
         operation.change(self.files)
         self.files.write()
         if operation.new_model:
             self.bench.remove_artifacts(self.files.model)
         with Fleet.load(self.bench.root) as fleet:
-            yield plan(fleet)
+            yield operation.plan(fleet)
 
     def steps(self, operation: Operation) -> list[StepAt]:
         """Of the operation's real plan, their ids the same in both of its directions. The operation is done."""
@@ -173,7 +188,7 @@ class Matrix:
         if self.files.there and not Watcher(self.bench, SUBJECT, PORT).answers():
             seen.problems.append("after the next apply it does not answer")
         units = [key for key in self.bench.standing(SUBJECT) if key.startswith("unit ")]
-        if len(units) != int(self.files.there):
+        if len(units) != (self.files.replicas if self.files.there else 0):
             seen.problems.append(f"units after the next apply: {units}")
 
     def _repair(self) -> None:
@@ -289,10 +304,10 @@ class _Attempt:
         wanted = CODES.get(self.cell.fault)
         if wanted and self.seen.exit_code not in wanted:
             self.told.append(f"exit code {self.seen.exit_code}, not {wanted}: {self.ended}")
-        self._alone(request, events, state)
+        self._alone(request, events, report)
         self.told += checks.untrue(self.bench, request, events)
         self._named(run, report is not None, events, state)
-        if state == "undone" and (now := self.bench.standing(SUBJECT)) != self.before:
+        if checks.all_undone(report, SUBJECT) and (now := self.bench.standing(SUBJECT)) != self.before:
             self.told.append(f"said to be undone, and differs: {sorted(set(self.before.items()) ^ set(now.items()))}")
         half = set(self.bench.half_made()) & self.bench.named_artifacts()
         self.told += [f"a unit names a half-made artifact: {path}" for path in sorted(half)]
@@ -311,26 +326,30 @@ class _Attempt:
         if should and run not in named:
             self.told.append(f"the run left {SUBJECT} {state} and nobody is told")
 
-    def _alone(self, request: Mapping[str, Any], events: checks.Events, state: str) -> None:
-        """Without a controller the run does what its plan's barriers say."""
-        if self.cell.fault not in (Fault.CONTROLLER, Fault.CUT) or self.at.kind == "blob.receive":
+    def _alone(self, request: Mapping[str, Any], events: checks.Events, report: Mapping[str, Any] | None) -> None:
+        """Without a controller the run does what its plan's barriers say: to the transaction of this step, if it has begun."""
+        mine = next(t["id"] for t in request["transactions"] if any(s["id"] == self.at.id for s in t["steps"]))
+        if self.cell.fault not in (Fault.CONTROLLER, Fault.CUT) or wire.deployment_of(mine) != SUBJECT:
             return
-        silence = checks.next_barrier(request, self.at.stage)
-        touched = checks.begun(events, SUBJECT)
-        wanted = {"keep": "kept", "undo": "undone", "finish": "done", None: "done"}[silence] if touched else None
-        if wanted and state != wanted and state != "absent":
-            self.told.append(f"left alone, silence means {silence}: {SUBJECT} should be {wanted} and is {state}")
+        state = checks.state_of(report, SUBJECT, mine)
+        own = [s for t in request["transactions"] if t["id"] == mine for s in t["steps"]]
+        silence = checks.next_barrier({**request, "transactions": [{"steps": own}]}, self.at.stage)
+        wanted = {"keep": "kept", "undo": "undone", "finish": "done", None: "done"}[silence]
+        if state != wanted:
+            self.told.append(f"left alone, silence means {silence}: {mine} should be {wanted} and is {state}")
 
     def _served(self, watcher: Watcher, request: Mapping[str, Any], events: checks.Events, state: str) -> None:
         """Who had to answer did."""
         kills_serving = self.cell.fault in (Fault.REBOOT, Fault.ENGINE_0)
-        stopped = checks.stops_serving(request, events)
+        rollout = self.planned.plan.rollouts.get(SUBJECT)
+        promised = rollout is not None and rollout.strategy in ("blue_green", "rolling")
+        stopped = checks.stops_serving(request, events, promised)
         failed = [(at, why) for at, why in watcher.failed if stopped is None or at < stopped - 0.05]
         if self.operation.needs and not kills_serving and failed:
             self.told.append(f"it did not answer {len(failed)} times while nothing had stopped it: {failed[0][1]}")
         if watcher.failed and self.operation.serves:
             self.seen.out_s = round(max(0.0, time.time() - watcher.failed[0][0]), 1)
-        serves = self.operation.serves and not (state == "lost" and checks.in_gap(request, events))
+        serves = self.operation.serves and not (state == "lost" and checks.in_gap(request, events, promised))
         if self.cell.fault is Fault.REBOOT:
             serves = self.operation.serves
         if serves and not _within(BACK_S if kills_serving else 15.0, watcher.answers):

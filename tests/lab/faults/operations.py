@@ -18,7 +18,7 @@ KEEPER = "keeper"  # what nobody asks anything of, and must never notice
 
 @dataclass
 class Files:
-    """The fleet's files as the next plan shall find them."""
+    """The fleet's files as the next plan shall find them. `held`: a rollback has to be released before they count again."""
 
     root: Path
     host: str
@@ -26,47 +26,54 @@ class Files:
     model: str = "tiny-a"
     timeout: int = 60
     there: bool = True
+    strategy: str = "recreate"
+    replicas: int = 1
+    held: bool = False
 
     def write(self) -> None:
         self._write(KEEPER, "tiny-a", 448, "open: true, timeout: 60s")
         if self.there:
             key = hashlib.sha256(KEY.encode()).hexdigest()
             endpoint = f"keys: [{{name: client, sha256: {key}}}], timeout: {self.timeout}s"
-            self._write(SUBJECT, self.model, self.length, endpoint)
+            self._write(SUBJECT, self.model, self.length, endpoint, f"replicas: {self.replicas}\n", self.strategy)
         else:
             (self.root / f"deployments/{SUBJECT}.yaml").unlink(missing_ok=True)
 
-    def _write(self, name: str, model: str, length: int, endpoint: str) -> None:
+    def _write(self, name: str, model: str, length: int, endpoint: str, more: str = "", strategy: str = "auto") -> None:
         folder = self.root / "deployments"
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.yaml").write_text(
             f"name: {name}\nmodel: {{path: models/{model}}}\n"
             f"engine: {{ctranslate2: {{device: cpu, quantization: float32, max_model_len: {length}}}}}\n"
-            f"endpoint: {{{endpoint}}}\nplacement: {{hosts: [{self.host}]}}\n"
-            "rollout: {min_healthy: 1s, healthy_deadline: 20s}\n"
+            f"endpoint: {{{endpoint}}}\nplacement: {{hosts: [{self.host}]}}\n{more}"
+            f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 20s}}\n"
         )
 
 
 @dataclass(frozen=True)
 class Operation:
-    """`needs`: whether the subject must be there before it. `serves`: whether it answers before and after (so that it has to
-    go on answering where the strategy promises it).
+    """`needs`: whether the subject must be there before it, `replicas` how many of it. `serves`: whether it answers before and
+    after (so that it has to go on answering where the strategy promises it). `back`: it is a rollback, not a change of files.
     """
 
     name: str
-    needs: bool
     change: Callable[[Files], None]
+    needs: bool = True
     serves: bool = True
     new_model: bool = False
+    strategy: str = "recreate"
+    replicas: int = 1
+    back: bool = False
 
     def plan(self, fleet: Fleet) -> Planned:
-        """What the files want now; the subject's own removal is approved."""
-        return plan(fleet)
+        """What it wants now."""
+        return fleet.rollback(SUBJECT) if self.back else plan(fleet)
 
 
-def plan(fleet: Fleet) -> Planned:
+def plan(fleet: Fleet, *, release: bool = False) -> Planned:
+    """What the files want now; the subject's own removal is approved."""
     gone = () if SUBJECT in fleet.spec.deployments else (SUBJECT,)
-    return fleet.plan(Options(prune_approved=gone))
+    return fleet.plan(Options(prune_approved=gone, release=(SUBJECT,) if release else ()))
 
 
 def _create(files: Files) -> None:
@@ -77,7 +84,7 @@ def _destroy(files: Files) -> None:
     files.there = False
 
 
-def _update(files: Files) -> None:
+def update(files: Files) -> None:
     files.length = 640 if files.length == 512 else 512
 
 
@@ -89,13 +96,21 @@ def _route(files: Files) -> None:
     files.timeout = 61 if files.timeout == 60 else 60
 
 
+def _back(files: Files) -> None:
+    files.held = True
+
+
+#: In an order in which each finds what it needs where the one before it left off.
 OPERATIONS = {
     one.name: one
     for one in (
-        Operation("create", needs=False, change=_create, serves=False),
-        Operation("update", needs=True, change=_update),
-        Operation("update of the model", needs=True, change=_model, new_model=True),
-        Operation("gateway change", needs=True, change=_route),
-        Operation("destroy", needs=True, change=_destroy, serves=False),
+        Operation("create", _create, needs=False, serves=False),
+        Operation("update in place", update),
+        Operation("update beside", update, strategy="blue_green"),
+        Operation("update of the model", _model, new_model=True),
+        Operation("gateway change", _route),
+        Operation("rollback", _back, strategy="blue_green", back=True),
+        Operation("update in turn", update, strategy="rolling", replicas=2),
+        Operation("destroy", _destroy, serves=False),
     )
 }

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 #: Another seed is another sample; a red one is run again by it.
 SEED = int(os.environ.get("DEPLOYER_FAULTS_SEED", "4"))
-CELLS = 28
+CELLS = 32
 
 #: Steps that no operation of the matrix has yet: a bare host's first apply, and the last destroy that leaves it bare again.
 ELSEWHERE = {
