@@ -55,6 +55,12 @@ def _roster(system: System, request: Dict[str, Any], talk: Talk) -> None:
     roster(system, request, talk)
 
 
+def _unit(system: System, request: Dict[str, Any], talk: Talk) -> None:
+    from deployer.agent.unitfile import unit
+
+    unit(system, request, talk)
+
+
 def _runs(system: System, request: Dict[str, Any], talk: Talk) -> None:
     from deployer.agent import runs
 
@@ -71,6 +77,7 @@ VERBS: Dict[str, Verb] = {
     "watch": _watch,
     "roster": _roster,
     "runs": _runs,
+    "unit": _unit,
 }
 
 

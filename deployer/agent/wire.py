@@ -19,6 +19,7 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     roster    in  {"roster": {...}}                       writes it when its generation is higher than what is there; says
                                                           whether the holds that are there now are the ones that it brought
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
+    unit      in  {"unit"}                                out {"type": "unit", ...ForeignUnit}: what a unit of others starts
 
 What a barrier is opened with reaches the steps behind it: {"certificates": {host: PEM}} of the other hosts in the apply, for
 `gateway.peers`. {"halt": [deployments]} names those that failed elsewhere: what of them has begun here is undone, what has not
@@ -212,6 +213,20 @@ class Sample(TypedDict, total=False):
     memory_available: int
     load: Optional[float]  # of one minute, per CPU
     standing: str  # changes when something that a status or a plan rests on may have changed
+
+
+class ForeignUnit(TypedDict, total=False):
+    unit: str
+    files: List[str]  # its file and its drop-ins
+    active: bool
+    enabled: bool
+    argv: List[str]  # variables filled in; what looks like a secret is hidden
+    config: Optional[Dict[str, Any]]  # of our own CTranslate2 server
+    user: Optional[str]
+    variables: List[str]  # names only
+    values: Dict[str, str]  # of the variables that say which GPUs
+    secrets: List[str]  # names of variables and arguments that look like secrets
+    other: List[str]  # what else [Service] says
 
 
 class Step(TypedDict, total=False):

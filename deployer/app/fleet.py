@@ -28,6 +28,7 @@ from deployer.state.locked import Locked
 from deployer.state.observed import Observed
 
 if TYPE_CHECKING:
+    from deployer.app.adopting import Adopted
     from deployer.app.deployment import Deployment
     from deployer.app.files import Files
     from deployer.execute.attach import Running
@@ -250,6 +251,12 @@ class Fleet:
         planned = self.plan(Options(names=tuple(names), hosts=tuple(hosts), gc=True), observed=observed)
         part = planned.only(collectable)
         return Planned(self, without_roster(part.plan), part.seconds, part.branch)
+
+    def adopt(self, host: str, unit: str, name: str | None = None) -> "Adopted":
+        """Reads a hand-made unit and says what its deployment's file would be. Touches nothing; `adopting.write` writes it."""
+        from deployer.app.adopting import look
+
+        return look(self, host, unit, name)
 
     def restart(self, names: Sequence[str]) -> "Planned":
         """Plan a new process for every running replica of these."""

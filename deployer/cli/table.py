@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "destroy": ("hold", "remove deployments from the hosts"),
     "prune": ("prune", "remove what the hosts have and the files do not"),
     "gc": ("gc", "forget revisions beyond keep, and what only they stood on"),
+    "adopt": ("adopt", "write a hand-made unit's deployment file"),
     "keys": ("keys", "API keys of an endpoint: create, list, revoke"),
     "hosts": ("hosts", "the machines: list, probe, trust, cordon, drain, uncordon"),
     "lab": ("lab", "throwaway hosts on this machine, to try things on"),
