@@ -25,6 +25,7 @@ class Runner:
         self._lock = lock
         self.transactions = [Transaction(number, data) for number, data in enumerate(shared.request.get("transactions") or [])]
         self._by_id = {tx.id: tx for tx in self.transactions}
+        self._left_out = False  # something was not begun, since nobody said that it may be
 
     def run(self) -> str:
         """A report's result."""
@@ -49,7 +50,9 @@ class Runner:
         states = {tx.state for tx in self.transactions}
         if "undo-failed" in states:
             return "failed"
-        return "rolled-back" if "undone" in states else "done"
+        if "undone" in states:
+            return "rolled-back"
+        return "stopped" if self._left_out else "done"
 
     def _stages(self) -> List[str]:
         """Those that this run has something to do in, in order; the first always, where all hosts wait for each other."""
@@ -71,8 +74,14 @@ class Runner:
                 tx.settle("skipped", message=message)
 
     def _ask_endpoints(self, stage: str) -> None:
-        """Nobody conducts any more, and what is left is to let the old ones go: done alone when the new ones answer."""
+        """Nobody conducts any more, and what is left is to let the old ones go: done alone when the new ones answer. What was
+        not begun here is not begun: what goes here may have its successor on another host, and nobody says that it is there.
+        """
         for tx in self.transactions:
+            tx.finish()
+            if tx.state == "pending":
+                tx.settle("skipped", message="nobody opened the barrier %s in time" % stage)
+                self._left_out = True
             asked = [step for step in tx.steps if step["kind"] == "endpoint.ready" and tx.state == "begun"]
             for step in asked:
                 problem = self._step(tx, tx.steps.index(step), step)

@@ -1,6 +1,7 @@
 """`hosts cordon`, `drain`, `uncordon`: through `main`, over fake hosts with the real agent."""
 
 import json
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from deployer.app.fleet import Fleet
 from deployer.app.moments import moment
 from deployer.errors import UsageError
+from deployer.execute.follow import Control
+from deployer.execute.hostrun import Patience
 from tests.cli.fakehosts import Bench, bench
 
 __all__ = ["bench"]
@@ -79,6 +82,41 @@ def test_a_drain_that_fits_nowhere_is_refused_with_the_reason_of_each_host_and_c
     assert {n: {p: b for p, b in t.items() if "/runs/" not in p} for n, t in two.world().items()} == {
         n: {p: b for p, b in t.items() if "/runs/" not in p} for n, t in before.items()
     }
+
+
+def test_a_move_that_fails_leaves_the_old_replica_serving(two: Bench) -> None:
+    before = replicas(two)["h2"]
+    two.hosts["h1"].break_engine("chat-1", "it broke")
+    done = two("hosts", "drain", "h2", "--yes")
+    assert done.code == 5, done.out + done.err
+    assert replicas(two)["h2"] == before
+    two.hosts["h1"].mend_engines()
+    again = two("apply", "--yes")
+    assert again.code == 0, again.err
+    assert [len(found) for found in replicas(two).values()] == [2, 0]
+
+
+def test_when_the_controller_is_gone_the_old_replica_stays_as_long_as_the_new_one_is_not_there(two: Bench) -> None:
+    before = replicas(two)["h2"]
+    hold = two.hosts["h1"].faults.hold("unit.start")
+    with Fleet.load(two.root) as fleet:
+        control = Control()
+
+        def leave() -> None:
+            assert hold.reached.wait(30)
+            control.interrupt()
+            control.interrupt()
+
+        threading.Thread(target=leave).start()
+        assert fleet.drain(["h2"]).apply(control=control, patience=Patience(silence_s=0.3)).exit_code == 130
+    two.hosts["h2"].settle()
+    assert replicas(two)["h2"] == before
+    hold.release()
+    two.hosts["h1"].settle()
+    assert replicas(two)["h2"] == before
+    again = two("apply", "--yes")
+    assert again.code == 0, again.out + again.err
+    assert [len(found) for found in replicas(two).values()] == [2, 0]
 
 
 def test_a_hold_is_not_lost_to_an_apply_that_was_planned_before_it(two: Bench) -> None:
