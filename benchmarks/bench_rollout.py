@@ -25,7 +25,8 @@ HOST = "lab-1"
 
 def write(command: Deployer, strategy: str, length: int) -> None:
     rules = f"rollout: {{strategy: {strategy}, min_healthy: 0s}}\n"
-    write_deployment(command.root, "chat", f"{tiny_chat(HOST, length)}replicas: 2\n{rules}")
+    chat = tiny_chat(HOST, length).replace("float32", "float32, intra_threads: 1")
+    write_deployment(command.root, "chat", f"{chat}replicas: 2\n{rules}")
 
 
 @contextmanager

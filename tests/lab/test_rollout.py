@@ -4,7 +4,7 @@ One deployment of two replicas on one host goes through all strategies; one of a
 plan's word about the downtime is held against what clients measured.
 """
 
-import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,13 +20,18 @@ HOST = "lab-1"
 BEFORE_AND_AFTER = 60  # requests that succeed before a change begins, and after it has ended
 
 
-def pair(strategy: str, length: int, more: str = "") -> str:
+def lean(length: int) -> str:
+    """On a small machine two engines that each take all cores stand in each other's way."""
+    return tiny_chat(HOST, length).replace("quantization: float32", "quantization: float32, intra_threads: 1")
+
+
+def pair(strategy: str, length: int) -> str:
     rules = f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 20s}}\n"
-    return f"{tiny_chat(HOST, length)}replicas: 2\nlogging: {{requests: metadata}}\n{rules}{more}"
+    return f"{lean(length)}replicas: 2\n{rules}"
 
 
 def alone(length: int) -> str:
-    return f"{tiny_chat(HOST, length)}rollout: {{strategy: recreate, min_healthy: 1s}}\n"
+    return f"{lean(length)}rollout: {{strategy: recreate, min_healthy: 1s}}\n"
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +63,13 @@ def units(deployer: Deployer, name: str) -> dict[str, int]:
     return {unit["unit"]: unit["port"] for replica in found["replicas"] for unit in replica["units"]}
 
 
-def served(deployer: Deployer) -> dict[str, list[str]]:
-    """Unit of `pair` → what its engine wrote of requests by clients: our own ask for plain completions, clients for chats."""
-    words = ["journalctl", "-q", "-o", "json", "--output-fields=_SYSTEMD_UNIT,MESSAGE", "-g", "/v1/"]
-    lines = deployer.lab.run(HOST, [*words, "-u", "deployer-labtests-pair-*"]).stdout.splitlines()
-    found: dict[str, list[str]] = {}
-    for one in map(json.loads, lines):
-        requests = found.setdefault(one["_SYSTEMD_UNIT"], [])
-        if "/v1/chat/completions" in one["MESSAGE"]:
-            requests.append(one["MESSAGE"])
-    return found
+def answered(deployer: Deployer, name: str) -> list[int]:
+    """How many requests each replica's engine answered, by its own metrics."""
+    texts = [
+        deployer.lab.run(HOST, ["curl", "-s", f"http://127.0.0.1:{port}/metrics"]).stdout
+        for port in units(deployer, name).values()
+    ]
+    return [sum(float(n) for n in re.findall(r"^vllm:request_success_total\S* (\S+)", text, re.M)) for text in texts]
 
 
 @pytest.mark.parametrize(("strategy", "length"), [("blue_green", 480), ("rolling", 448)])
@@ -81,7 +83,7 @@ def test_no_request_fails_while_both_replicas_are_replaced(deployer: Deployer, s
     assert clients.result.failures == ()
     assert len(after) == 2
     assert not set(before) & set(after)
-    assert all(served(deployer)[unit] for unit in after)
+    assert min(answered(deployer, "pair")) >= BEFORE_AND_AFTER / 4
 
 
 def test_no_request_fails_while_an_earlier_revision_comes_back(deployer: Deployer) -> None:
@@ -97,20 +99,15 @@ def test_no_request_fails_while_an_earlier_revision_comes_back(deployer: Deploye
 
 @pytest.mark.parametrize("strategy", ["blue_green", "rolling"])
 def test_a_revision_that_fails_inference_never_gets_a_request(deployer: Deployer, strategy: str) -> None:
+    """It loads and is healthy, and has room for no prompt. Whatever it is asked it answers with 400, which nothing hides from a
+    client: that no request failed says that none came to it."""
     before = units(deployer, "pair")
-    known = set(served(deployer))
-    write_deployment(deployer.root, "pair", pair(strategy, 1))  # it loads, is healthy, and has room for no prompt
+    write_deployment(deployer.root, "pair", pair(strategy, 1))
     with asked(deployer, "pair") as clients:
         said = deployer("apply", "--yes", exit_code=5)
-    assert "inference" in said.stdout + said.stderr
+    assert "an inference is answered with 400" in said.stdout + said.stderr
     assert clients.result.failures == ()
     assert units(deployer, "pair") == before
-    now = served(deployer)
-    (failed,) = set(now) - known - set(before) if strategy == "rolling" else [None]
-    new = set(now) - known
-    assert new, "the engine of the new revision wrote nothing: this test would not see a request"
-    assert failed is None or failed in new
-    assert {unit: now[unit] for unit in new} == {unit: [] for unit in new}
 
 
 def test_the_downtime_of_a_replacement_in_place_is_what_the_plan_said(deployer: Deployer) -> None:

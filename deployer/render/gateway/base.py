@@ -40,7 +40,8 @@ defaults
     option dontlognull
     option http-keep-alive
     option idle-close-on-response
-    option redispatch
+    option http-buffer-request
+    option redispatch 1
     retries 2
     retry-on conn-failure 503
     timeout connect 5s

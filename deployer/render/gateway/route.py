@@ -115,8 +115,9 @@ def _servers(route: Route, fronts: tuple[Server, ...]) -> list[str]:
         f"    option httpchk GET {health}",
         "    http-check expect status 200",
         *(["    http-check disable-on-404"] if fronts else []),
-        # a host whose name cannot be found must not keep the whole gateway from starting
-        f"    default-server inter {CHECK_S if fronts else 2}s fall 3 rise 1 init-addr last,libc,none",
+        # downinter: clients wait for a replica that came up no longer than the next look.
+        # init-addr: a host whose name cannot be found must not keep the whole gateway from starting
+        f"    default-server inter {CHECK_S if fronts else 2}s downinter 500ms fall 3 rise 1 init-addr last,libc,none",
         # a connection that an engine refuses says at once what the next checks would find
         *(f"    {limits.line(s)} check{'' if fronts else _SEEN_DOWN}" for s in servers),
         *limits.waiting(route, servers),
