@@ -158,6 +158,9 @@ class Deployment:
     def rollback(self, revision: int | None = None, *, why: str | None = None) -> "Planned":
         return self.fleet.rollback(self.name, revision, why=why)
 
+    def release(self) -> "Planned":
+        return self.fleet.release(self.name)
+
     def destroy(self, *, why: str | None = None) -> "Planned":
         return self.fleet.hold([self.name], "destroyed", why=why)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from deployer.app import checking, saved
 from deployer.app.gitfacts import email
 from deployer.app.passwords import Passwords
-from deployer.app.planned import Planned, ignore
+from deployer.app.planned import Planned, holds, ignore
 from deployer.app.secretvalues import SecretValues
 from deployer.errors import LockfileError, UsageError
 from deployer.execute.fanout import beside
@@ -203,7 +203,7 @@ class Fleet:
         plan = make_plan(make_world(self.loaded, locked, observed, self.secrets, options, who=self.who, git=git))
         if options.hosts:
             plan = by_hosts(plan, options.hosts)
-        return Planned(self, self.secrets.say_absent(plan), seconds, git.branch)
+        return Planned(self, self.secrets.say_absent(plan), seconds, git.branch, holds(options, plan))
 
     def saved_plan(self, path: str | Path) -> "Planned":
         """A plan from a file. Applying it does exactly that: nothing is planned again."""
@@ -262,6 +262,11 @@ class Fleet:
         """Plan a new process for every running replica of these."""
         self.known(deployments=names)
         return self.plan(Options(names=tuple(names), restart=tuple(names)))
+
+    def release(self, name: str) -> "Planned":
+        """Plan the end of whatever a person holds a deployment at: what the files say counts again."""
+        self.known(deployments=(name,))
+        return self.plan(Options(names=(name,), release=(name,)))
 
     def cordon(self, hosts: Sequence[str], *, why: str | None = None, until: str | None = None) -> "Planned":
         """Plan that nothing new is placed on these hosts. Nothing moves. `until`: ISO 8601, or a duration such as 2h."""

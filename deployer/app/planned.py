@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.app import saved
 from deployer.plan.model import Change, Plan
+from deployer.plan.world import Options
 from deployer.state.resources import Kind
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ def ignore(event: Any) -> None:
 
 
 class Planned:
-    """A plan with the fleet it belongs to. `seconds`: how long the hosts were asked; None for a saved plan."""
+    """A plan with the fleet it belongs to. `seconds`: how long the hosts were asked; None for a saved plan. `holds`: what an
+    apply writes on the hosts besides the changes, also when there are none: holds that begin or end, in words.
+    """
 
-    def __init__(self, fleet: "Fleet", plan: Plan, seconds: float | None, branch: str | None) -> None:
+    def __init__(
+        self, fleet: "Fleet", plan: Plan, seconds: float | None, branch: str | None, holds: tuple[str, ...] = ()
+    ) -> None:
         self.fleet = fleet
         self.plan = plan
         self.seconds = seconds
         self.branch = branch
+        self.holds = holds
 
     def save(self, path: Path | None = None) -> Path:
         """To a file of mode 0600; without `path` beside the fleet's other plans."""
@@ -43,7 +49,7 @@ class Planned:
         from deployer.plan.subset import by_changes
 
         part = by_changes(self.plan, {change.id for change in self.plan.changes if wanted(change)})
-        return Planned(self.fleet, part, self.seconds, self.branch)
+        return Planned(self.fleet, part, self.seconds, self.branch, self.holds)
 
     def text(self, *, color: bool = False, unicode: bool = True) -> str:
         from deployer.plan.text import render
@@ -124,6 +130,18 @@ class Planned:
             return apply(order, fleet.pool)
         finally:
             times.keep()
+
+
+def holds(options: Options, plan: Plan) -> tuple[str, ...]:
+    """What the plan notes of the holds that were asked about: "h2 is cordoned", "nothing holds chat"."""
+    held, cordons = plan.roster.get("holds", {}), plan.roster.get("cordons") or {}
+    names = (*(one.host for one in options.cordons), *(one.deployment for one in options.holds), *options.release)
+    found = []
+    for name in dict.fromkeys(names):
+        one = cordons.get(name) or held.get(name) or {}
+        at = f" at revision {one['revision']}" if one.get("revision") is not None else ""
+        found.append(f"{name} is {one['kind']}{at}" if one else f"nothing holds {name}")
+    return tuple(found)
 
 
 def run_id() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from deployer.errors import UsageError
-from deployer.tui import themes
+from deployer.tui import holding, themes
 from deployer.tui.line import Line, line
 
 if TYPE_CHECKING:
@@ -53,6 +53,39 @@ def _deployment(app: "DeployerApp", words: list[str]) -> None:
     app.open_deployment(words[0])
 
 
+def _host_verb(verb: str) -> Callable[["DeployerApp", list[str]], None]:
+    def run(app: "DeployerApp", words: list[str]) -> None:
+        if len(words) != 1:
+            raise UsageError("which host?", hint=f":{verb} HOST")
+        holding.hold_host(app, verb, words[0])
+
+    return run
+
+
+def _roll_back(app: "DeployerApp", words: list[str]) -> None:
+    """To the last revision that answered, or to one by its number."""
+    if not words or len(words) > 2 or (len(words) == 2 and not words[1].isdigit()):
+        raise UsageError("which deployment, and to which revision?", hint=":rollback NAME [REVISION]")
+    holding.roll_back(app, words[0], int(words[1]) if len(words) == 2 else None)
+
+
+def _release(app: "DeployerApp", words: list[str]) -> None:
+    if len(words) != 1:
+        raise UsageError("which deployment?", hint=":release NAME")
+    app.session.must_write("ending a hold")
+    app.session.fleet.known(deployments=words)
+    app.review_hold(app.session.fleet.deployment(words[0]).release)
+
+
+def _hosts(app: "DeployerApp") -> Sequence[str]:
+    return sorted(app.session.fleet.spec.hosts)
+
+
+def _held(app: "DeployerApp") -> Sequence[str]:
+    status = app.now.status
+    return [one.name for one in status.deployments if one.hold] if status is not None else ()
+
+
 def _deployments(app: "DeployerApp") -> Sequence[str]:
     return sorted(app.session.fleet.spec.deployments)
 
@@ -63,6 +96,11 @@ COMMANDS: Mapping[str, Command] = {
     "apply": Command("the apply that runs, or the last one", _place("apply")),
     "drift": Command("what was changed on the hosts behind our back", _place("drift")),
     "deployment": Command("one deployment", _deployment, "NAME", _deployments),
+    "rollback": Command("back to an earlier revision, through a plan", _roll_back, "NAME [REVISION]", _deployments),
+    "release": Command("end what a person holds a deployment at, through a plan", _release, "NAME", _held),
+    "cordon": Command("nothing new is placed on a host", _host_verb("cordon"), "HOST", _hosts),
+    "drain": Command("the replicas of a host move away, through a plan", _host_verb("drain"), "HOST", _hosts),
+    "uncordon": Command("end a cordon or a drain", _host_verb("uncordon"), "HOST", _hosts),
     "new": Command("write a new deployment", lambda app, words: app.new_deployment()),
     "theme": Command("light, dark, or the terminal's own colours", _theme, "[NAME]", themes.names),
     "help": Command("the keys of this place", lambda app, words: app.action_help()),

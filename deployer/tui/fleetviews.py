@@ -76,7 +76,8 @@ def rows_view(now: FleetNow, fleet: "Fleet", wanted: Wanted, form: str, width: i
     """A row per GPU, or a row per host. `every_s`: seconds between two samples."""
     hosts = shown_hosts(now, fleet, wanted)
     said = {host.name: host for host in now.status.hosts} if now.status else {}
-    states = {name: host.state for name, host in fleet.spec.hosts.items()}
+    states: dict[str, str] = {name: host.state for name, host in fleet.spec.hosts.items()}
+    states |= {name: host.state for name, host in said.items() if host.hold}
     words = [hostrows.state_word(host, states.get(host.name, "active")) for host in hosts if host.state == "up"]
     fitted = hostrows.columns_for(
         (host.name for host in hosts),

@@ -10,6 +10,7 @@ from deployer.app.looking import FleetNow, GpuNow, HostNow
 from deployer.app.times import age, ago
 from deployer.app.values import HostState
 from deployer.plan.words import size
+from deployer.tui import holding
 from deployer.tui.glyphs import STATE_ROLES, Glyphs
 from deployer.tui.hostrows import model, state_cell
 from deployer.tui.line import Line, Span, line
@@ -24,6 +25,8 @@ def facts(name: str, now: FleetNow, fleet: Fleet, machine: Machine, glyphs: Glyp
     said = next((one for one in now.status.hosts if one.name == name), None) if now.status else None
     found = [*_word(host, glyphs), *_address(name, fleet), *_machine(machine, host, glyphs), *_loads(host)]
     found += _gpus(host.gpus, glyphs)
+    if said is not None and said.hold:
+        found.append(_fact("held", *holding.in_words(said.hold)))
     if said is not None:
         found += [*_disks(said), *_work(said)]
     return found + _replicas(name, now, glyphs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from deployer.app.looking import GpuNow, HostNow
 from deployer.app.times import age, ago
 from deployer.app.values import HostState
+from deployer.tui import holding
 from deployer.tui.fleetquery import memory, memory_share, utilization
 from deployer.tui.glyphs import Glyphs
 from deployer.tui.grid import Column, Fitted, fit, heading, lay, width_at
@@ -81,12 +82,12 @@ def head(fitted: Fitted, every_s: float) -> Row:
 
 
 def state_word(host: HostNow, spec_state: str) -> str:
-    """ "up", or what its file says besides ("cordoned", "retired")."""
+    """ "up", or what its file or a hold says besides ("cordoned", "drained", "retired")."""
     return spec_state if host.state == "up" and spec_state != "active" else host.state
 
 
 def full(hosts: Iterable[HostNow], said: Mapping[str, HostState], states: Mapping[str, str]) -> list[Entry]:
-    """`said`: what the last status told of them; `states`: what their files say."""
+    """`said`: what the last status told of them; `states`: what their files or holds say."""
     found: list[Entry] = []
     for host in hosts:
         word = state_word(host, states.get(host.name, "active"))
@@ -119,6 +120,9 @@ def _notes(host: HostNow, said: HostState | None) -> list[Entry]:
     if said is None or host.state != "up":
         return []
     found: list[Entry] = []
+    if said.hold:
+        text = "".join(part for part, _ in holding.in_words(said.hold))
+        found.append((key_of(host.name, "hold"), NoteRow(text, "warn")))
     for run in said.unfinished:
         if not run.get("alive"):
             text = f"an apply by {run.get('who')} was not finished: 2 plans, and undoes or finishes it"

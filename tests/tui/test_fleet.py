@@ -253,6 +253,7 @@ def test_what_a_deployment_needs_a_person_to_know_stands_below_it_or_beside_it(a
         ]
         session.hear([host("h1"), host("h2")], told)
         await see(pilot, "✗ model file missing")
+        await see(pilot, "draft")  # the list has its height after the next layout
         assert "stopped by ann, " in row_of(pilot, "draft")
         assert "(saves power)" in row_of(pilot, "draft")
         assert "in no file" in row_of(pilot, "old")

@@ -1,6 +1,6 @@
 """The last question before an apply: what is touched, what is lost, how long a service is away. Enter alone confirms nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,8 +32,8 @@ class Approval:
 
 
 class Approve(Panel[Approval | None]):
-    """`part` is what will be done, of `whole`. Ends with None unless it was confirmed: with `y`, or, for a part that
-    deletes something or an environment of production, with the fleet's name and Enter.
+    """`part` is what will be done, of `whole`; `holds`: what is noted besides. Ends with None unless it was confirmed: with `y`,
+    or, for a part that deletes something or an environment of production, with the fleet's name and Enter.
     """
 
     AUTO_FOCUS = ""
@@ -42,11 +42,11 @@ class Approve(Panel[Approval | None]):
         Binding("w", "why", "Say why", id="approve.why"),
     ]
 
-    def __init__(self, part: Plan, whole: Plan, glyphs: Glyphs) -> None:
+    def __init__(self, part: Plan, whole: Plan, glyphs: Glyphs, holds: Sequence[str] = ()) -> None:
         self._destructive = [c for c in part.changes if c.destructive]
         self.named = bool(self._destructive) or production(part.environment)
         super().__init__("Apply this?", grave=self.named)
-        self._part, self._whole, self._glyphs = part, whole, glyphs
+        self._part, self._whole, self._glyphs, self._holds = part, whole, glyphs, holds
 
     def parts(self) -> ComposeResult:
         with VerticalScroll():
@@ -70,6 +70,8 @@ class Approve(Panel[Approval | None]):
             yield line((f"{count(left_out, 'change')} of this plan is not done" if left_out == 1 else
                         f"{left_out} changes of this plan are not done", "dim"))  # fmt: skip
         yield line(f" {self._glyphs.dot} ".join(totals(part)))
+        if self._holds:
+            yield line(("noted on the hosts: ", "dim"), (clean("; ".join(self._holds)), "accent"))
         down = downtime_s(part)
         if down is not None:
             yield line((f"{self._glyphs.warn} a service is away for about {duration(down)}", "warn"))

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from deployer.state.observed import Observed, Reached
-from deployer.tui import shell
+from deployer.tui import holding, shell
 from deployer.tui.hostfacts import Machine, facts
 from deployer.tui.line import Line, paragraphs
 from deployer.tui.modals.panel import Panel
@@ -23,6 +23,9 @@ class HostPanel(Panel[None]):
     AUTO_FOCUS = "VerticalScroll"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "shell", "ssh", tooltip="a shell on this host", id="host.shell"),
+        Binding("C", "hold('cordon')", "Cordon…", tooltip="nothing new is placed on this host", id="host.cordon"),
+        Binding("D", "hold('drain')", "Drain…", tooltip="its replicas move away: plans it", id="host.drain"),
+        Binding("U", "hold('uncordon')", "Uncordon…", tooltip="lifts a cordon or drain: plans it", id="host.uncordon"),
         Binding("y,c", "copy", "Copy name", id="host.copy"),
         Binding("enter,q", "leave", "Back", show=False, id="host.close"),
     ]
@@ -68,7 +71,14 @@ class HostPanel(Panel[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "shell":
             return True if self._known and shell.possible(self._main) else None
+        if action == "hold":
+            return True if holding.host_verb_fits(self._main, str(parameters[0]), self._host) else None
         return True
+
+    def action_hold(self, verb: str) -> None:
+        """The panel closes: the plan of it is what is looked at next."""
+        self.dismiss(None)
+        self._main.call_later(holding.hold_host, self._main, verb, self._host)
 
     def action_shell(self) -> None:
         shell.open_shell(self._main, self._host)

@@ -1,6 +1,5 @@
 """One deployment: how it is, its revisions, logs, figures, YAML, endpoint and a playground, each in a tab."""
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -8,12 +7,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher
 
 from deployer.app.dossier import Dossier
-from deployer.app.planned import Planned
 from deployer.app.values import DeploymentState
 from deployer.errors import DeployerError
+from deployer.tui import holding
 from deployer.tui.glyphs import STATE_ROLES
-from deployer.tui.line import Span, line, paragraphs
-from deployer.tui.modals.asking import Asking
+from deployer.tui.line import Span
 from deployer.tui.screens.place import Place
 from deployer.tui.tabs.endpoint import Endpoint
 from deployer.tui.tabs.figures import Figures
@@ -45,6 +43,14 @@ class DeploymentPlace(Place):
         ),
         Binding("right_square_bracket,ctrl+pagedown", "step(1)", "Next tab", key_display="]", id="deployment.tab-next"),
         *(Binding(tab.KEY, f"tab({tab.NAME!r})", tab.NAME, show=False, id=f"deployment.{tab.NAME.lower()}") for tab in TABS),
+        Binding(
+            "U",
+            "plan('release')",
+            "Release…",
+            show=False,
+            tooltip="plans the end of a hold: what the files say counts again",
+            id="deployment.release",
+        ),
         Binding("x", "plan('stop')", "Stop…", tooltip="plans it and opens the review", id="deployment.stop"),
         Binding("s", "plan('start')", "Start…", tooltip="plans the end of a stop and opens the review", id="deployment.start"),
         Binding("R", "plan('restart')", "Restart…", tooltip="plans it and opens the review", id="deployment.restart"),
@@ -216,23 +222,21 @@ class DeploymentPlace(Place):
         if state is None:
             return False
         held = str(state.hold["kind"]) if state.hold else None
-        if what in ("stop", "restart"):
-            return not state.orphan and held is None
-        return held is not None and not state.orphan if what == "start" else held != "destroyed"
+        if what in ("stop", "restart", "rollback"):
+            return not state.orphan and held in (None, "rolled-back")
+        if what == "start":
+            return not state.orphan and held in ("stopped", "destroyed")
+        return not state.orphan and held is not None if what == "release" else held != "destroyed"
 
     def action_plan(self, what: str) -> None:
         """A plan of it, opened in the review. Stop and destroy ask why, which is kept with them."""
         deployment = self.main.session.fleet.deployment(self.deployment)
-        if what in ("start", "restart"):
-            self.main.review_hold(deployment.start if what == "start" else deployment.restart)
-            return
-        make: Callable[[str | None], Planned] = lambda why: (  # noqa: E731
-            deployment.stop(why=why) if what == "stop" else deployment.destroy(why=why)
-        )
+        at_once = {"start": deployment.start, "restart": deployment.restart, "release": deployment.release}
+        if what in at_once:
+            self.main.review_hold(at_once[what])
+        else:
+            make = deployment.stop if what == "stop" else deployment.destroy
+            holding.ask(self.main, f"{what.capitalize()} {self.deployment}", make)
 
-        def asked(why: str | None) -> None:
-            if why is not None:
-                self.main.review_hold(lambda: make(why.strip() or None))
-
-        text = paragraphs([line("Nothing is done yet: Enter makes a plan, which is reviewed."), line("Why? It is kept with it.")])
-        self.main.push_screen(Asking(f"{what.capitalize()} {self.deployment}", text, placeholder="why (may stay empty)"), asked)
+    def may_roll_back(self) -> bool:
+        return not self.main.session.read_only and self._possible("rollback")

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from deployer.app.looking import FleetNow
-from deployer.tui import hostrows, shell
+from deployer.tui import holding, hostrows, shell
 from deployer.tui.fleetnotes import notes
 from deployer.tui.fleetquery import Query
 from deployer.tui.fleetviews import FORMS, View, Wanted, deployments_view, map_view, rows_view
@@ -41,6 +41,9 @@ class FleetPlace(Place):
         Binding("p", "pause", "Pause", show=False, tooltip="keep the picture as it is", id="pause"),
         Binding("n", "new", "New", tooltip="write a new deployment", id="new"),
         Binding("s", "shell", "ssh", show=False, tooltip="a shell on the host under the cursor", id="shell"),
+        Binding("C", "hold('cordon')", "Cordon…", tooltip="nothing new is placed on this host", id="fleet.cordon"),
+        Binding("D", "hold('drain')", "Drain…", tooltip="its replicas move away: plans it", id="fleet.drain"),
+        Binding("U", "hold('uncordon')", "Uncordon…", tooltip="lifts a cordon or drain: plans it", id="fleet.uncordon"),
         Binding("y,c", "copy", "Copy name", show=False, id="copy-name"),
         Binding("h,left", "across(-1)", "Host to the left", show=False, id="fleet.left"),
         Binding("l,right", "across(1)", "Host to the right", show=False, id="fleet.right"),
@@ -177,6 +180,11 @@ class FleetPlace(Place):
         if host is not None:
             shell.open_shell(self.main, host)
 
+    def action_hold(self, verb: str) -> None:
+        host = self._host_under_cursor()
+        if host is not None:
+            holding.hold_host(self.main, verb, host)
+
     def action_across(self, by: int) -> None:
         hosts = self._places.get(self._cursor_row() or "", ())
         self._across = max(0, min(len(hosts) - 1, self._across + by))
@@ -200,6 +208,9 @@ class FleetPlace(Place):
         if action == "shell":
             host = self._host_under_cursor() if self._last == "hosts" else None
             return True if host in self.main.session.fleet.spec.hosts and shell.possible(self.main) else None
+        if action == "hold":
+            fits = self._last == "hosts" and holding.host_verb_fits(self.main, str(parameters[0]), self._host_under_cursor())
+            return True if fits else None if self._last == "hosts" else False
         if action == "across" and self.form != "heat":
             return False
         return super().check_action(action, parameters)

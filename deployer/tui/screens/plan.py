@@ -102,6 +102,8 @@ class PlanPlace(PlanFiles):
         why_not = self.why_not()
         if why_not == NOTHING_APPROVED:
             return "space approves one, a its group, ctrl+a all, but no deletes; then A applies"
+        if self.planned is not None and self.planned.plan.empty and not why_not:
+            return f"A notes it on the hosts: {', '.join(self.planned.holds)}"
         return f"A waits: {why_not}" if why_not else "A applies what is approved"
 
     # apply
@@ -116,7 +118,7 @@ class PlanPlace(PlanFiles):
             return "this is a read-only view"
         if review.plan.refusals:
             return f"{count(len(review.plan.refusals), 'refusal')}; once settled, r plans again"
-        if review.plan.empty:
+        if review.plan.empty and not self.planned.holds:
             return "there is nothing to do; r asks the hosts again"
         if main.planning:
             return "the hosts are asked"
@@ -127,7 +129,7 @@ class PlanPlace(PlanFiles):
         if self._begun:
             stale = main.session.operation is not None and _stale(main.session.operation)
             return f"this plan {'is stale: the hosts moved since' if stale else 'was begun'}; r plans again"
-        return "" if review.approved else NOTHING_APPROVED
+        return "" if review.approved or review.plan.empty else NOTHING_APPROVED
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "apply" and self.why_not():
@@ -163,7 +165,7 @@ class PlanPlace(PlanFiles):
                 if self.reviewing is not None:
                     self.reviewing.said = ()  # what stands there now is why it cannot be applied again
 
-        self.main.push_screen(Approve(part.plan, whole.plan, self.main.glyphs), answered)
+        self.main.push_screen(Approve(part.plan, whole.plan, self.main.glyphs, part.holds), answered)
 
     def action_again(self) -> None:
         self.main.plan_again()

@@ -1,7 +1,6 @@
 """Overview: how the deployment is, what serves, its replicas, its last failure, and who did not answer."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from textual.app import ComposeResult
 
@@ -9,6 +8,7 @@ from deployer.app.advice import place_of_hint
 from deployer.app.dossier import Dossier
 from deployer.app.times import ago
 from deployer.app.values import DeploymentState, ReplicaState
+from deployer.tui import holding
 from deployer.tui.glyphs import STATE_ROLES
 from deployer.tui.line import Line, Span, clean, columns, line
 from deployer.tui.tabs.tab import Tab, facts, folded
@@ -78,7 +78,8 @@ class Overview(Tab):
         yield "", facts("state", *self._state(state))
         yield from self._advice(state, dossier, width)
         if state.hold:
-            yield "", facts("hold", *_hold(state.hold))
+            yield "", facts("hold", *holding.in_words(state.hold))
+            yield from _told("", self._way_out(str(state.hold.get("kind"))), width)
         if state.endpoint:
             keys = dossier is not None and dossier.endpoint is not None and dossier.endpoint.keys
             yield "", facts("endpoint", state.endpoint, ("  a key is needed" if keys else "", "dim"))
@@ -87,6 +88,14 @@ class Overview(Tab):
             yield "", facts("tags", clean(", ".join(state.tags)))
         description = dossier.spec.description if dossier and dossier.spec else None
         yield from _told("description", description or "", width)
+
+    def _way_out(self, kind: str) -> str:
+        """How the hold ends."""
+        if self.main.session.read_only:
+            return f"to lift it: deployer apply --release {self.place.deployment}"
+        if kind == "rolled-back":
+            return "U plans its release: what the files say counts again; when they say the same as that revision it ends too"
+        return "s plans its start"
 
     def _advice(self, state: DeploymentState, dossier: Dossier | None, width: int) -> Iterator[tuple[str, Line]]:
         """Why it is as it is, and what to do."""
@@ -201,9 +210,3 @@ def _told(label: str, text: str, width: int, role: str = "") -> Iterator[tuple[s
     """A long text beside its word; nothing when there is none."""
     for number, one in enumerate(folded(text, width - 12, role=role) if text else ()):
         yield "", facts("" if number else label, one[1])
-
-
-def _hold(hold: Mapping[str, Any]) -> list[Span]:
-    until = f", until {hold['until']}" if hold.get("until") else ""
-    why = f": {clean(str(hold['why']))}" if hold.get("why") else ""
-    return [(str(hold.get("kind")), "warn"), (f" by {clean(str(hold.get('who')))}, {ago(hold.get('at'))}{until}{why}", "")]

@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 
 from deployer.app.times import ago
 from deployer.plan.revisions import Revision
+from deployer.tui import holding
 from deployer.tui.line import Line, clean, columns, line
 from deployer.tui.screens.difference import DifferencePlace
 from deployer.tui.tabs.tab import Tab
@@ -21,6 +22,13 @@ class Revisions(Tab):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Mark", id="revisions.mark"),
         Binding("d,enter", "difference", "Difference", id="revisions.difference"),
+        Binding(
+            "b",
+            "roll_back",
+            "Roll back…",
+            tooltip="to the revision under the cursor: plans it and opens the review",
+            id="revisions.roll-back",
+        ),
     ]
 
     def __init__(self) -> None:
@@ -70,6 +78,16 @@ class Revisions(Tab):
         ]
         mark = (f"{glyphs.good} " if marked else "  ", "bold accent")
         return Row(str(one.number), line(mark, *columns(cells if wide else cells[:-2]), f"  {clean(one.why or '')}"))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "roll_back":
+            return True if self._all and self.place.may_roll_back() else None
+        return super().check_action(action, parameters)
+
+    def action_roll_back(self) -> None:
+        current = self.query_one(RowList).current
+        if current is not None:
+            holding.roll_back(self.main, self.place.deployment, int(current.key))
 
     def action_mark(self) -> None:
         current = self.query_one(RowList).current
