@@ -3,7 +3,9 @@
 All of it happens to one deployment on one host, in one order: each test leaves it serving.
 """
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,32 +134,45 @@ def test_a_controller_killed_while_a_replica_starts_gives_the_old_one_back(deplo
     converges(deployer)
 
 
-def test_a_controller_killed_before_the_last_barrier_leaves_the_new_one_serving_and_the_next_plan_says_so(
-    deployer: Deployer,
-) -> None:
+def test_a_controller_killed_right_after_the_switch_leaves_a_host_that_finishes_alone(deployer: Deployer) -> None:
+    """The new one has answered at the endpoint; only the old one is left to go, and for that nobody is needed."""
     write_deployment(deployer.root, "phoenix", longer(704).replace("open: true", "open: true, timeout: 61s"))
     with impatient(deployer, last="the endpoint answers") as controller:
         controller.until("the endpoint answers")
         controller.kill()
-    until(lambda: run_ended(deployer), "the run, left alone at the last barrier, keeps what it did and ends")
+    until(lambda: run_ended(deployer), "the run, left alone at the last barrier, asks the endpoint and finishes")
     assert answer(deployer) == QUESTION["text"]
-    (run,) = probe(deployer)["unfinished"]
-    assert (run["stage"], run["deployments"]) == ("finish", ["phoenix"])
-    assert "was not finished" in deployer("status").stdout
-    assert "stopped half-way" in deployer("plan").stdout
+    assert probe(deployer)["unfinished"] == []
+    deployer("plan", "--detailed-exitcode", exit_code=0)
     converges(deployer)
 
 
-def test_attach_finishes_what_a_killed_controller_began(deployer: Deployer) -> None:
-    write_deployment(deployer.root, "phoenix", longer(768))
+@pytest.fixture
+def elsewhere(deployer: Deployer, tmp_path: Path) -> Deployer:
+    """The same repository on another machine: its files as they are, no plan that was made here."""
+    root = tmp_path / "elsewhere"
+    shutil.copytree(deployer.root, root, ignore=shutil.ignore_patterns("plans"))
+    return Deployer(LabFleet(root))
+
+
+STAGES = {"converting": "int8_float32", "phoenix/0 answers": 768, "the endpoint answers": 784, "enable phoenix/0": 800}
+
+
+@pytest.mark.parametrize("step", STAGES)
+def test_attach_from_another_machine_finishes_what_a_killed_controller_began(
+    deployer: Deployer, tmp_path: Path, request: pytest.FixtureRequest, step: str
+) -> None:
+    wanted = STAGES[step]
+    write_deployment(deployer.root, "phoenix", requantized(wanted) if isinstance(wanted, str) else longer(wanted))
+    other: Deployer = request.getfixturevalue("elsewhere")
     with applying(deployer) as controller:
-        controller.until("phoenix/0 answers")
+        controller.until(step)
         controller.kill()
-    done = deployer("attach")
+    done = other("attach")
     assert "following" in done.stderr
-    deployer("plan", "--detailed-exitcode", exit_code=0)
+    other("plan", "--detailed-exitcode", exit_code=0)
     assert answer(deployer) == QUESTION["text"]
-    assert deployer.lab.run(HOST, ["sh", "-c", "grep -rl 768 /etc/deployer/labtests/phoenix"]).stdout
+    assert deployer.lab.run(HOST, ["sh", "-c", f"grep -rl {wanted} /etc/deployer/labtests/phoenix"]).stdout
 
 
 def test_a_host_that_goes_down_while_a_model_is_made_serves_the_old_one_and_uses_no_half_made_one(deployer: Deployer) -> None:

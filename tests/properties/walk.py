@@ -71,8 +71,7 @@ class Walk:
         if wish is None:
             path.unlink()
             del self.wishes[name]
-            self.held.pop(name, None)
-            self.gone.add(name)
+            self.gone.add(name)  # a hold stays with the name until nothing of it is left
         else:
             path.write_text(wish.text(name))
             self.wishes[name] = wish
@@ -148,6 +147,8 @@ class Walk:
                 assert len(serving.get(name, ())) == wish.replicas, f"{name}: {serving}"
                 assert {host for host, _ in serving[name]} == {wish.host}
         assert set(serving) == {name for name in self.wishes if self.held.get(name) != "stopped"}
+        for name in self.gone:
+            self.held.pop(name, None)
         self.gone.clear()
 
     def claims(self, plan: Plan) -> None:
