@@ -5,6 +5,7 @@ most of the processor, and would ask again by itself where we want to know that 
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Connection:
         try:
             reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls)
         except OSError as error:
-            raise Cut(f"no connection: {error.strerror or type(error).__name__}") from error
+            why = os.strerror(error.errno) if error.errno else type(error).__name__
+            raise Cut(f"no connection: {why}") from error
         return cls(target, reader, writer)
 
     @property

@@ -214,7 +214,7 @@ def test_the_longest_time_without_an_answer_is_the_downtime() -> None:
 def test_nobody_listens_is_a_failure_and_waiting_for_a_success_says_so() -> None:
     with server() as served:
         url = served.url
-    why = r"(?s)not even 1 more.*no connection: "
+    why = r"(?s)not even 1 more.*no connection: Connection refused"
     with load(url, clients=1) as running, pytest.raises(AssertionError, match=why):
         running.wait_for(1, deadline_s=0.5)
 

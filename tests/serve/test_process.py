@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.lab.load import load
 from tests.serve.conftest import Process, Start
 
 _LONG = {"prompt": "Once upon a time", "temperature": 0, "max_tokens": 900, "ignore_eos": True, "stream": True}
@@ -72,6 +73,18 @@ def test_a_signal_lets_the_running_answer_end_and_refuses_new_ones(start: Start)
     assert "data: [DONE]" in text
     assert server.wait() == 0
     assert "serve: stopped" in server.lines
+
+
+def test_under_load_a_signal_cuts_no_answer_that_has_begun(start: Start) -> None:
+    server = start()
+    with load(f"{server.url}/v1", model="tiny", clients=8, first=16, max_tokens=20, stream_tokens=100) as clients:
+        before = clients.now
+        server.child.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+    draining = "status 503: The server is draining."
+    begun = {failure.why for failure in clients.result.failures if failure.began < before}
+    assert begun <= {draining}  # on its way when the signal came
+    assert draining in {failure.why for failure in clients.result.failures}
 
 
 def test_an_answer_that_takes_longer_than_the_time_to_drain_is_cut_and_told_so(start: Start) -> None:
