@@ -268,15 +268,25 @@ class Answer:
         return self.json["error"]["code"]
 
 
+def made(folder: Path) -> Iterator[Gateway]:
+    assert shutil.which(HAPROXY), "HAProxy is what these tests are about: apt-get install haproxy"
+    folder.mkdir(parents=True)
+    port = free_port()
+    found = Gateway(folder, port)
+    found.base(GatewayConfig("acme", "7f3a9c21", (f"127.0.0.1:{port}",)))
+    yield found
+    if found.process:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(found.process.pid, signal.SIGKILL)
+        found.process.wait()
+
+
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    assert shutil.which(HAPROXY), "HAProxy is what these tests are about: apt-get install haproxy"
-    folder = tmp_path / "gateway"
-    folder.mkdir()
-    port = free_port()
-    made = Gateway(folder, port)
-    made.base(GatewayConfig("acme", "7f3a9c21", (f"127.0.0.1:{port}",)))
-    yield made
-    if made.process:
-        os.killpg(made.process.pid, signal.SIGKILL)
-        made.process.wait()
+    yield from made(tmp_path / "gateway")
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Iterator[Gateway]:
+    """Another gateway beside `gateway`."""
+    yield from made(tmp_path / "second" / "gateway")

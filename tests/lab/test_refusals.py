@@ -1,0 +1,98 @@
+"""What the gateway on a real host refuses, in the shape that OpenAI's clients read: no key, a revoked key, too often, stopped."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.lab.commands import REFERENCES, Deployer, add_model, forget, post, question, write_deployment, write_settings
+from tests.lab.conftest import LabFleet
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+KEYS = {"team-a": "sk-lab-a-0123456789", "team-b": "sk-lab-b-0123456789"}
+QUESTION = question("limited", REFERENCES[0])
+
+
+def limited(*names: str) -> str:
+    keys = ", ".join(f"{{name: {name}, sha256: {hashlib.sha256(KEYS[name].encode()).hexdigest()}}}" for name in names)
+    return f"""\
+model: {{path: models/tiny-chat}}
+engine: {{ctranslate2: {{quantization: float32, max_model_len: 512}}}}
+endpoint: {{keys: [{keys}], rate_limit: 4/m, queue: {{timeout: 20s}}}}
+placement: {{hosts: [lab-1]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
+    run = Deployer(lab_fleet)
+    write_settings(lab_fleet.root)
+    add_model(lab_fleet.root)
+    write_deployment(lab_fleet.root, "limited", limited("team-a", "team-b"))
+    run("lock")
+    run("apply", "--yes")
+    yield run
+    forget(lab_fleet, "limited")
+
+
+@pytest.fixture(scope="module")
+def url(deployer: Deployer) -> str:
+    return str(deployer.json("endpoint", "limited")["url"])
+
+
+def refused(url: str, key: str | None) -> tuple[int, str, str]:
+    status, found = post(f"{url}/chat/completions", QUESTION, key)
+    assert set(found["error"]) == {"message", "type", "param", "code"}
+    return status, found["error"]["type"], found["error"]["code"]
+
+
+def client(url: str, key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=url, api_key=key, max_retries=0)
+
+
+def ask(url: str, key: str) -> str:
+    answer: Any = client(url, key).chat.completions.create(**QUESTION)
+    return str(answer.choices[0].message.content)
+
+
+def test_without_a_key_and_over_the_rate(deployer: Deployer, url: str) -> None:
+    deployer("plan", "--detailed-exitcode", exit_code=0)
+    assert refused(url, None) == (401, "invalid_request_error", "invalid_api_key")
+    with pytest.raises(openai.AuthenticationError):
+        ask(url, "sk-unknown")
+    assert [ask(url, KEYS["team-a"]) for _ in range(4)] == [REFERENCES[0]["text"]] * 4
+    with pytest.raises(openai.RateLimitError) as found:
+        ask(url, KEYS["team-a"])
+    assert found.value.response.headers["retry-after"] == "15"
+    assert ask(url, KEYS["team-b"]) == REFERENCES[0]["text"], "the rate is each key's own"
+
+
+def test_by_the_name_of_its_model(url: str) -> None:
+    root = url.removesuffix("/limited/v1")
+    assert [model.id for model in client(f"{root}/v1", KEYS["team-b"]).models.list()] == ["limited"]
+    assert ask(f"{root}/v1", KEYS["team-b"]) == REFERENCES[0]["text"]
+    with pytest.raises(openai.NotFoundError):
+        client(f"{root}/v1", KEYS["team-b"]).chat.completions.create(**{**QUESTION, "model": "nobody"})
+
+
+def test_a_revoked_key(deployer: Deployer, url: str) -> None:
+    write_deployment(deployer.root, "limited", limited("team-b"))
+    deployer("apply", "--yes")
+    assert refused(url, KEYS["team-a"]) == (401, "invalid_request_error", "invalid_api_key")
+
+
+def test_while_the_only_replica_starts_again_a_request_waits(deployer: Deployer, url: str) -> None:
+    unit = deployer.json("status", "limited")["deployments"][0]["replicas"][0]["units"][0]["unit"]
+    deployer.lab.run("lab-1", ["systemctl", "kill", "--signal=KILL", unit])
+    assert ask(url, KEYS["team-b"]) == REFERENCES[0]["text"]
+
+
+def test_a_stopped_deployment_keeps_its_address(deployer: Deployer, url: str) -> None:
+    write_deployment(deployer.root, "limited", limited("team-b") + "state: stopped\n")
+    deployer("apply", "--yes")
+    assert refused(url, KEYS["team-b"]) == (503, "server_error", "deployment_stopped")
+    assert refused(url, None)[0] == 401
+    assert deployer.json("endpoint", "limited")["url"] == url
