@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deployer.app.adopting import Adopted
     from deployer.app.deployment import Deployment
     from deployer.app.files import Files
+    from deployer.app.scraping import Scraping
     from deployer.execute.attach import Running
     from deployer.execute.endpoint import Endpoint
     from deployer.execute.events import Event, Report
@@ -178,6 +179,18 @@ class Fleet:
 
     def endpoint(self, name: str, observed: Observed | None = None) -> "Endpoint":
         return self.deployment(name).endpoint(observed)
+
+    def scraping(self, observed: Observed | None = None) -> "Scraping":
+        """What Prometheus and Grafana need. Raises UsageError when no gateway may be read."""
+        from deployer.app.scraping import Scraping
+        from deployer.execute.scraping import dashboard, targets
+        from deployer.plan.roster import latest
+
+        if self.spec.gateway.metrics is None:
+            hint = "write gateway: {metrics: {allow: [10.0.0.0/8]}} in deployer.yaml, with the network of your Prometheus"
+            raise UsageError("gateways of this fleet show no figures", hint=hint)
+        observed = self.probe(gpus=False) if observed is None else observed
+        return Scraping(targets(self.spec, latest(observed)), dashboard(self.spec))
 
     # from the one to the other
 

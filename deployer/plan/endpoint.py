@@ -64,6 +64,7 @@ def resource(
         affinity=spec.endpoint.affinity,
         leaving=leaving,
         model_names=spec.endpoint.model_names,
+        metrics=fleet.gateway.metrics is not None,
         entries_path=names.entries_path(fleet.name),
     )
     unit = names.gateway_unit_name(fleet.name)

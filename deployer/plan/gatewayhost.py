@@ -47,7 +47,7 @@ def _gateway(world: World, host: str) -> Resource:
     tls = fleet.gateway.tls is not None
     address = "*" if fleet.gateway.insecure or tls else "127.0.0.1"
     front = f"*:{peer_port(fleet)}" if met else None
-    config = gateway.GatewayConfig(fleet.name, fleet.id, (f"{address}:{fleet.gateway.port}",), tls, front)
+    config = gateway.GatewayConfig(fleet.name, fleet.id, (f"{address}:{fleet.gateway.port}",), tls, front, *_scraped(world))
     unit = names.gateway_unit_name(fleet.name)
     files = [
         file_json(names.base_path(fleet.name), gateway.base_config(config), MODE),
@@ -60,17 +60,38 @@ def _gateway(world: World, host: str) -> Resource:
         Attribute("reachable", _reach(world), source=world.positions.of("deployer", "gateway", "tls" if tls else "insecure")),
         *_certificate_attributes(world, host),
         *_peer_attributes(world, host, met),
+        *_metrics_attributes(world),
         Attribute("files", ", ".join(f["sha256"][:8] for f in files if "sha256" in f)),
     )
     payload: dict[str, Any] = {"unit": unit, "config_dir": names.gateway_directory(fleet.name), "port": fleet.gateway.port}
     payload["files"] = files
     if fleet.gateway.tls is not None:
         payload["keys"] = [{"name": "certificate", "secret": fleet.gateway.tls.key.id}]
+    if fleet.gateway.metrics is not None:
+        payload["metrics_port"] = fleet.gateway.metrics.port
     if met:
         payload["peer_port"] = peer_port(fleet)
         payload["peers"] = {name: _certificate_of(world, name) for name in met}
     source = world.positions.of("deployer", "gateway")
     return Resource(host, Kind.GATEWAY, "gateway", None, attributes, payload, (f"{Kind.PACKAGE}:haproxy",), source)
+
+
+def _scraped(world: World) -> tuple[str | None, tuple[str, ...]]:
+    """Where figures are read, and who else than the host may read them."""
+    scrape = world.fleet.gateway.metrics
+    if scrape is None:
+        return None, ()
+    return f"{'*' if scrape.allow else '127.0.0.1'}:{scrape.port}", scrape.allow
+
+
+def _metrics_attributes(world: World) -> list[Attribute]:
+    scrape = world.fleet.gateway.metrics
+    if scrape is None:
+        return []
+    readers = ", ".join(("this host", *scrape.allow))
+    return [
+        Attribute("metrics", f"port {scrape.port}, for {readers}", source=world.positions.of("deployer", "gateway", "metrics"))
+    ]
 
 
 def _certificate_of(world: World, host: str) -> str | None:

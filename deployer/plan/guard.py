@@ -162,16 +162,24 @@ def ports(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
         for port in (p for p in wanted if any(e["port"] == p and not e.get("unit") for e in listening)):
             what = f"port {port} of {change.host} is in use by a program that is not ours, and {change.name} must listen there"
             hint = f"end that program (ss -ltnp 'sport = :{port}' names it)"
-            field = "port" if port == wanted[0] else "peer_port"
-            hint += f", or write gateway: {{{field}: …}} in deployer.yaml" if change.kind is Kind.GATEWAY else ""
+            hint += _another_port(change, port) if change.kind is Kind.GATEWAY else ""
             yield Refusal("port", what, (), hint, change.host, change.deployment, change.source)
+
+
+def _another_port(change: Change, port: int) -> str:
+    """What to write for the gateway to listen elsewhere."""
+    assert change.after is not None
+    if change.after.payload.get("metrics_port") == port:
+        return ", or write gateway: {metrics: {port: …}} in deployer.yaml"
+    field = "peer_port" if change.after.payload.get("peer_port") == port else "port"
+    return f", or write gateway: {{{field}: …}} in deployer.yaml"
 
 
 def _wanted_ports(change: Change) -> tuple[int, ...]:
     if change.after is None:
         return ()
     if change.kind is Kind.GATEWAY:
-        return tuple(change.after.payload[key] for key in ("port", "peer_port") if key in change.after.payload)
+        return tuple(change.after.payload[key] for key in ("port", "peer_port", "metrics_port") if key in change.after.payload)
     starts = change.kind is Kind.REPLICA and "create" in change.actions
     state = change.after.attribute("state")
     return (int(change.after.payload["port"]),) if starts and (state is None or state.value == "running") else ()

@@ -163,5 +163,12 @@ HostKey = Annotated[
 ]
 GpuUuid = Annotated[str, text(r"^(GPU|MIG)-[A-Za-z0-9/-]+$", "a UUID such as GPU-5c2b…")]
 Target = Annotated[str, text(r"^3\.[0-9]{1,2}/(x86_64|aarch64)/glibc-2\.[0-9]{1,2}$", "a target such as 3.11/x86_64/glibc-2.36")]
+Network = Annotated[
+    str,
+    text(
+        r"^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}(/(3[0-2]|[12]?[0-9]))?$",
+        "an IPv4 network such as 10.0.0.0/8",
+    ),
+]
 FleetId = Annotated[str, text(r"^[0-9a-z]{6,32}$", "6 to 32 small letters and digits (`init` makes one)")]
 Later = Annotated[Any, NotYet()]

@@ -27,6 +27,7 @@ from deployer.spec.fields import (
     Later,
     Line,
     Name,
+    Network,
     NotYet,
     Port,
     PortRange,
@@ -323,6 +324,13 @@ class GatewayTls(Model):
     key: SecretRef
 
 
+class Scrape(Model):
+    """Where Prometheus reads figures of the gateway and of the host's engines, in plain HTTP. Without `allow`, on loopback."""
+
+    port: Port = 9404
+    allow: tuple[Network, ...] = ()  # who may read besides the host itself
+
+
 class GatewaySpec(Model):
     """The stable address of endpoints."""
 
@@ -330,6 +338,7 @@ class GatewaySpec(Model):
     tls: GatewayTls | None = None
     address: Address | None = None  # the name that clients use; None: the address of the first gateway
     insecure: bool = False  # plain HTTP off loopback, said aloud
+    metrics: Scrape | None = None
     peer_port: Port | None = None  # where gateways of the fleet's other hosts come in, over TLS; None: port + 1
     hosts: tuple[Name, ...] = ()
 

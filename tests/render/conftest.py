@@ -207,12 +207,14 @@ class Gateway:
         certificate = system.path(paths.peer(fleet))
         self.peer_port = free_port()
 
-        def placed(text: str) -> str:
-            return text.replace(names.peers_path("acme"), str(others)).replace(names.peer_path("acme"), certificate)
-
         client, peer = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.peer_port}"
-        self.base(GatewayConfig("acme", "7f3a9c21", (client,), peers=peer), placed)
+        self.base(GatewayConfig("acme", "7f3a9c21", (client,), peers=peer), self.placed)
         return Server(name, "127.0.0.1", self.peer_port, None, certificate, str(others))
+
+    def placed(self, text: str) -> str:
+        """With the certificates for other gateways where they lie in this test."""
+        own = f"{self.folder.parent}{names.peer_path('acme')}"
+        return text.replace(names.peers_path("acme"), str(self.folder / "peers.pem")).replace(names.peer_path("acme"), own)
 
     def peer_get(self, path: str, front: Server, *, certificate: str | None = None, trusted: str | None = None) -> int:
         """The status that another gateway gets, with the certificate of this one or another."""
@@ -239,6 +241,12 @@ class Gateway:
             return Answer(response.status, response.read(), {k.lower(): v for k, v in response.getheaders()})
         finally:
             connection.close()
+
+    def status_from(self, source: str, path: str, port: int) -> int:
+        """What a client at another address gets, at a port that takes the PROXY protocol."""
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(f"PROXY TCP4 {source} 10.0.0.1 5 80\r\nGET {path} HTTP/1.0\r\n\r\n".encode())
+            return int(client.makefile("rb").readline().split()[1])
 
     def get(self, path: str, port: int = 0, **headers: str) -> "Answer":
         return self.request("GET", path, None, port, **headers)

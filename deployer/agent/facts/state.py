@@ -129,7 +129,7 @@ def other_fleets(system: System, fleet: wire.Fleet) -> List[Dict[str, Any]]:
         gpus: Set[str] = set()
         for resource in resources(system, name):
             payload = resource.get("payload") or {}
-            ports.update(payload[key] for key in ("port", "peer_port") if isinstance(payload.get(key), int))
+            ports.update(payload[key] for key in ("port", "peer_port", "metrics_port") if isinstance(payload.get(key), int))
             gpus.update(g for g in payload.get("gpus") or () if isinstance(g, str))
         found.append({"id": fleet_id, "name": name, "ports": sorted(ports), "gpus": sorted(gpus)})
     return found

@@ -51,7 +51,7 @@ defaults
     timeout queue 60s
     timeout server 60s
 {_errors()}
-{_clients(config)}{_peers(config)}
+{_clients(config)}{_peers(config)}{_metrics(config)}
 backend nowhere
 {answer(404, "There is no such deployment here.", "deployment_not_found")}
 """
@@ -89,6 +89,22 @@ frontend peers
     http-request set-var(txn.id) req.hdr(x-request-id)
 {_COMMON}\
     use_backend re_%[path,field(3,/)] if {{ path_beg {PEER}/ }}
+    default_backend nowhere
+"""
+
+
+def _metrics(config: GatewayConfig) -> str:
+    """What Prometheus reads: HAProxy's own figures at /metrics, an engine's at /DEPLOYMENT/SLOT/metrics."""
+    if config.metrics is None:
+        return ""
+    readers = " ".join(haproxy_word(word) for word in ("127.0.0.0/8", "::1", *config.allow))
+    return f"""
+frontend metrics
+    bind {haproxy_word(config.metrics)}
+    http-request set-log-level silent
+    http-request deny unless {{ src {readers} }}
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    use_backend me_%[path,field(2,/)] if {{ path_end /metrics }}
     default_backend nowhere
 """
 

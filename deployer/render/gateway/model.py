@@ -15,7 +15,8 @@ LEFT_AFTER_S = 3.0  # when a front says that it leaves, no gateway sends it anyt
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`binds`: "127.0.0.1:8443", "*:8443". `tls`: clients speak TLS. `peers`: where other hosts' gateways come in, each with its
-    certificate; None: nobody does. `runtime`: directory for the admin socket.
+    certificate; None: nobody does. `metrics`: where figures are read, by this host and the networks in `allow`.
+    `runtime`: directory for the admin socket.
     """
 
     fleet: str
@@ -23,6 +24,8 @@ class GatewayConfig:
     binds: tuple[str, ...]
     tls: bool = False
     peers: str | None = None
+    metrics: str | None = None
+    allow: tuple[str, ...] = ()
 
     @property
     def runtime(self) -> str:
@@ -69,6 +72,7 @@ class Route:
     stopped nor with a replica, as for a moment in a rollout: 503 too, but said to be down. `leaving`: requests are
     served as ever, and other gateways are told to go elsewhere (at most LEFT_AFTER_S later they have).
     `affinity`: "session" or "prefix". `model_names`: what clients may send as model besides the deployment's name.
+    `metrics`: the engines' figures are read here.
     """
 
     fleet_id: str
@@ -89,3 +93,4 @@ class Route:
     affinity: str | None = None
     model_names: tuple[str, ...] = ()
     entries_path: str = ""
+    metrics: bool = False

@@ -1,5 +1,7 @@
 """One deployment's file: the backend that clients reach, and the front for gateways on other hosts."""
 
+from dataclasses import replace
+
 from deployer.render.gateway import limits
 from deployer.render.gateway.answers import answer
 from deployer.render.gateway.model import CHECK_S, KEY, PEER, Route, Server
@@ -12,7 +14,24 @@ def deployment_config(route: Route) -> str:
     head = f"# Made by deployer for fleet id {route.fleet_id}: {route.deployment}\n"
     public = _backend(route, f"be_{route.deployment}", f"/{route.deployment}", route.fronts) if route.public else []
     peers = _backend(route, f"re_{route.deployment}", f"{PEER}/{route.deployment}", ()) if route.peers else []
-    return head + "\n".join([*public, *([""] if public and peers else []), *peers]) + "\n"
+    parts = [lines for lines in (public, peers, _metrics(route)) if lines]
+    return head + "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _metrics(route: Route) -> list[str]:
+    """An engine's own figures, for the listener that is not public."""
+    if not route.metrics or not route.engines or route.stopped:
+        return []
+    slots = [(server, server.name.rpartition("-")[2]) for server in route.engines]
+    paths = " ".join(f"/{route.deployment}/{slot}/metrics" for _, slot in slots)
+    return [
+        f"backend {haproxy_word('me_' + route.deployment)}",
+        answer(404, "There is no such replica here.", "path_not_found", f"unless {{ path {paths} }}"),
+        "    http-request set-var(txn.slot) path,field(3,/)",
+        "    http-request set-path /metrics",
+        *(f"    use-server {server.name} if {{ var(txn.slot) -m str {slot} }}" for server, slot in slots),
+        *(f"    {limits.line(replace(server, at_once=None))}" for server, _ in slots),
+    ]
 
 
 def _backend(route: Route, name: str, prefix: str, fronts: tuple[Server, ...]) -> list[str]:
