@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from deployer.spec.base import Model as Model
+from deployer.spec.base import SecretRef as SecretRef
+from deployer.spec.base import one_of as one_of
 from deployer.spec.fields import (
     AbsolutePath,
     Address,
     Duration,
-    EnvName,
     FilePath,
     FleetId,
     GitRevision,
@@ -27,7 +29,6 @@ from deployer.spec.fields import (
     Later,
     Line,
     Name,
-    Network,
     NotYet,
     Port,
     PortRange,
@@ -44,45 +45,11 @@ from deployer.spec.fields import (
     User,
     Wait,
     at_least_one,
-    count_given,
     exactly_one,
 )
-
-
-class Model(BaseModel):
-    """The base of everything a user writes; engines' settings derive from it too."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-def one_of(model: Any, *names: str) -> None:
-    """Raises when not exactly one of these fields was given."""
-    if count_given(model, names) != 1:
-        raise PydanticCustomError("one_of", "needs exactly one of {names}", {"names": ", ".join(names)})
-
-
-class SecretRef(Model):
-    """Where a secret is found when it is needed. Exactly one of the three. The value is never part of a spec."""
-
-    model_config = ConfigDict(json_schema_extra=exactly_one("env", "file", "command"))
-
-    env: EnvName | None = None
-    file: FilePath | None = None  # relative to the fleet
-    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        one_of(self, "env", "file", "command")
-        return self
-
-    @property
-    def id(self) -> str:
-        """Stable and printable: names the secret in plans and records."""
-        if self.env:
-            return f"env:{self.env}"
-        if self.file:
-            return f"file:{self.file}"
-        return "command:" + " ".join(self.command or ())
+from deployer.spec.gateway import GatewaySpec as GatewaySpec
+from deployer.spec.gateway import GatewayTls as GatewayTls
+from deployer.spec.gateway import Scrape as Scrape
 
 
 def _told() -> dict[str, Any]:
@@ -315,32 +282,6 @@ class HostSpec(Model):
         if self.address is None and self.connection == "ssh":
             raise PydanticCustomError("needs", "needs address (or connection: local)")
         return self
-
-
-class GatewayTls(Model):
-    """The certificate that clients see, with its chain, and its key, both in PEM form."""
-
-    certificate: FilePath
-    key: SecretRef
-
-
-class Scrape(Model):
-    """Where Prometheus reads figures of the gateway and of the host's engines, in plain HTTP. Without `allow`, on loopback."""
-
-    port: Port = 9404
-    allow: tuple[Network, ...] = ()  # who may read besides the host itself
-
-
-class GatewaySpec(Model):
-    """The stable address of endpoints."""
-
-    port: Port = 8443
-    tls: GatewayTls | None = None
-    address: Address | None = None  # the name that clients use; None: the address of the first gateway
-    insecure: bool = False  # plain HTTP off loopback, said aloud
-    metrics: Scrape | None = None
-    peer_port: Port | None = None  # where gateways of the fleet's other hosts come in, over TLS; None: port + 1
-    hosts: tuple[Name, ...] = ()
 
 
 class Packages(Model):
