@@ -51,7 +51,7 @@ class Adopted:
 def look(fleet: "Fleet", host: str, unit: str, name: str | None = None) -> Adopted:
     """Raises Refused for a unit that is neither vLLM nor our own server, UsageError for a name that is taken."""
     fleet.known(hosts=(host,))
-    unit = unit if unit.endswith(".service") else f"{unit}.service"
+    unit = service(unit)
     said = _ask(fleet, host, unit)
     name = name or _name(unit)
     if name in fleet.spec.deployments:
@@ -64,6 +64,10 @@ def look(fleet: "Fleet", host: str, unit: str, name: str | None = None) -> Adopt
     text = _text(data, unit, host, left)
     file = f"deployments/{name}.yaml"
     return Adopted(name, host, unit, file, text, tuple(left), secrets, _problems(fleet, file, text), bool(said.get("active")))
+
+
+def service(unit: str) -> str:
+    return unit if unit.endswith(".service") else f"{unit}.service"
 
 
 def write(fleet: "Fleet", found: Adopted) -> None:

@@ -271,6 +271,14 @@ class Fleet:
 
         return look(self, host, unit, name)
 
+    def take_over(self, name: str, host: str, unit: str) -> "Planned":
+        """Plan a deployment that takes over from a hand-made unit: that one stops, and is disabled, once ours answers."""
+        from deployer.app.adopting import service
+        from deployer.plan.world import Adoption
+
+        self.known(deployments=(name,), hosts=(host,))
+        return self.plan(Options(names=(name,), adopt=(Adoption(name, host, service(unit)),)))
+
     def restart(self, names: Sequence[str]) -> "Planned":
         """Plan a new process for every running replica of these."""
         self.known(deployments=names)

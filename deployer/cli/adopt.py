@@ -1,16 +1,19 @@
-"""`deployer adopt`: a hand-made systemd unit that serves a model, as a file of the fleet. Touches nothing on the host."""
+"""`deployer adopt`: a hand-made systemd unit as a file of the fleet; then a deployment takes over from it."""
 
 import argparse
 
 from deployer.app import adopting
 from deployer.cli import arguments as shared
 from deployer.cli import console
+from deployer.cli.applying import carry_out, ends_with_report
 from deployer.cli.fleet import open_fleet
+from deployer.cli.planning import show
 
 EXAMPLES = (
     "deployer adopt gpu-01 vllm.service              # writes deployments/vllm.yaml, says what it did not understand",
     "deployer adopt gpu-01 llama --name chat",
     "deployer adopt gpu-01 llama --print             # only shows the file",
+    "deployer adopt gpu-01 llama --take-over chat    # then: apply chat, and stop theirs once ours answers",
 )
 
 
@@ -19,10 +22,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("unit", metavar="UNIT", help="the systemd unit, with or without .service")
     parser.add_argument("--name", metavar="NAME", help="of the deployment (default: the unit's)")
     parser.add_argument("--print", action="store_true", dest="only", help="show the file and write nothing")
+    parser.add_argument("--take-over", metavar="NAME", help="apply this deployment, then stop and disable the unit")
+    shared.approval(parser)
     shared.as_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    return _take_over(args) if args.take_over else _write(args)
+
+
+def _take_over(args: argparse.Namespace) -> int:
+    with ends_with_report(args.json), open_fleet(args) as fleet:
+        planned = fleet.take_over(args.take_over, args.host, args.unit)
+        if not args.json:
+            show(planned)
+        return carry_out(planned, args, what="adopt")
+
+
+def _write(args: argparse.Namespace) -> int:
     with open_fleet(args) as fleet:
         found = fleet.adopt(args.host, args.unit, args.name)
         if not args.only:
@@ -39,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
     console.say(f"next: deployer lock && deployer plan {found.name}")
     if found.active:
         console.say(
-            f"{found.unit} still runs and is left alone. Once {found.name} answers, on {found.host}: "
-            f"systemctl disable --now {found.unit}   (where both do not fit beside each other: before deployer apply)"
+            f"{found.unit} still runs and is left alone until: deployer adopt {found.host} {found.unit} --take-over {found.name}"
         )
     return 0

@@ -6,7 +6,7 @@ from deployer.plan.model import Change, Plan
 
 
 def verb(change: Change) -> str:
-    """One word for what happens: create, update, replace, delete, undo."""
+    """One word for what happens: create, update, replace, delete, undo, adopt."""
     if "delete" in change.actions and "create" in change.actions:
         return "replace"
     return change.actions[0]

@@ -51,6 +51,10 @@ def _noted(change: Change) -> str:
     return f"{change.name}: its history on the host" if word == "delete" else f"{change.name}: noted on the host"
 
 
+def _foreign(resource: Resource) -> str:
+    return f"{resource.name}, made by hand: {resource.payload['deployment']} takes over"
+
+
 def _history(resource: Resource) -> str:
     numbers = resource.payload["numbers"]
     said = ", ".join(map(str, numbers)) if len(numbers) < 6 else f"{numbers[0]} … {numbers[-1]}, {len(numbers)} of them"
@@ -62,6 +66,7 @@ _SUBJECTS: dict[Kind, Callable[[Resource], str]] = {
     Kind.REPLICA: _replica,
     Kind.ENDPOINT: _endpoint,
     Kind.GATEWAY: _gateway,
+    Kind.FOREIGN: _foreign,
     Kind.HISTORY: _history,
 }
 
@@ -71,6 +76,8 @@ def cost(change: Change) -> str:
     word, kind = verb(change), change.kind
     if word == "undo":
         return "put back what it had begun"
+    if word == "adopt":
+        return "stops, and is disabled, once ours answers"
     if word == "delete":
         return _deleted(change)
     if kind is Kind.REPLICA:

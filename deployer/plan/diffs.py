@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from deployer.agent import wire
-from deployer.plan import diff, drift, retention
+from deployer.plan import diff, drift, retention, takeover
 from deployer.plan.aftermath import OF_DEPLOYMENT, OF_HOST
 from deployer.plan.artifacts import complete
 from deployer.plan.model import Change, Drift, Impact
@@ -52,6 +52,7 @@ def compare_host(
     _made(wanted, reached, out)
     if world.options.prune:
         _pruned(world, wanted, recorded, reached, out, remembers=bool(set(destroyed) & set(world.fleet.deployments)))
+    out.changes += takeover.changes(world, reached.name)
     if world.options.gc:
         _collected(world, others, wanted, recorded, reached, out)
     return out

@@ -46,6 +46,8 @@ def _needs(
     if change.kind is None:
         return ()
     found = [c.id for c in here if c.kind is None]
+    if change.kind is Kind.FOREIGN and change.before is not None:
+        found += [c.id for c in here if c.after is not None and c.deployment == change.before.payload["deployment"]]
     if change.after is None:
         if change.kind in ARTIFACTS or change.kind in (Kind.GATEWAY, Kind.PACKAGE):
             found += [c.id for c in here if c.after is None and c is not change and _before(c, change)]

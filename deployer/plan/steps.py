@@ -48,6 +48,7 @@ def transactions(plan: Plan, host: str) -> list[wire.Transaction]:
             found += rounds.deployment(plan, host, name, mine, made)
     last = max([t.get("wave", 1) for t in found], default=1)
     found += [_removal(c, last) for c in changes if c.kind is Kind.GATEWAY and not c.after]
+    found += [_takeover(c, last, found) for c in changes if c.kind is Kind.FOREIGN]
     found += [_removal(c, last) for c in changes if c.kind is Kind.HISTORY]
     found += [_removal(c, last) for c in changes if c.kind in (*ARTIFACTS, Kind.PACKAGE) and not c.after]
     for transaction in found[len(before) :]:
@@ -123,6 +124,15 @@ def _undo(change: Change) -> wire.Transaction:
     run = change.name.removeprefix("run:")
     step = tasks.step("artifacts", "run.undo", change, f"undo the unfinished run {run}", run=run)
     return {"id": change.name, "deployment": None, "needs": [], "steps": [step]}
+
+
+def _takeover(change: Change, wave: int, made: Iterable[wire.Transaction]) -> wire.Transaction:
+    """Last of all, and only when every part of the deployment on this host was done."""
+    assert change.before is not None
+    unit, name = change.before.payload["unit"], change.before.payload["deployment"]
+    step = tasks.step(wire.stage_in(wave, "finish"), "unit.retire", change, f"stop and disable {unit}", 300.0, unit=unit)
+    needs = [t["id"] for t in made if t.get("deployment") == name]
+    return {"id": change.address, "deployment": None, "needs": needs, "steps": [step]}
 
 
 def _removal(change: Change, wave: int) -> wire.Transaction:

@@ -17,6 +17,7 @@ _UNICODE = {
     "replace": "±",
     "delete": "-",
     "undo": "↺",
+    "adopt": "=",
     "unknown": "?",
     "no": "✗",
     "arrow": "→",
@@ -28,12 +29,22 @@ _ASCII = {
     "replace": "+-",
     "delete": "-",
     "undo": "<",
+    "adopt": "=",
     "unknown": "?",
     "no": "x",
     "arrow": "->",
     "dot": "-",
 }
-_COLOURS = {"create": "32", "update": "33", "replace": "35", "delete": "31", "undo": "36", "unknown": "33", "no": "31"}
+_COLOURS = {
+    "create": "32",
+    "update": "33",
+    "replace": "35",
+    "delete": "31",
+    "undo": "36",
+    "adopt": "33",
+    "unknown": "33",
+    "no": "31",
+}
 
 
 @dataclass(frozen=True, slots=True)

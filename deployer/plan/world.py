@@ -49,6 +49,15 @@ class CordonRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Adoption:
+    """A deployment takes over from a unit that is not ours."""
+
+    deployment: str
+    host: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What the command line asked. Empty names, tags and hosts mean all; `scoped`: `names` are all there is, also when empty."""
 
@@ -56,6 +65,7 @@ class Options:
     tags: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     prune: bool = False
+    adopt: tuple[Adoption, ...] = ()
     gc: bool = False  # revisions beyond `keep`, and artifacts that only they stand on
     prune_approved: tuple[str, ...] = ()  # deployments whose removal was approved one by one
     replace_lost: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     REPLICA = "replica"  # one running copy of a deployment
     ENDPOINT = "endpoint"  # a deployment's address on one gateway
     DEPLOYMENT = "deployment"  # what is only noted: description, tags, protection
+    FOREIGN = "foreign"  # a unit that somebody made by hand, and that one of ours takes over from
     HISTORY = "history"  # earlier revisions of a deployment, as a host remembers them
 
 

@@ -14,7 +14,16 @@ from deployer.plan.counts import verb
 from deployer.plan.describe import cost, subject
 from deployer.plan.model import Change
 
-VERBS = {"+": "create", "~": "update", "-": "delete", "±": "replace", "+-": "replace", "-/+": "replace", "↺": "undo"}
+VERBS = {
+    "+": "create",
+    "~": "update",
+    "-": "delete",
+    "±": "replace",
+    "+-": "replace",
+    "-/+": "replace",
+    "↺": "undo",
+    "=": "adopt",
+}
 
 #: The group of what belongs to a host and to no deployment.
 SHARED = "shared by deployments"

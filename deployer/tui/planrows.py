@@ -19,7 +19,7 @@ BOXES: Mapping[Decision, Span] = {
     Decision.REJECTED: ("[-]", "bad"),
     Decision.BLOCKED: ("[!]", "warn"),
 }
-VERB_ROLES = {"create": "create", "update": "update", "replace": "replace", "delete": "delete", "undo": "undo"}
+VERB_ROLES = {"create": "create", "update": "update", "replace": "replace", "delete": "delete", "undo": "undo", "adopt": "update"}
 GIB = 1 << 30
 
 

@@ -10,6 +10,8 @@ from deployer.app.adopting import Adopted
 from deployer.app.fleet import Fleet
 from deployer.app.vllmflags import read
 from deployer.errors import DeployerError, Refused, UsageError
+from tests.agent.support import step
+from tests.agent.test_steps import one
 from tests.app.test_fleet import Hosts
 
 VLLM = """\
@@ -142,3 +144,55 @@ def test_flags_in_their_other_spellings() -> None:
     found = read(["vllm", "serve", "org/m", "-tp", "4", "--max_model_len=32K", "--dtype", "bfloat16", "--seed", "-1", "stray"])
     assert found.engine == {"tensor_parallel": 4, "max_model_len": 32768, "dtype": "bfloat16", "args": {"seed": -1}}
     assert found.left == ["stray: it belongs to no option"]
+
+
+def theirs(hosts: Hosts, name: str = "llama.service") -> None:
+    """Up and enabled, as somebody left it."""
+    text = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+    unit(hosts, text, name)
+    for words in (["daemon-reload"], ["enable", name], ["start", name]):
+        hosts["h1"].machine.run(["systemctl", *words])
+
+
+def standing(hosts: Hosts, name: str = "llama.service") -> str:
+    out = hosts["h1"].machine.run(["systemctl", "show", "-p", "Id,ActiveState,UnitFileState", "--", name]).out
+    return " ".join(sorted(line for line in out.decode().splitlines() if line.startswith(("ActiveState=", "UnitFileState="))))
+
+
+UP = "ActiveState=active UnitFileState=enabled"
+
+
+def test_ours_takes_over_and_theirs_ends_only_then(loaded: Fleet, hosts: Hosts) -> None:
+    theirs(hosts)
+    assert standing(hosts) == UP
+    planned = loaded.take_over("chat", "h1", "llama")
+    assert "=  llama.service, made by hand: chat takes over" in planned.text()
+    change = planned.plan.changes[-1]
+    assert change.actions == ("adopt",)
+    assert {c.id for c in planned.plan.changes if c.deployment == "chat"} <= set(change.depends_on)
+    assert planned.apply().exit_code == 0
+    assert standing(hosts) == "ActiveState=inactive UnitFileState=disabled"
+    assert loaded.deployment("chat").status().state == "deployed"
+    assert loaded.plan().plan.empty
+
+
+def test_theirs_serves_on_when_ours_does_not_come_up(loaded: Fleet, hosts: Hosts) -> None:
+    theirs(hosts)
+    hosts["h1"].break_engine("chat-0", "RuntimeError: CUDA out of memory")
+    assert loaded.take_over("chat", "h1", "llama").apply().exit_code == 5
+    assert standing(hosts) == UP
+
+
+def test_a_unit_that_was_stopped_is_started_again_on_undo(loaded: Fleet, hosts: Hosts) -> None:
+    theirs(hosts)
+    retire = step("finish", "unit.retire", unit="llama.service")
+    fails = step("finish", "unit.start", unit="sshd.service")
+    assert one(hosts["h1"], retire, fails).result == "rolled-back"
+    assert standing(hosts) == UP
+    assert one(hosts["h1"], retire).result == "done"
+    assert standing(hosts) == "ActiveState=inactive UnitFileState=disabled"
+
+
+@pytest.mark.parametrize("name", ["deployer-other-chat-0-aaaa.service", "multi-user.target", "../x.service"])
+def test_only_services_of_others_are_ever_retired(hosts: Hosts, name: str) -> None:
+    assert one(hosts["h1"], step("finish", "unit.retire", unit=name)).result != "done"

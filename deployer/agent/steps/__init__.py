@@ -46,6 +46,7 @@ STEPS: Dict[str, Step] = {
     "unit.stop": units.Stop(),
     "unit.enable": units.Enable(),
     "unit.disable": units.Disable(),
+    "unit.retire": units.Retire(),
     "unit.ready": ready.Ready(),
     "gateway.keys": gateway.Keys(),
     "gateway.peers": peers.Peers(),

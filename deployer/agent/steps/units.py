@@ -151,3 +151,36 @@ class Enable(Step):
 class Disable(Enable):
     wanted = False
     after_files = True
+
+
+class Retire(Step):
+    """A unit that is not ours stops and is disabled, because a person asked for just that: ours has taken over from it."""
+
+    def _unit(self, ctx: Context) -> str:
+        unit = str(ctx.args["unit"])
+        if not paths.UNIT.match(unit) or not unit.endswith(".service") or unit.startswith("deployer-"):
+            raise StepFailed("%r is not a service of somebody else" % (unit,))
+        return unit
+
+    def check(self, ctx: Context) -> Before:
+        found = state(ctx, self._unit(ctx))
+        before = {"up": systemctl.is_up(found), "enabled": found.get("UnitFileState") == "enabled"}
+        return before if any(before.values()) else dict(ALREADY)
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        unit = self._unit(ctx)
+        if before["enabled"]:
+            self._call(ctx, "disable", unit)
+        return stop(ctx, unit, STOP_S) if before["up"] else None
+
+    def _call(self, ctx: Context, verb: str, unit: str) -> None:
+        done = systemctl.call(ctx.system, verb, unit)
+        if done.rc != 0:
+            raise StepFailed("systemctl %s %s: %s" % (verb, unit, last_words(done)), log=done.lines)
+
+    def undo(self, ctx: Context, before: Before) -> None:
+        unit = self._unit(ctx)
+        if before["enabled"]:
+            self._call(ctx, "enable", unit)
+        if before["up"] and not systemctl.is_up(state(ctx, unit)):
+            start(ctx, unit)
