@@ -63,6 +63,7 @@ def make_plan(world: World) -> Plan:
     waved = in_waves(world, [*placed.places, *rolled.places], wanted, decided, every)
     changes = with_expectations(ordered(waved), world.observed)
     misfits = fitting.misfits(world, placed.places, changes)
+    homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     refusals = [
         *placed.refusals,
         *wanted.refusals,
@@ -71,7 +72,7 @@ def make_plan(world: World) -> Plan:
         *modelnames.refusals(world, wanted.hosts, recorded),
         *fitting.refusals(world, misfits),
         *goingback.refusals(world, rolled, [*placed.places, *kept], changes),
-        *stopping.refusals(world, roster, recorded, changes),
+        *stopping.refusals(world, roster, recorded, [c for c in changes if c.deployment not in homeless]),
         *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),
     ]
     fits = tuple(fitting.notices(world, (*placed.places, *kept), misfits))
