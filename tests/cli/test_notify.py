@@ -57,6 +57,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def do_GET(self) -> None:
+        self.server.got.append((self.path, dict(self.headers), None))
+        self.send_error(404)
+
     def log_message(self, *_: object) -> None:
         return
 
@@ -197,9 +201,9 @@ def test_a_secret_that_no_header_can_carry_is_not_shown(
 
 def test_a_redirect_is_not_followed(bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK_TOKEN", POISON)
-    receiver.status, receiver.location = 307, receiver.url.replace("/hook", "/elsewhere")
+    receiver.status, receiver.location = 302, receiver.url.replace("/hook", "/elsewhere")
     fleet_tells(bench, f"  - webhook: {receiver.url}\n    headers: {{Authorization: {{env: HOOK_TOKEN}}}}\n")
-    assert "it answered 307" in bench("apply", "--yes").out
+    assert "it answered 302" in bench("apply", "--yes").out
     assert len(receiver.got) == 1
 
 
