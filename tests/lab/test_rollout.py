@@ -102,7 +102,7 @@ def test_a_revision_that_fails_inference_never_gets_a_request(deployer: Deployer
     """It loads and is healthy, and has room for no prompt. Whatever it is asked it answers with 400, which nothing hides from a
     client: that no request failed says that none came to it."""
     before = units(deployer, "pair")
-    write_deployment(deployer.root, "pair", pair(strategy, 1))
+    write_deployment(deployer.root, "pair", pair(strategy, 2))
     with asked(deployer, "pair") as clients:
         said = deployer("apply", "--yes", exit_code=5)
     assert "an inference is answered with 400" in said.stdout + said.stderr
