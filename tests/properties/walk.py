@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,19 +118,20 @@ class Walk:
                 assert host.path(path).read_text() == text, f"{host.name}: {path} is not ours and was touched"
         with self.fleet() as fleet:
             observed = fleet.probe()
-        for name, reached in observed.items():
-            if isinstance(reached, Reached):
-                assert reached.probe["lock"] is None, f"{name}: the lock is held by {reached.probe['lock']}"
-                self._revisions(reached.probe["records"])
-        if all(isinstance(reached, Reached) for reached in observed.values()):
-            there = {name for reached in observed.values() for name in reached.probe["records"]}  # type: ignore[union-attr]
-            self.revisions = {name: number for name, number in self.revisions.items() if name in there}
+        answered = {name: reached.probe for name, reached in observed.items() if isinstance(reached, Reached)}
+        for name, probe in answered.items():
+            assert probe["lock"] is None, f"{name}: the lock is held by {probe['lock']}"
+        if len(answered) == len(self.hosts):
+            self._revisions([probe["records"] for probe in answered.values()])
 
-    def _revisions(self, records: Mapping[str, Any]) -> None:
-        for name, record in records.items():
-            if name in NAMES:
-                assert record["revision"] >= self.revisions.get(name, 0), f"{name} went back to revision {record['revision']}"
-                self.revisions[name] = record["revision"]
+    def _revisions(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Of each deployment the highest on any host: it never goes back while the deployment is there."""
+        now = {
+            name: max(one[name]["revision"] for one in records if name in one) for one in records for name in one if name in NAMES
+        }
+        for name, number in now.items():
+            assert number >= self.revisions.get(name, 0), f"{name} went back to revision {number}"
+        self.revisions = now
 
     def converges(self) -> None:
         """The next apply makes what the files say, and then nothing is left to do."""

@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 FLEET = "faulty"
 DISK = "/var/lib/deployer"  # a file system of its own: records, runs, models, the agent
 DISK_SIZE = "1g"
+ASK_S = 0.2  # between two questions of a client
 _NEWNET = 0x40000000
 
 
@@ -211,7 +212,7 @@ class Watcher:
             self.asked += 1
             if why is not None:
                 self.failed.append((at, why))
-            self._over.wait(0.1)
+            self._over.wait(ASK_S)
 
     def answers(self) -> bool:
         """One question, asked from the host."""

@@ -46,7 +46,7 @@ class Files:
             f"name: {name}\nmodel: {{path: models/{model}}}\n"
             f"engine: {{ctranslate2: {{device: cpu, quantization: float32, max_model_len: {length}}}}}\n"
             f"endpoint: {{{endpoint}}}\nplacement: {{hosts: [{self.host}]}}\n{more}"
-            f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 20s}}\n"
+            f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 15s}}\n"
         )
 
 
