@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from deployer.app.phases import Phase
 from deployer.app.steprows import STATES, StepRow, StepRows, Waiting, in_words
 from deployer.execute.events import Event, Report
 from deployer.plan.model import Plan
@@ -43,6 +44,7 @@ class View:
     more: int
     counts: Mapping[str, int]
     total: int | None  # None: nobody here knows how many there are
+    phases: tuple[Phase, ...] = ()  # none when nobody here knows them
 
 
 class Board:
@@ -96,7 +98,7 @@ class Board:
             failed = tuple(self.steps.of("failed"))
             running = tuple(sorted(self.steps.of("running"), key=lambda row: row.host))  # a host keeps its place
             total = self.steps.total if self.steps.planned else None
-            return View(tuple(self.hosts.values()), failed, running, tuple(waiting), more, counts, total)
+            return View(tuple(self.hosts.values()), failed, running, tuple(waiting), more, counts, total, self.steps.phases())
 
     def ended(self, state: str, most: int) -> list[StepRow]:
         """The last steps that came to be "done", "undone" or "skipped", the newest first."""

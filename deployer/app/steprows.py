@@ -7,6 +7,8 @@ from itertools import islice
 from typing import Any
 
 from deployer.agent.wire import STAGES, stage_in, stage_rank
+from deployer.app import phases
+from deployer.app.phases import Phase
 from deployer.execute.events import Event
 from deployer.plan import steps
 from deployer.plan.describe import subject
@@ -22,9 +24,12 @@ STATES = ("waiting", "running", "done", "failed", "undone", "skipped", "left")
 
 
 def in_words(transaction: str) -> str:
-    """ "model x" for "model:x", "gateway" for "gateway:gateway"."""
+    """ "model x" for "model:x", "gateway" for "gateway:gateway", "chat, wave 2" for "chat~2"."""
     kind, _, name = transaction.partition(":")
-    return f"{kind} {name}" if name and name != kind else kind
+    if name:
+        return f"{kind} {name}" if name != kind else kind
+    deployment, tilde, wave = kind.partition("~")
+    return f"{deployment}, wave {wave}" if tilde else kind
 
 
 def _label(label: str, change: Change) -> str:
@@ -47,6 +52,8 @@ class StepRow:
     stage: str | None = None
     needs: tuple[str, ...] = ()
     unit: str | None = None
+    wave: int = 0  # 0: before all waves
+    part: str = ""  # one of phases.PARTS, "" when no plan here says it
     brought: bool = False  # its bytes come from here: its host's progress is its own
     expected_s: float | None = None
     state: str = "waiting"
@@ -101,11 +108,13 @@ class StepRows:
         self._by_host: dict[str, list[StepRow]] = {}
         self._by_state: dict[str, dict[str, StepRow]] = {state: {} for state in STATES}
         self._open: Counter[tuple[str, str, str | None]] = Counter()  # steps of a transaction's stage that are not ended
+        self._phases: dict[tuple[int, str], Counter[str]] = {}
         if plan is not None:
             self._expect(plan)
 
     def _expect(self, plan: Plan) -> None:
         rows, changes = [], {change.id: change for change in plan.changes}
+        ends: set[int] = set()  # waves at whose end something old goes
         for host in dict.fromkeys(c.host for c in plan.changes if plan.hosts[c.host].reachable):
             for transaction in steps.transactions(plan, host):
                 needs = tuple(transaction.get("needs", ()))
@@ -113,10 +122,15 @@ class StepRows:
                     unit = step["args"].get("unit") if step["kind"] in ("unit.start", "unit.ready") else None
                     label = _label(step["label"], changes[step["change"]])
                     row = StepRow(host, step["id"], transaction["id"], label, step["change"], step["stage"], needs, unit)
+                    row.wave, row.part = phases.place(step["stage"], step["kind"])
+                    if row.part == "finish" and step["kind"] in phases.ENDING:
+                        ends.add(row.wave)
                     row.brought = step["kind"] == "blob.receive"
                     row.expected_s = self._times.get(host, {}).get(step["label"])
                     rows.append(row)
         for row in sorted(rows, key=lambda one: stage_rank(one.stage or STAGES[0])):
+            if row.part == "finish" and row.wave in ends:
+                row.part = "let go"
             self._add(row)
 
     def take(self, event: Event, at: float) -> None:
@@ -174,6 +188,8 @@ class StepRows:
         self._by_host.setdefault(row.host, []).append(row)
         self._by_state[row.state][row.key] = row
         self._open[row.host, row.transaction, row.stage] += 1
+        if row.part:
+            self._phases.setdefault((row.wave, row.part), Counter())[row.state] += 1
 
     def _put(self, row: StepRow, state: str) -> None:
         if state not in self._by_state or state == row.state:
@@ -181,6 +197,8 @@ class StepRows:
         going = ("waiting", "running")
         self._open[row.host, row.transaction, row.stage] += (state in going) - (row.state in going)
         del self._by_state[row.state][row.key]
+        if row.part:
+            self._phases[row.wave, row.part].update({row.state: -1, state: 1})
         row.state = state
         self._by_state[state][row.key] = row
 
@@ -199,6 +217,10 @@ class StepRows:
     def transaction(self, host: str, name: str) -> list[StepRow]:
         """Its steps, in the order in which they are done."""
         return [row for row in self._by_host.get(host, ()) if row.transaction == name]
+
+    def phases(self) -> tuple[Phase, ...]:
+        """In the order in which they are gone through."""
+        return phases.in_order(self._phases)
 
     @property
     def total(self) -> int:

@@ -68,6 +68,25 @@ def progress(view: View, seconds: float, state: str, drawing: Drawing) -> Line:
     return _joined(parts, glyphs)
 
 
+def phases(view: View, drawing: Drawing) -> Line:
+    """ "✓ artifacts  wave 2 of 3  ✓ drain  ▶ start 1/4  ◌ switch  ◌ let go": where the apply is. Empty: not known here."""
+    if not view.phases:
+        return ()
+    last = view.phases[-1].wave
+    wave = next((one.wave for one in view.phases if one.wave and not one.ended), last)
+    found: list[Span] = []
+    for one in view.phases:
+        if one.wave not in (0, wave):
+            continue
+        if one.wave and last > 1 and not any(text.startswith("wave ") for text, _ in found):
+            found.append((f"wave {wave} of {last}  ", "bold"))
+        going = one.state == "running"
+        so_far = f" {one.counts.get('done', 0)}/{one.total}" if going else ""
+        glyph = drawing.glyphs.states.get(one.state, drawing.glyphs.dash)
+        found.append((f"{glyph} {one.part}{so_far}  ", "accent bold" if going else STATE_ROLES.get(one.state, "dim")))
+    return tuple(found)
+
+
 _STATE_WORDS = {
     "pausing": "pausing: the running steps are finished first",
     "paused": "paused: p goes on",
@@ -117,11 +136,16 @@ def running(step: StepRow, board: Board, drawing: Drawing) -> Row:
     seconds = step.seconds(board.now(step.host)) or 0.0
     host = board.hosts.get(step.host)
     data = host.data if step.brought and host is not None else step.data
-    said = [text for text in (clean(step.phase), amount(data)) if text]
+    said = [text for text in (_turn(step), clean(step.phase), amount(data)) if text]
     note = (("running", "accent"), *_bar(data, drawing), (f"  {'  '.join(said)}" if said else "", ""))
     about = f" of about {clock(step.expected_s)}" if step.expected_s else ""
     glyph = (f"{drawing.glyphs.states['running']} ", "accent")
     return Row(step.key, _cells(glyph, line((clean(step.label), "bold")), step.host, note, drawing), line(clock(seconds) + about))
+
+
+def _turn(step: StepRow) -> str:
+    """ "wave 2, drain" from the second wave on: what is done before goes without saying."""
+    return f"wave {step.wave}, {step.part}" if step.wave > 1 else step.part
 
 
 def _bar(data: Mapping[str, Any], drawing: Drawing) -> Line:

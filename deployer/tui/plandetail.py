@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from deployer.plan.describe import cost, subject
+from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.filetexts import FileText, compared, written
 from deployer.plan.model import Change, Delta, Drift, Notice, PlannedHost, Refusal
 from deployer.plan.review import Decision, Review
 from deployer.plan.text import shown, totals
 from deployer.plan.words import count
-from deployer.state.resources import Attribute
+from deployer.state.resources import Attribute, Kind
 from deployer.tui.glyphs import Glyphs
 from deployer.tui.line import Line, clean, line
 from deployer.tui.planfilter import Entry
@@ -56,6 +56,7 @@ class Detail:
         if change.source:
             yield _named("from", str(change.source))
         yield _named("costs", cost(change))
+        yield from self._rollout(change.deployment, change)
         memory = vram(change, self.glyphs, self.memory)
         if memory:
             yield _named("memory", memory)
@@ -63,6 +64,16 @@ class Detail:
         yield from self._attributes(change)
         for file in written(change):
             yield from self._file(file)
+
+    def _rollout(self, deployment: str | None, change: Change | None = None) -> Iterator[Line]:
+        """How the replicas are replaced and why; of one change also when its turn is."""
+        rollout = self.review.plan.rollouts.get(deployment or "")
+        if rollout is None or (change is not None and change.kind is not Kind.REPLICA):
+            return
+        if change is not None and rollout.waves > 1:
+            yield _named("rollout", f"wave {change.wave} of {rollout.waves}, {rollout.strategy}: {rollout.why}")
+        else:
+            yield _named("rollout", rollout_words(rollout))
 
     def _neighbours(self, change: Change) -> Iterator[Line]:
         links, by_id = self.review.links, {c.id: c for c in self.review.plan.changes}
@@ -129,6 +140,7 @@ class Detail:
         changes = tuple(entry.change for entry in group.entries)
         below = replace(self.review.plan, changes=changes, hosts={})
         yield _named("below", f" {self.glyphs.dot} ".join(totals(below)))
+        yield from self._rollout(group.label)
         for decision in Decision:
             number = sum(1 for change in changes if self.review.decision(change.id) is decision)
             if number:

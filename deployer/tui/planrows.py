@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from deployer.plan.describe import rollout_words
 from deployer.plan.model import Change, Drift, Notice, PlannedHost, Refusal
 from deployer.plan.review import Decision, Review
 from deployer.plan.text import shown
@@ -52,7 +53,15 @@ def _change(entry: Entry, review: Review, glyphs: Glyphs, totals: Mapping[str, i
         (clean(entry.subject), dim),
         (f"  {clean(why)}", "dim"),
     )
-    return Row(entry.key, left, impact(change, glyphs, totals))
+    return Row(entry.key, left, (*_wave(change, review), *impact(change, glyphs, totals)))
+
+
+def _wave(change: Change, review: Review) -> Line:
+    """In which round of its rollout a replica is replaced, when there are several."""
+    rollout = review.plan.rollouts.get(change.deployment or "")
+    if rollout is None or rollout.waves < 2 or change.kind is not Kind.REPLICA:
+        return ()
+    return line((f"wave {change.wave}/{rollout.waves}  ", "accent"))
 
 
 def verb_sign(verb: str, glyphs: Glyphs) -> str:
@@ -71,6 +80,9 @@ def _group(group: Group, review: Review, glyphs: Glyphs) -> Row:
     for verb in ("create", "update", "replace", "delete", "undo"):
         if counts[verb]:
             parts.append((f"{glyphs.verbs[verb]}{counts[verb]} ", VERB_ROLES[verb]))
+    rollout = review.plan.rollouts.get(group.label)
+    if rollout is not None:
+        parts.append((f" {clean(rollout_words(rollout))}", "dim"))
     down = group.downtime_s()
     right: list[Span] = [(f"{duration(down)} down  ", "warn")] if down is not None else []
     right.append((f"ok {approved}/{total}", "good" if approved == total else "" if approved else "dim"))
@@ -99,6 +111,8 @@ def impact(change: Change, glyphs: Glyphs, totals: Mapping[str, int]) -> Line:
     costs, parts = change.impact, []
     if costs.downtime_s is not None:
         parts.append((f"{duration(costs.downtime_s)} down", "warn"))
+    elif change.beside:
+        parts.append(("new one first", "good"))
     elif costs.restarts:
         parts.append((count(costs.restarts, "restart"), "warn"))
     memory = vram(change, glyphs, totals)

@@ -13,7 +13,7 @@ from deployer.app.operation import Operation
 from deployer.app.values import Running
 from deployer.errors import DeployerError
 from deployer.tui import applyrows, outcomerows
-from deployer.tui.line import Line, Span, content, line
+from deployer.tui.line import Line, Span, content, line, paragraphs
 from deployer.tui.modals.choosing import Choosing
 from deployer.tui.modals.panel import Reading
 from deployer.tui.modals.stopping import Stopping
@@ -98,7 +98,9 @@ class ApplyPlace(Place):
             self.steps.show(outcomerows.rows(operation, drawing))
             return self.steps.rows[0].key if self.steps.rows else ""
         view = operation.board.view(applyrows.MOST_WAITING)
-        head.update(content(applyrows.progress(view, operation.seconds, operation.state, drawing)))
+        where = applyrows.phases(view, drawing)
+        progress = applyrows.progress(view, operation.seconds, operation.state, drawing)
+        head.update(paragraphs([progress, where] if where else [progress]))
         self.steps.show(applyrows.rows(operation.board, view, drawing), applyrows.heading(drawing))
         return next((step.key for step in (*view.failed, *view.running)), self.steps.rows[0].key if self.steps.rows else "")
 
