@@ -126,7 +126,7 @@ def test_a_plan_has_the_certificate_and_only_the_name_of_its_key(root: Path) -> 
     assert make_plan(maker.world(certificate=found, secrets=secrets, now=NOW)).changes == ()
     renewed = write(root, *made("gw.acme.lan", days=500))
     [change] = make_plan(maker.world(certificate=renewed, secrets={("h1", "file:tls/k.pem"): "f2"}, now=NOW)).changes
-    assert [d.name for d in change.deltas] == ["certificate", "certificate's key"]
+    assert [d.name for d in change.deltas] == ["certificate", "key certificate"]
 
 
 def test_without_tls_nothing_is_judged() -> None:

@@ -18,8 +18,8 @@ def test_figures_of_the_gateway_and_of_each_engine_are_read_at_one_port(gateway:
     gateway.start(route(gateway, "chat", replica, open=True, metrics=True), route(gateway, "plain", replica, open=True))
     gateway.until(lambda: gateway.is_up("be_chat", "replica-0"))
     assert gateway.get("/chat/v1/models").status == 200
-    text = gateway.get("/metrics", port=port).data.decode()
-    assert 'haproxy_backend_http_responses_total{proxy="be_chat",code="2xx"} 1' in text
+    counted = b'haproxy_backend_http_responses_total{proxy="be_chat",code="2xx"} 1'
+    gateway.until(lambda: counted in gateway.get("/metrics", port=port).data)
     assert gateway.get("/chat/0/metrics", port=port).json["path"] == "/metrics"
     for path in ("/chat/1/metrics", "/chat/metrics", "/plain/0/metrics", "/chat/0/v1/models", "/chat/v1/models", "/"):
         assert gateway.get(path, port=port).status == 404, path

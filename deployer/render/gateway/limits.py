@@ -15,6 +15,11 @@ _TRIES_PER_S = 1.5
 _LOOK_AGAIN = 3
 
 
+def duration(seconds: float) -> str:
+    """HAProxy's clock ends at 24 days, and 0 would be for ever."""
+    return f"{min(max(round(seconds * 1000), 1), 24 * 86400 * 1000)}ms"
+
+
 def table(route: Route, name: str) -> list[str]:
     """The section that counts requests; empty without a rate, and at a front: the gateway has counted."""
     if route.limits.rate is None or not is_public(name):
@@ -87,7 +92,7 @@ def waiting(route: Route, servers: tuple[Server, ...]) -> list[str]:
         f"    retries {math.ceil(seconds * _TRIES_PER_S)}",
         f"    option redispatch {_LOOK_AGAIN}",
         "    option allbackups",
-        f"    timeout queue {round(seconds * 1000)}ms",
+        f"    timeout queue {duration(seconds)}",
         *(f"    {line(s, 'wait-')} backup" for s in servers),
     ]
 

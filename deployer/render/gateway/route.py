@@ -130,7 +130,7 @@ def _servers(route: Route, fronts: tuple[Server, ...]) -> list[str]:
     # a front may hold a request back itself before its replica begins
     held = route.limits.queue[1] if fronts and route.limits.queue else 0.0
     return [
-        f"    timeout server {round((route.timeout_s + held) * 1000)}ms",
+        f"    timeout server {limits.duration(route.timeout_s + held)}",
         f"    option httpchk GET {health}",
         "    http-check expect status 200",
         *(["    http-check disable-on-404"] if fronts else []),
