@@ -26,7 +26,7 @@ def lean(length: int) -> str:
 
 
 def pair(strategy: str, length: int) -> str:
-    rules = f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 20s}}\n"
+    rules = f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 15s}}\n"
     return f"{lean(length)}replicas: 2\n{rules}"
 
 
