@@ -85,7 +85,7 @@ class Walk:
             yield opened
 
     def plan(self, fleet: Fleet) -> Planned:
-        return fleet.plan(Options(prune_approved=tuple(sorted(self.gone))))
+        return fleet.plan(Options(prune_approved=tuple(sorted(self.gone)), allow=True))
 
     def apply(self, planned: Planned) -> Report:
         report = planned.apply(patience=QUICK)

@@ -73,7 +73,7 @@ class Operation:
 def plan(fleet: Fleet, *, release: bool = False) -> Planned:
     """What the files want now; the subject's own removal is approved."""
     gone = () if SUBJECT in fleet.spec.deployments else (SUBJECT,)
-    return fleet.plan(Options(prune_approved=gone, release=(SUBJECT,) if release else ()))
+    return fleet.plan(Options(prune_approved=gone, release=(SUBJECT,) if release else (), allow=True))
 
 
 def _create(files: Files) -> None:
