@@ -113,11 +113,11 @@ def test_a_revision_that_fails_inference_never_gets_a_request(deployer: Deployer
 def test_the_downtime_of_a_replacement_in_place_is_what_the_plan_said(deployer: Deployer) -> None:
     for length in (480, 448):
         write_deployment(deployer.root, "alone", alone(length))
-        (change,) = (c for c in deployer.json("plan")["changes"] if c["resource"] == "replica:alone/0")
+        (change,) = (c for c in deployer.json("plan", "alone")["changes"] if c["resource"] == "replica:alone/0")
         said = change["impact"]
         assert "seen" not in said["start_basis"]
         with asked(deployer, "alone") as clients:
-            deployer("apply", "--yes")
+            deployer("apply", "alone", "--yes")
         measured = clients.result.longest_gap_s
         print(f"downtime: the plan said {said['downtime_s']:.1f} s ({said['start_basis']}), clients measured {measured:.1f} s")
         assert clients.result.failed > 0
