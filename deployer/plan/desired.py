@@ -37,6 +37,7 @@ def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Pla
     named = gatewayhost.named_gateways(world)
     for spec in planned:
         _deployment(world, spec, of.get(spec.name, []), named, holds, by_host, out)
+    gatewayhost.joined(world, out.hosts)
     for name, found in by_host.items():
         out.hosts[name].update(found.resources)
         out.texts.update(found.texts)

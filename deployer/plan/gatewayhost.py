@@ -16,6 +16,7 @@ from deployer.state.resources import Attribute, Kind, Resource
 
 MODE = "0600"  # HAProxy's master reads them as root, its workers never do
 NEW = "new"  # in a list of peers: its certificate is not known yet
+JOINS = "joins"  # the same, of a host that gets its gateway by this plan and so has a certificate then
 
 
 def named_gateways(world: World) -> tuple[str, ...]:
@@ -119,6 +120,24 @@ def _peer_attributes(world: World, host: str, met: tuple[str, ...]) -> list[Attr
     source = world.positions.of("deployer", "gateway", "peer_port")
     said = ", ".join(f"{name} {known(name)}" for name in met)
     return [Attribute("peer port", peer_port(world.fleet), source=source), Attribute("peers", said, source=source)]
+
+
+def joined(world: World, hosts: dict[str, dict[str, Resource]]) -> None:
+    """`hosts`: what is wanted on each, by address. A gateway that met a host before that one had a certificate must learn it in
+    the run that makes it, or it would not send there.
+    """
+    address = f"{Kind.GATEWAY}:gateway"
+    joining = {name for name, found in hosts.items() if address in found}
+
+    def known(a: Attribute) -> Attribute:
+        if a.name != "peers":
+            return a
+        said = [word.split(" ") for word in str(a.value).split(", ")]
+        return replace(a, value=", ".join(f"{n} {JOINS if d == NEW and n in joining else d}" for n, d in said))
+
+    for name, found in hosts.items():
+        if address in found and _trusted(world, name):  # one that is new learns them all anyhow
+            found[address] = replace(found[address], attributes=tuple(known(a) for a in found[address].attributes))
 
 
 def as_it_is(world: World, recorded: Resource) -> Resource:

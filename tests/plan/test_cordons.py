@@ -199,3 +199,12 @@ def test_what_is_held_at_a_revision_cannot_leave_a_drained_host() -> None:
     assert make_plan(maker.world(options=rolled)).refusals == ()
     plan = make_plan(maker.world(options=replace(asked("drained", "h2"), holds=rolled.holds)))
     assert [r.what for r in plan.refusals] == ["chat/1 cannot leave h2, which is drained"]
+
+
+def test_a_gateway_learns_the_certificate_of_a_host_that_gets_its_own_by_the_same_plan() -> None:
+    maker = fleet()
+    maker.probes["h1"]["peer"] = {"certificate": None, "known": {"h1": "0" * 16}}  # type: ignore[typeddict-unknown-key]
+    maker.done(make_plan(maker.world()))
+    plan = make_plan(maker.world(options=asked("drained", "h2")))
+    gateways = {c.host: c.actions for c in plan.changes if c.kind == "gateway"}
+    assert gateways == {"h1": ("update",), "h3": ("create",)}
