@@ -54,6 +54,9 @@ def host_words(host: HostReport) -> str:
     """ "chat: done  1:04", "stale: since the plan was made, these changed: …"."""
     said = _SAID.get(host.result, host.result)
     about = ", ".join(name for name in host.transactions if ":" not in name)
+    if host.result == "done" and about:
+        ends = [end.get("state") for name, end in host.transactions.items() if ":" not in name]
+        said = "left as it was" if all(state == "skipped" for state in ends) else said
     what = f"{about}: {said}" if about and host.result == "done" else said
     took = f"  {clock(host.seconds)}" if host.seconds else ""
     return f"{what}{f': {host.message}' if host.message else ''}{took}"

@@ -89,6 +89,7 @@ def test_a_move_that_fails_leaves_the_old_replica_serving(two: Bench) -> None:
     two.hosts["h1"].break_engine("chat-1", "it broke")
     done = two("hosts", "drain", "h2", "--yes")
     assert done.code == 5, done.out + done.err
+    assert "h2  chat: left as it was" in done.out
     assert replicas(two)["h2"] == before
     two.hosts["h1"].mend_engines()
     again = two("apply", "--yes")
