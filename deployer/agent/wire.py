@@ -56,6 +56,9 @@ HEADER_LINES = 10
 #: Packages of the operating system that a probe tells of, and so the ones that a plan can bring.
 PACKAGES = ("haproxy", "gcc", "g++", "python3-dev", "libnuma1")
 
+#: What `canary.watch` says of a canary that is no worse, as "verdict" in its progress; "few" when it cannot say.
+CANARY_GOOD = "good"
+
 #: Barriers inside a run, in this order. A stage's steps run once its barrier is open. All but the first come again in every
 #: further wave of a rollout, as "drain-2", "switch-2", "gateway-2", "finish-2".
 STAGES = ("artifacts", "drain", "switch", "gateway", "finish")

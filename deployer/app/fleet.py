@@ -279,6 +279,20 @@ class Fleet:
         self.known(deployments=(name,), hosts=(host,))
         return self.plan(Options(names=(name,), adopt=(Adoption(name, host, service(unit)),)))
 
+    def promote(self, name: str) -> "Planned":
+        """Plan that all replicas become what the canary is. Raises Refused when none stands."""
+        from deployer.app.canary import promote
+
+        return promote(self, name)
+
+    def revert(self, name: str, *, why: str | None = None, until: str | None = None) -> "Planned":
+        """Plan that the canary goes, and that the deployment is held at the revision of the others. Raises Refused when none
+        stands.
+        """
+        from deployer.app.canary import revert
+
+        return revert(self, name, why=why, until=until)
+
     def restart(self, names: Sequence[str]) -> "Planned":
         """Plan a new process for every running replica of these."""
         self.known(deployments=names)

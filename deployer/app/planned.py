@@ -25,7 +25,8 @@ def ignore(event: Any) -> None:
 
 class Planned:
     """A plan with the fleet it belongs to. `seconds`: how long the hosts were asked; None for a saved plan. `holds`: what an
-    apply writes on the hosts besides the changes, also when there are none: holds that begin or end, in words.
+    apply writes on the hosts besides the changes, also when there are none: holds that begin or end, in words. `verdicts`: what
+    came of watching a canary, by change, once it was applied: "good" or "few".
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Planned:
         self.seconds = seconds
         self.branch = branch
         self.holds = holds
+        self.verdicts: dict[str, str] = {}
 
     def save(self, path: Path | None = None) -> Path:
         """To a file of mode 0600; without `path` beside the fleet's other plans."""
@@ -105,6 +107,7 @@ class Planned:
         patience: "Patience | None",
         lock_wait_s: float,
     ) -> "Report":
+        from deployer.app.canary import verdicts
         from deployer.app.steptimes import StepTimes
         from deployer.execute.apply import Order, apply
         from deployer.execute.follow import Control
@@ -112,7 +115,7 @@ class Planned:
 
         fleet = self.fleet
         saved.save(fleet.root, self.plan)  # so that `attach` has it, should we die
-        times = StepTimes(fleet.root, on_event)
+        times = StepTimes(fleet.root, verdicts(self.verdicts, on_event))
         order = Order(
             plan=self.plan,
             fleet=fleet.spec,

@@ -6,7 +6,7 @@ from pathlib import Path
 from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
-from deployer.cli import console
+from deployer.cli import canary, console
 from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
 from deployer.cli.fleet import open_fleet
 from deployer.cli.planning import make_plan, options, show
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         planned = _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
         if not args.json:
             show(planned)
-        return carry_out(planned, args)
+        return carry_out(planned, args) or canary.afterwards(fleet, planned, args)
 
 
 def _in_ui(args: argparse.Namespace, saved: list[str]) -> int:

@@ -78,6 +78,10 @@ def _notes(one: DeploymentState) -> list[str]:
         why = f" ({one.hold['why']})" if one.hold.get("why") else ""
         to = f" to revision {one.hold['revision']}" if one.hold.get("revision") else ""
         found.append(f"{one.name}: {one.hold['kind']}{to} by {one.hold['who']}, {ago(one.hold['at'])}{why}")
+    if one.canary:
+        share = f"{one.canary['share']} of the requests go to {one.name}/{one.canary['slot']}"
+        since = f"by {one.canary['who']}, {ago(one.canary['at'])}: {share}, the others to revision {one.canary['base']}"
+        found.append(f"{one.name}: canary {since}   deployer promote {one.name}, or deployer revert {one.name}")
     if one.reason:
         found.append(f"{one.name}: {one.reason}")
     found += [

@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "history": ("history", "revisions of a deployment: what, who, when, why"),
     "endpoint": ("endpoint", "the address of a deployment, with a request to copy"),
     "rollback": ("rollback", "go back to an earlier revision, and hold it there"),
+    "promote": ("canary", "make of a canary what all replicas are"),
+    "revert": ("canary", "take a canary away, and hold the revision of the others"),
     "stop": ("hold", "stop deployments; the next apply keeps them stopped"),
     "start": ("hold", "start what was stopped"),
     "restart": ("restart", "give running replicas a new process"),

@@ -39,7 +39,9 @@ class ReplicaState:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """`orphan`: on the hosts, in no file. `failure`: the last apply of it failed, whatever serves now."""
+    """`orphan`: on the hosts, in no file. `failure`: the last apply of it failed, whatever serves now. `canary`: {"slot",
+    "host", "base", "share", "who", "at"}: that slot is of a new revision, the others are at revision `base`.
+    """
 
     name: str
     state: str
@@ -51,6 +53,7 @@ class DeploymentState:
     orphan: bool = False
     hold: Mapping[str, Any] | None = None
     failure: Mapping[str, Any] | None = None
+    canary: Mapping[str, Any] | None = None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -64,6 +67,7 @@ class DeploymentState:
             "orphan": self.orphan,
             "hold": dict(self.hold) if self.hold else None,
             "failure": dict(self.failure) if self.failure else None,
+            "canary": dict(self.canary) if self.canary else None,
         }
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from deployer.agent import wire
 from deployer.execute.endpoint import endpoint, gateways
 from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
+from deployer.plan.canaries import Canary, standing
+from deployer.plan.canaries import one_json as canary_json
 from deployer.plan.cordons import one_json as cordon_json
 from deployer.plan.cordons import stronger
 from deployer.plan.record import HOST_RECORD
@@ -35,9 +37,14 @@ def make_status(
     roster = latest(remembered)
     known = {*fleet.deployments, *roster.by_deployment(), *_recorded(remembered)}
     wanted = [name for name in sorted(known) if not names or name in names]
-    deployments = tuple(_deployment(fleet, observed, remembered, roster, name) for name in wanted)
+    tried = standing(remembered, roster.canaries)
+    deployments = tuple(_with_canary(_deployment(fleet, observed, remembered, roster, name), tried.get(name)) for name in wanted)
     hosts = tuple(_held(fleet, _host(name, found, roster), roster, at) for name, found in sorted(observed.items()))
     return Status(fleet.name, at, deployments, hosts)
+
+
+def _with_canary(one: DeploymentState, tried: Canary | None) -> DeploymentState:
+    return one if tried is None else replace(one, canary=canary_json(tried))
 
 
 def _recorded(observed: Observed) -> set[str]:

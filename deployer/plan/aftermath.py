@@ -6,6 +6,7 @@ Made from the changes that are really in the plan, so that a part of a plan neve
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from deployer.plan.canaries import CANARY, is_canary
 from deployer.plan.model import Change, Plan
 from deployer.plan.record import HOST_RECORD, resource_json
 from deployer.plan.roster import ROLLED_BACK
@@ -67,6 +68,9 @@ def record(plan: Plan, host: str, name: str) -> dict[str, Any] | None:
     noted["slots"] = plan.roster.get("slots", {}).get(name, {})
     if name in plan.specs:
         noted["spec"] = plan.specs[name]
+    tried = next((r.payload for r in resources if is_canary(r)), None)
+    if tried is not None:
+        noted["canary"] = {"slot": tried["slot"], "base": tried[CANARY]["base"]}
     return {**noted, **_repeated(plan.roster.get("holds", {}).get(name) or {})}
 
 

@@ -7,6 +7,7 @@ from deployer.agent import wire
 from deployer.plan import diff, drift, retention, takeover
 from deployer.plan.aftermath import OF_DEPLOYMENT, OF_HOST
 from deployer.plan.artifacts import complete
+from deployer.plan.canaries import is_canary
 from deployer.plan.model import Change, Drift, Impact
 from deployer.plan.record import HOST_RECORD
 from deployer.plan.words import count
@@ -155,7 +156,7 @@ def _removed(
         reason = _why_removed(world, out.host, name, name in destroyed)
         for resource in resources:
             if resource.kind in OF_DEPLOYMENT and resource.address not in wanted:
-                gone = diff.delete(resource, reason)
+                gone = diff.delete(resource, "its time as a canary is over" if is_canary(resource) and in_files else reason)
                 orphan = not in_files and name not in destroyed and name not in options.prune_approved
                 out.changes.append(_as_pruned(gone) if orphan else gone)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from deployer.engines.base import Slot
 from deployer.plan.artifacts import model_need
+from deployer.plan.canaries import CANARY, is_canary
 from deployer.plan.gatewayhost import MODE, peer_port
 from deployer.plan.replica import file_json
 from deployer.plan.roster import Place
@@ -45,11 +46,12 @@ def resource(
     fleet, carries = world.fleet, host in gateways
     elsewhere = {p.host for p in places} - {host}
     others_come = bool(replicas) and any(g != host for g in gateways)
+    tried = next((r for r in replicas if is_canary(r) and len(replicas) > 1), None)
     first = replicas[0].payload if replicas else _facts(world, spec, places)
     route = gateway.Route(
         fleet_id=fleet.id,
         deployment=spec.name,
-        engines=tuple(_engine(spec, r) for r in replicas),
+        engines=tuple(_engine(spec, r) for r in replicas if r is not tried),
         paths=tuple(first["paths"]),
         keys_path=names.keys_path(fleet.name, spec.name) if spec.endpoint.keys and carries else None,
         open=spec.endpoint.open,
@@ -66,6 +68,8 @@ def resource(
         model_names=spec.endpoint.model_names,
         metrics=fleet.gateway.metrics is not None,
         entries_path=names.entries_path(fleet.name),
+        canary=_engine(spec, tried) if tried is not None else None,
+        share=int(spec.rollout.canary.share.removesuffix("%")),
     )
     unit = names.gateway_unit_name(fleet.name)
     files = _files(fleet.name, route)
@@ -85,6 +89,10 @@ def resource(
     attributes = _attributes(
         world, spec, host, runs, len(route.fronts or route.engines), ports, digest([f["sha256"] for f in files], 12), source
     )
+    if route.canary is not None:
+        said = f"{spec.rollout.canary.share} to port {route.canary.port}"
+        shared = world.positions.of(f"deployment:{spec.name}", "rollout", "canary", "share")
+        attributes = (*attributes[:-1], Attribute(CANARY, said, source=shared), attributes[-1])
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import certificate, cordons, fitting, goingback, guard, modelnames, orphans, rolledback, stopping
+from deployer.plan import canary, certificate, cordons, fitting, goingback, guard, modelnames, orphans, rolledback, stopping
+from deployer.plan.canary import Canaries
 from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
@@ -50,8 +51,10 @@ def make_plan(world: World) -> Plan:
     wanted = desire(world, scope.planned, placed.places, rolled.holds)
     rolledback.put(world, rolled, wanted)
     recorded = {name: _recorded(world, r) for name, r in sorted(world.observed.items()) if isinstance(r, Reached)}
+    tried = canary.put(world, roster, scope.planned, placed, kept, recorded, rolled.holds, wanted)
+    placed = tried.applied(placed)
     compared = [_compare(world, scope, wanted, recorded, name) for name in recorded]
-    decided = _decide(world, placed, kept, rolled, recorded, compared)
+    decided = _decide(world, placed, kept, rolled, recorded, compared, tried)
     if decided.beside:
         placed = replace(placed, places=tuple(decided.places.get((p.deployment, p.number), p) for p in placed.places))
         wanted, touched = _beside(world, scope, placed, rolled, wanted, decided)
@@ -68,6 +71,7 @@ def make_plan(world: World) -> Plan:
         *placed.refusals,
         *wanted.refusals,
         *decided.refusals,
+        *tried.refusals,
         *guard.refusals(world, roster, scope.planned, changes),
         *modelnames.refusals(world, wanted.hosts, recorded),
         *fitting.refusals(world, misfits),
@@ -77,7 +81,7 @@ def make_plan(world: World) -> Plan:
     ]
     fits = tuple(fitting.notices(world, (*placed.places, *kept), misfits))
     return _assemble(
-        world, roster, scope, placed, kept, rolled, wanted, recorded, compared, decided, changes, refusals, fits, held
+        world, roster, scope, placed, kept, rolled, wanted, recorded, compared, decided, changes, refusals, fits, held, tried
     )
 
 
@@ -130,10 +134,17 @@ def _decide(
     rolled: Rolled,
     recorded: dict[str, dict[str, tuple[Resource, ...]]],
     compared: Sequence[Compared],
+    tried: Canaries,
 ) -> Decided:
-    """An earlier revision comes back as it was recorded: it cannot be made for another port."""
+    """An earlier revision comes back as it was recorded: it cannot be made for another port. Nor can what stands beside a
+    canary.
+    """
     changes = (c for part in compared for c in part.changes)
-    return decide(world, [*placed.places, *rolled.places], kept, recorded, changes, fixed=rolled.held)
+    fixed = dict.fromkeys(rolled.held, "an earlier revision comes back to the very port it had")
+    fixed |= dict.fromkeys(tried.places, "a canary stands already")
+    decided = decide(world, [*placed.places, *rolled.places], kept, recorded, changes, fixed=fixed)
+    decided.rollouts = {**tried.begun, **decided.rollouts}
+    return decided
 
 
 def _beside(
@@ -161,10 +172,11 @@ def _assemble(
     refusals: Sequence[Refusal],
     fits: Sequence[Notice],
     held: Mapping[str, Cordon],
+    tried: Canaries,
 ) -> Plan:
     gone = {c.deployment for c in changes if c.after is None and c.deployment}
     staying = [p for p in kept if p.deployment not in gone and p.deployment not in rolled.held]
-    after = succeed(roster, world, (*placed.places, *staying, *rolled.places), rolled.holds, held)
+    after = succeed(roster, world, (*placed.places, *staying, *rolled.places), rolled.holds, held, tried.standing)
     touched = {(c.host, c.deployment or HOST_RECORD) for c in changes}
     plan = Plan(
         plan_id="",
@@ -182,6 +194,7 @@ def _assemble(
             *_notices(world, roster, rolled, placed),
             *cordons.notices(world, held, Counter(p.host for p in (*placed.places, *rolled.places)), named_gateways(world)),
             *_moved_endpoints(world, roster, placed),
+            *canary.notices(world, tried),
             *orphans.notices(world, roster, compared),
             *fits,
         ),

@@ -28,6 +28,7 @@ class Revision:
     current: bool
     resources: tuple[Resource, ...] = ()
     repeats: int | None = None  # the earlier revision that a rollback made it of
+    beside: int | None = None  # a canary of something new stood beside this earlier revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def _read(entry: Mapping[str, Any], host: str, *, current: bool, whole: bool) ->
         current=current,
         resources=tuple(resource_from(one) for one in entry.get("resources", ())) if whole else (),
         repeats=entry.get("repeats"),
+        beside=(entry.get("canary") or {}).get("base"),
     )
 
 
@@ -114,6 +116,10 @@ def choose(observed: Observed, name: str, wanted: int | None = None) -> int:
         if wanted not in numbers:
             there = ", ".join(map(str, sorted(numbers))) or "none"
             raise UsageError(f"no host that answered remembers revision {wanted} of {name}", hint=f"there is: {there}{also}")
+        beside = next(one.beside for one in known if one.number == wanted)
+        if beside is not None:
+            what = f"revision {wanted} of {name} was a canary beside revision {beside}, and nothing to go back to"
+            raise UsageError(what, hint=f"deployer rollback {name} {beside}")
         return wanted
     current = max((one for one in known if one.current), key=lambda one: one.number, default=None)
     if current is None:
@@ -122,7 +128,7 @@ def choose(observed: Observed, name: str, wanted: int | None = None) -> int:
         )
     base = current.repeats or current.number
     for one in known:
-        then = _at(known, one.number) if one.number < base else None
+        then = _at(known, one.number) if one.number < base and one.beside is None else None
         if then is not None and _answered(then) and difference(then, _at(known, base)):
             return one.number
     what = f"{name} has no earlier revision that answered and is something else{also}"

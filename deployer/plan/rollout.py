@@ -2,7 +2,7 @@
 (rolling), or in place at once (recreate). Called by make, after a first comparison has said which need a new process. Pure.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deployer.plan.beside import Room, second
@@ -14,6 +14,7 @@ from deployer.spec.models import DeploymentSpec, Strategy
 from deployer.state.observed import Reached
 from deployer.state.resources import Kind, Resource
 
+NOTHING: Mapping[str, str] = {}
 Recorded = Mapping[str, Mapping[str, tuple[Resource, ...]]]
 
 
@@ -36,9 +37,9 @@ def decide(
     kept: Sequence[Place],
     recorded: Recorded,
     changes: Iterable[Change],
-    fixed: Collection[str] = (),
+    fixed: Mapping[str, str] = NOTHING,
 ) -> Decided:
-    """`fixed`: deployments whose resources are given as they are (an earlier revision) and cannot be made for another port."""
+    """`fixed`: deployments whose resources are given as they are and cannot be made for another port, and why."""
     out = Decided()
     created: dict[str, int] = {}
     replaced: dict[str, list[Change]] = {}
@@ -50,22 +51,22 @@ def decide(
                 created[change.deployment] = created.get(change.deployment, 0) + 1
     if not replaced:
         return out
-    room = Room(_claims(world, places, kept))
+    room = Room(claims(world, places, kept))
     serving = _serving(world, recorded)
     for name, mine in sorted(replaced.items()):
         spec = world.fleet.deployments.get(name)
         if spec is not None and not _too_many_away(world, spec, places, out):
-            _one(world, spec, mine, serving.get(name, 0), created.get(name, 0), room, name in fixed, out)
+            _one(world, spec, mine, serving.get(name, 0), created.get(name, 0), room, fixed.get(name), out)
     return out
 
 
-def _claims(world: World, places: Iterable[Place], kept: Iterable[Place]) -> Claims:
+def claims(world: World, places: Iterable[Place], kept: Iterable[Place]) -> Claims:
     """Everything that is taken, or was: nothing of it is free while this plan is done."""
-    claims = Claims()
+    taken = Claims()
     for place in (*places, *kept, *recorded_places(world.observed)):
-        claims.take(place)
-    claim_foreign(world, claims)
-    return claims
+        taken.take(place)
+    claim_foreign(world, taken)
+    return taken
 
 
 def _serving(world: World, recorded: Recorded) -> dict[str, int]:
@@ -93,12 +94,13 @@ def _one(
     serving: int,
     created: int,
     room: Room,
-    fixed: bool,
+    fixed: str | None,
     out: Decided,
 ) -> None:
     rules = spec.rollout
     strategy, why = rules.strategy, "as rollout.strategy says"
-    if strategy in (Strategy.AUTO, Strategy.BLUE_GREEN):
+    free = strategy in (Strategy.AUTO, Strategy.CANARY)  # what replaces a canary, or is promoted, takes what fits
+    if free or strategy is Strategy.BLUE_GREEN:
         no = _beside(world, spec, mine, room, fixed, out)
         if no is None:
             return
@@ -110,7 +112,7 @@ def _one(
     if strategy is Strategy.ROLLING and (serving == 0 or serving + created + down < 2):
         alone = "no other replica serves meanwhile"
         strategy = Strategy.RECREATE
-        why = f"{why}; {alone}" if rules.strategy is Strategy.AUTO else alone
+        why = f"{why}; {alone}" if free else alone
     if strategy is Strategy.ROLLING:
         _in_waves(world, spec, mine, serving, out)
     waves = max((out.waves[c.host, c.address] for c in mine if (c.host, c.address) in out.waves), default=1)
@@ -131,7 +133,9 @@ def _in_waves(world: World, spec: DeploymentSpec, mine: Sequence[Change], servin
         number += 1
 
 
-def _beside(world: World, spec: DeploymentSpec, mine: Sequence[Change], room: Room, fixed: bool, out: Decided) -> str | None:
+def _beside(
+    world: World, spec: DeploymentSpec, mine: Sequence[Change], room: Room, fixed: str | None, out: Decided
+) -> str | None:
     """Finds a second place for each; None when all have one, else why not."""
     if any(change.drift for change in mine):
         return "what was changed on the host is put back in its place"
@@ -139,7 +143,7 @@ def _beside(world: World, spec: DeploymentSpec, mine: Sequence[Change], room: Ro
     found = []
     for change in sorted(mine, key=lambda c: (c.host, c.name)):
         if fixed and _port(change.after) == _port(change.before):
-            return "an earlier revision comes back to the very port it had"
+            return fixed
         one = second(world, spec, change, trial)
         if isinstance(one, str):
             return one

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deployer.plan import cordons
+from deployer.plan import canaries, cordons
+from deployer.plan.canaries import Canary
 from deployer.plan.cordons import Cordon
 from deployer.plan.record import HOST_RECORD
 from deployer.plan.world import HoldRequest, Options, World
@@ -59,6 +60,7 @@ class Roster:
     places: tuple[Place, ...] = ()
     holds: Mapping[str, Hold] = field(default_factory=dict)
     cordons: Mapping[str, Cordon] = field(default_factory=dict)
+    canaries: Mapping[str, Canary] = field(default_factory=dict)
 
     def by_deployment(self) -> dict[str, tuple[Place, ...]]:
         found: dict[str, list[Place]] = {}
@@ -77,6 +79,7 @@ def to_json(roster: Roster) -> dict[str, Any]:
         "slots": slots,
         "holds": {n: hold_json(h) for n, h in sorted(roster.holds.items())},
         **({"cordons": cordons.to_json(roster.cordons)} if roster.cordons else {}),
+        **({"canaries": canaries.to_json(roster.canaries)} if roster.canaries else {}),
     }
 
 
@@ -97,7 +100,8 @@ def from_json(data: Mapping[str, Any]) -> Roster:
     )
     members = {n: Member(m.get("machine_id"), m.get("address")) for n, m in data.get("hosts", {}).items()}
     holds = {n: hold_from(n, h) for n, h in data.get("holds", {}).items()}
-    return Roster(int(data.get("generation", 0)), members, places, holds, cordons.from_json(data.get("cordons") or {}))
+    held, tried = cordons.from_json(data.get("cordons") or {}), canaries.from_json(data.get("canaries") or {})
+    return Roster(int(data.get("generation", 0)), members, places, holds, held, tried)
 
 
 def latest(observed: Observed) -> Roster:
@@ -162,7 +166,12 @@ def lost(options: Options, host: str) -> bool:
 
 
 def succeed(
-    roster: Roster, world: World, places: tuple[Place, ...], holds: Mapping[str, Hold], held: Mapping[str, Cordon]
+    roster: Roster,
+    world: World,
+    places: tuple[Place, ...],
+    holds: Mapping[str, Hold],
+    held: Mapping[str, Cordon],
+    tried: Mapping[str, Canary],
 ) -> Roster:
     """The roster after the plan; its generation is one higher when anything differs."""
     members = dict(roster.members)
@@ -173,5 +182,5 @@ def succeed(
     for name in world.options.replace_lost:
         members.pop(name, None)
     standing = tuple(sorted(places, key=lambda p: (p.deployment, p.number)))
-    after = Roster(roster.generation, members, standing, dict(holds), dict(held))
+    after = Roster(roster.generation, members, standing, dict(holds), dict(held), dict(tried))
     return after if to_json(after) == to_json(roster) and roster.generation else replace(after, generation=roster.generation + 1)

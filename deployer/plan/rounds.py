@@ -12,12 +12,15 @@ from typing import Any
 
 from deployer.agent import wire
 from deployer.plan.aftermath import record
+from deployer.plan.canaries import CANARY, is_canary
 from deployer.plan.model import Change, Plan
 from deployer.plan.tasks import step, written
 from deployer.state.resources import Kind, Resource
 
 #: How long requests may take to end where the plan does not say it. Seconds.
 DRAIN_S = 300.0
+#: What of a canary is clearly worse than of the old ones (see agent/canary.py).
+CLEARLY_WORSE = {"min_requests": 20, "errors_more": 0.05, "errors_least": 3, "slower": 2.0, "slower_ms": 200}
 
 
 def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made: set[str]) -> list[wire.Transaction]:
@@ -49,7 +52,7 @@ def _round(plan: Plan, host: str, name: str, changes: Sequence[Change]) -> list[
     if any(s["kind"] == "unit.stop" for s in steps):
         steps = [*_answers_again(plan, host, name, replicas[0]), *steps]
     steps += _routes(plan, host, name, replicas, endpoints, draining, any(s["kind"] == "unit.start" for s in steps))
-    steps += [s for change in replicas for s in _steady(change)]
+    steps += [s for change in replicas for s in (_watch(change) if _tried(change) else _steady(change))]
     steps += [s for change in replicas for s in _settle(change)]
     steps += [s for e in endpoints if e.after is None and e.before is not None for s in _no_route(e, e.before)]
     return [*steps, *_note(plan, host, name, changes[-1])]
@@ -135,9 +138,10 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
         steps.append(_stop("switch", change, before))
     if after.runs:
         ready = after.payload["ready"]
-        more = {"beside": True} if change.beside else {}
+        beside = change.beside or (before is None and _tried(change))
+        more = {"beside": True} if beside else {}
         steps.append(step("switch", "unit.start", change, f"start {after.name}", unit=unit, **more))
-        if change.beside:
+        if beside:
             steps.append(_drained(after.payload["drain_s"], change, after, after.payload["gateway"], undo=True))
         deadline = float(ready["deadline_s"]) + 30.0
         steps.append(step("switch", "unit.ready", change, f"{after.name} answers", deadline, unit=unit, **ready))
@@ -199,6 +203,26 @@ def _steady(change: Change) -> list[wire.Step]:
         return []
     args = {"unit": p["unit"], "port": p["port"], "ready_path": p["ready_path"], "seconds": seconds}
     return [step("gateway", "unit.steady", change, f"{after.name} holds", seconds + 60.0, **args)]
+
+
+def _tried(change: Change) -> bool:
+    """A canary that gets a new process."""
+    return change.after is not None and is_canary(change.after) and "create" in change.actions
+
+
+def _watch(change: Change) -> list[wire.Step]:
+    """It holds, and the gateway sees no more wrong with it than with the old ones."""
+    assert change.after is not None
+    p = change.after.payload
+    tried, least = p[CANARY], float(p["steady_s"])
+    seconds = max(float(tried["watch_s"]), least) if tried["watch_s"] else least
+    if seconds <= 0:
+        return []
+    args = {"unit": p["unit"], "port": p["port"], "ready_path": p["ready_path"], "seconds": seconds}
+    if not tried["watch_s"]:
+        return [step("gateway", "unit.steady", change, f"{change.name} holds", seconds + 60.0, **args)]
+    more = {"gateway": p["gateway"], "against": tried["against"], "rules": dict(CLEARLY_WORSE)}
+    return [step("gateway", "canary.watch", change, f"the canary {change.name} is watched", seconds + 60.0, **args, **more)]
 
 
 def _settle(change: Change) -> list[wire.Step]:

@@ -5,6 +5,7 @@ for. Counts what stops without a successor: a replica that is replaced, restarte
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from deployer.plan.canaries import is_canary
 from deployer.plan.model import Change, Refusal
 from deployer.plan.roster import Roster
 from deployer.plan.words import count
@@ -43,10 +44,15 @@ def refusals(
 
 def _running(world: World, roster: Roster, recorded: Mapping[str, Mapping[str, tuple[Resource, ...]]]) -> Counter[str]:
     """By deployment. What stands on a host that does not answer counts as running: unknown is not absent."""
-    found = Counter(name for by in recorded.values() for name, rs in by.items() for r in rs if r.kind is Kind.REPLICA and r.runs)
+    found = Counter(name for by in recorded.values() for name, rs in by.items() for r in rs if _counts(r))
     silent = {name for name in world.fleet.hosts if not isinstance(world.observed.get(name), Reached)}
     found.update(place.deployment for place in roster.places if place.host in silent)
     return found
+
+
+def _counts(resource: Resource) -> bool:
+    """A canary is one more than was asked for."""
+    return resource.kind is Kind.REPLICA and resource.runs and not is_canary(resource)
 
 
 def _stopped(running: Counter[str], changes: Sequence[Change]) -> Counter[str]:
@@ -55,6 +61,6 @@ def _stopped(running: Counter[str], changes: Sequence[Change]) -> Counter[str]:
     for change in changes:
         if change.kind is not Kind.REPLICA or change.deployment is None:
             continue
-        after[change.deployment] -= change.before is not None and change.before.runs
+        after[change.deployment] -= change.before is not None and _counts(change.before)
         after[change.deployment] += change.after is not None and change.after.runs
     return Counter({name: number - after[name] for name, number in running.items() if after[name] < number})

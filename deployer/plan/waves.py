@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.plan import endpoint, gatewayhost
+from deployer.plan.canaries import is_canary
+from deployer.plan.canary import as_any_other
 from deployer.plan.desired import Desired
 from deployer.plan.model import Change
 from deployer.plan.rollout import Decided
@@ -80,10 +82,13 @@ def _drains(
 
 
 def _standing(host: str, name: str, wanted: Desired, changes: Sequence[Change], wave: int) -> list[Resource]:
-    """The replicas of a host that serve when a wave begins: not the ones that the first wave is still to make."""
+    """The replicas of a host that serve when a wave begins: not the ones that the first wave is still to make. A canary that
+    goes does so in the last one.
+    """
     new = {c.address for c in changes if c.host == host and c.before is None}
     mine = [r for r in wanted.hosts[host].values() if r.kind is Kind.REPLICA and r.deployment == name]
-    return [r for r in mine if wave > 1 or r.address not in new]
+    gone = [c.before for c in changes if c.host == host and c.after is None and c.before is not None and is_canary(c.before)]
+    return [*(r for r in mine if wave > 1 or r.address not in new), *map(as_any_other, gone)]
 
 
 def _drain(

@@ -76,6 +76,7 @@ class Options:
     cordons: tuple[CordonRequest, ...] = ()
     scoped: bool = False
     explain: tuple[str, ...] = ()  # deployments whose memory is explained term by term
+    promote: tuple[str, ...] = ()  # deployments whose canary becomes what all replicas are
     restart: tuple[str, ...] = ()  # deployments whose replicas get a new process though nothing of them changed
 
     def about(self, deployment: str) -> bool:

@@ -17,6 +17,7 @@ from deployer.spec.base import one_of as one_of
 from deployer.spec.fields import (
     AbsolutePath,
     Address,
+    CanaryShare,
     Duration,
     FilePath,
     FleetId,
@@ -192,10 +193,18 @@ class Strategy(StrEnum):
     RECREATE = "recreate"
 
 
+class CanarySpec(Model):
+    """How the one new process of `strategy: canary` is tried beside the old replicas."""
+
+    share: Annotated[CanaryShare, Field(description="How many of the requests it gets.")] = "10%"
+    watch: Duration = Field(600.0, description="How long it is compared with the old ones; 0s: not at all. Default: 10m.")
+    promote: Literal["manual", "auto"] = Field("manual", description="auto: by itself when the watch was good.")
+
+
 class Rollout(Model):
     """How a new revision takes the old one's place."""
 
-    strategy: Annotated[Strategy, NotYet("canary")] = Strategy.AUTO
+    strategy: Strategy = Strategy.AUTO
     max_parallel: int = Field(1, ge=1, le=10000, description="How many replicas rolling replaces at once; never all.")
     min_healthy: Duration = Field(10.0, description="How long a new replica must hold before the old one goes.")
     healthy_deadline: Wait = Field(300.0, description="In what time a new replica must have answered a request.")
@@ -205,7 +214,7 @@ class Rollout(Model):
     max_failures: Annotated[int, Field(ge=0, le=10000)] | None = Field(
         None, description="Hosts that may fail. When set, unreachable ones count too."
     )
-    canary: Later = None
+    canary: CanarySpec = CanarySpec()
 
 
 class Logging(Model):

@@ -19,6 +19,7 @@ from deployer.spec.models import HostSpec
 from deployer.transport.simulation import furniture
 from deployer.transport.simulation.faults import Faults
 from deployer.transport.simulation.figures import Figures
+from deployer.transport.simulation.haproxy import Traffic
 from deployer.transport.simulation.machine import Machine
 from deployer.transport.simulation.pipes import Pipe
 from deployer.transport.simulation.units import Engine
@@ -89,6 +90,10 @@ class FakeHost:
     def figures(self, match: str) -> Figures:
         """What engines whose unit's name holds `match` ("chat-0") say of themselves; change it as you like."""
         return self.machine.figures.setdefault(match, Figures())
+
+    def traffic(self, match: str, requests: int, *, failed: int = 0, ms: int = 20) -> None:
+        """What the gateway counts, from look to look, for engines whose unit's name holds `match`."""
+        self.machine.traffic[match] = Traffic(requests, failed, ms)
 
     def hold_beats(self) -> None:
         """Who watches gets no more samples, until `beat`."""

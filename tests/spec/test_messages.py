@@ -61,11 +61,11 @@ placement: {labels: {gpu: 8}}
                           ^ placement.labels.gpu must be one line of text, not 8
 ? write "8"
 
-rollout: {strategy: canary}
-                    ^ rollout.strategy: canary is not supported yet
+rollout: {strategy: canary, canary: {share: 60%}}
+                                            ^ rollout.canary.share must be a share from 1% to 50%, not "60%"
 
 rollout: {strategy: bluegreen}
-                    ^ rollout.strategy must be auto, blue_green, rolling or recreate, not "bluegreen"
+                    ^ rollout.strategy must be auto, blue_green, rolling, canary or recreate, not "bluegreen"
 ? did you mean blue_green?
 
 logging: {requests: full}

@@ -53,6 +53,7 @@ STEPS: Dict[str, Step] = {
     "gateway.reload": gateway.Reload(),
     "gateway.drained": traffic.Drained(),
     "unit.steady": traffic.Steady(),
+    "canary.watch": traffic.Watch(),
     "endpoint.ready": gateway.EndpointReady(),
     "endpoint.again": gateway.EndpointAgain(),
     "record": record.Record(),

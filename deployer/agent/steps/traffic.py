@@ -1,11 +1,13 @@
-"""`gateway.drained` and `unit.steady`: nothing is stopped under a request, and nothing old goes before the new one has held."""
+"""`gateway.drained`, `unit.steady` and `canary.watch`: nothing is stopped under a request, nothing old goes before the new one
+has held, and a canary is measured against what it stands beside.
+"""
 
 from __future__ import annotations
 
 import csv
-from typing import List, Optional, Set
+from typing import Callable, Dict, List, Optional, Set
 
-from deployer.agent import systemctl
+from deployer.agent import canary, paths, systemctl
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.steps import units
 from deployer.agent.steps.base import Before, Step
@@ -33,11 +35,15 @@ def _workers(text: str) -> List[str]:
     return [row[0] for row in rows if len(row) > 1 and row[1] == "worker" and row[0].isdigit()]
 
 
-def _of_worker(ctx: Context, socket: str, pid: str, ports: Set[str]) -> int:
+def _stat(ctx: Context, socket: str, pid: str) -> str:
     try:
-        text = ctx.system.ask_socket(socket, "@!%s show stat" % pid).decode("utf-8", "replace")
+        return ctx.system.ask_socket(socket, "@!%s show stat" % pid).decode("utf-8", "replace")
     except OSError:
-        return 0  # it ended meanwhile
+        return ""  # it ended meanwhile
+
+
+def _of_worker(ctx: Context, socket: str, pid: str, ports: Set[str]) -> int:
+    text = _stat(ctx, socket, pid)
     rows = csv.DictReader(text.lstrip("# ").splitlines())
     mine = [row for row in rows if (row.get("addr") or "") in ports]
     return sum(_number(row.get("scur")) + _number(row.get("qcur")) for row in mine)
@@ -83,7 +89,13 @@ class Drained(Step):
 class Steady(Step):
     """The new one holds for `seconds` with requests on it: up, not started again, and its ready path answers."""
 
+    turn_s = 0.5
+
     def do(self, ctx: Context, before: Before) -> Optional[str]:
+        return self._hold(ctx, lambda: None)
+
+    def _hold(self, ctx: Context, look: Callable[[], None]) -> str:
+        """`look`: what else is to be seen at each turn; raises StepFailed."""
         unit, seconds = units.own(ctx), float(ctx.args["seconds"])
         began, first = ctx.system.clock(), units.state(ctx, unit)
         missed: List[str] = []
@@ -96,8 +108,9 @@ class Steady(Step):
             missed = [*missed, why] if why else []
             if len(missed) >= MISSED:
                 raise StepFailed("%s answered and does not any more: %s" % (unit, why))
+            look()
             ctx.progress(phase="watching it", done=round(ctx.system.clock() - began), total=round(seconds), unit="s")
-            ctx.system.sleep(0.5)
+            ctx.system.sleep(self.turn_s)
         return "held for %.0f s" % seconds
 
     def _asked(self, ctx: Context) -> Optional[str]:
@@ -108,3 +121,42 @@ class Steady(Step):
         except OSError as error:
             return "no answer on port %s: %s" % (ctx.args["port"], error.strerror or error)
         return None if status == 200 else "%s answers %d" % (ctx.args.get("ready_path"), status)
+
+
+class Watch(Steady):
+    """The same of a canary, of which the `gateway` counts what it does with its requests: clearly worse than those on the ports
+    `against`, by `rules` (agent/canary.py), and it fails. Errors end it at once, answer times count at the end. The verdict
+    travels with the progress.
+    """
+
+    turn_s = 1.0  # it may take long
+
+    def do(self, ctx: Context, before: Before) -> Optional[str]:
+        tally = canary.Tally(int(ctx.args["port"]), [int(port) for port in ctx.args["against"]])
+        tally.take(self._stats(ctx), begin=True)
+        self._hold(ctx, lambda: self._errors(ctx, tally))
+        tally.take(self._stats(ctx))
+        verdict, why = canary.judge(*tally.both, ctx.args["rules"])
+        self._fail_if(verdict, why)
+        ctx.progress(phase="judged: %s" % verdict, verdict=verdict)
+        return why
+
+    def _errors(self, ctx: Context, tally: canary.Tally) -> None:
+        tally.take(self._stats(ctx))
+        self._fail_if(*canary.judge(*tally.both, ctx.args["rules"], slow=False))
+
+    def _fail_if(self, verdict: str, why: str) -> None:
+        if verdict == canary.WORSE:
+            raise StepFailed("the canary is clearly worse: %s" % why, cause=why)
+
+    def _stats(self, ctx: Context) -> Dict[str, str]:
+        """`show stat` of each worker of the gateway. What cannot be asked now is asked again."""
+        try:
+            gateway = paths.own_unit(ctx.fleet, str(ctx.args["gateway"]))
+            socket = "/run/%s/master.sock" % gateway.rpartition(".")[0]
+            workers = _workers(ctx.system.ask_socket(socket, "show proc").decode("utf-8", "replace"))
+        except paths.Refusal as error:
+            raise StepFailed(str(error)) from None
+        except OSError:
+            return {}
+        return {pid: _stat(ctx, socket, pid) for pid in workers}

@@ -73,6 +73,7 @@ class Route:
     served as ever, and other gateways are told to go elsewhere (at most LEFT_AFTER_S later they have).
     `affinity`: "session" or "prefix". `model_names`: what clients may send as model besides the deployment's name.
     `metrics`: the engines' figures are read here.
+    `canary`: gets `share` of a hundred requests; the engines get the others.
     """
 
     fleet_id: str
@@ -94,3 +95,5 @@ class Route:
     model_names: tuple[str, ...] = ()
     entries_path: str = ""
     metrics: bool = False
+    canary: Server | None = None
+    share: int = 0

@@ -47,7 +47,7 @@ def _backend(route: Route, name: str, prefix: str, fronts: tuple[Server, ...]) -
         what = f"The deployment {route.deployment} is stopped."
         return [*lines, answer(503, what, "deployment_stopped")]
     lines += [*_paths(route, prefix), *limits.refusals(route, name), *_target(route, prefix, fronts)]
-    return [*lines, *_balance(route), *_servers(route, fronts)]
+    return [*lines, *_balance(route), *_canary(route, fronts), *_servers(route, fronts)]
 
 
 def _up(route: Route, prefix: str) -> list[str]:
@@ -124,6 +124,16 @@ def _balance(route: Route) -> list[str]:
     return ["    balance hash var(txn.like)", "    hash-type consistent", "    hash-balance-factor 150"]
 
 
+def _canary(route: Route, fronts: tuple[Server, ...]) -> list[str]:
+    """The share by lot, or with an affinity by what requests have in common. With weight 0 nothing else goes there; where the
+    canary is down its share goes to the others.
+    """
+    if route.canary is None or fronts:
+        return []
+    lot = "rand(100)" if route.affinity is None else "var(txn.like),xxh32,mod(100)"
+    return [f"    use-server {haproxy_word(route.canary.name)} if {{ {lot} lt {route.share} }}"]
+
+
 def _servers(route: Route, fronts: tuple[Server, ...]) -> list[str]:
     servers = fronts or route.engines
     health = f"{PEER}/{route.deployment}/up" if fronts else route.ready_path
@@ -139,5 +149,6 @@ def _servers(route: Route, fronts: tuple[Server, ...]) -> list[str]:
         f"    default-server inter {CHECK_S if fronts else 2}s downinter 500ms fall 3 rise 1 init-addr last,libc,none",
         # a connection that an engine refuses says at once what the next checks would find
         *(f"    {limits.line(s)} check{'' if fronts else _SEEN_DOWN}" for s in servers),
+        *([f"    {limits.line(route.canary)} check{_SEEN_DOWN} weight 0"] if route.canary and not fronts else []),
         *limits.waiting(route, servers),
     ]

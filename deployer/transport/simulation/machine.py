@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from deployer.agent.context import Context
 from deployer.agent.system import Done, System
-from deployer.transport.simulation import furniture, programs
+from deployer.transport.simulation import furniture, haproxy, programs
 from deployer.transport.simulation.beats import Beats
 from deployer.transport.simulation.faults import Faults, Killed, faulty_steps
 from deployer.transport.simulation.figures import Figures
@@ -45,6 +45,7 @@ class Machine(System):
         self.disk_bytes = disk
         self.beats = Beats()
         self.figures: dict[str, Figures] = {}  # by a part of the unit's name
+        self.traffic: dict[str, haproxy.Traffic] = {}  # the same; what the gateway counts for it
         self._gpus = gpus
         self._facts = (arch, glibc)
         self._skew = 0.0
@@ -149,9 +150,11 @@ class Machine(System):
         return any(u.answers and port in u.ports for u in self.units.known.values() if u.gateway is None)
 
     def ask_socket(self, path: str, line: str, timeout: float = 5.0) -> bytes:
-        """The simulated HAProxy has no request that runs."""
+        """The simulated HAProxy has no request that runs; it counts `traffic` at every look."""
         self._living()
-        return b""
+        with self._guard:
+            ports = {match: [p for u in self.units.known.values() if match in u.name for p in u.ports] for match in self.traffic}
+            return haproxy.answer(line, self.traffic, ports)
 
     def run(
         self,

@@ -1,0 +1,55 @@
+"""`deployer promote`, `deployer revert`: what becomes of a canary. And what apply says, or does, when it has started one."""
+
+import argparse
+
+from deployer.app import canary
+from deployer.app.fleet import Fleet
+from deployer.app.moments import moment
+from deployer.app.planned import Planned
+from deployer.cli import arguments as shared
+from deployer.cli import console
+from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
+from deployer.cli.fleet import open_fleet
+from deployer.cli.planning import show
+
+EXAMPLES = (
+    "deployer promote chat                           # all replicas become what the canary is",
+    "deployer promote chat --yes --json",
+    "deployer revert chat --why 'slower answers'     # the canary goes; held at the revision of the others",
+    "deployer apply --release chat                   # after a revert: what the files say counts again",
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a deployment of which a canary stands")
+    parser.add_argument("--until", metavar="TIME", help="revert: when the hold ends by itself: 2h, 3d, or ISO 8601")
+    shared.approval(parser)
+    shared.as_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with ends_with_report(args.json), open_fleet(args) as fleet:
+        wait_for_others(fleet, args)
+        if args.command == "promote":
+            planned = fleet.promote(args.name)
+        else:
+            planned = fleet.revert(args.name, why=args.why, until=moment(args.until))
+        if not args.json:
+            show(planned)
+        return carry_out(planned, args, what=args.command)
+
+
+def afterwards(fleet: Fleet, planned: Planned, args: argparse.Namespace) -> int:
+    """After an apply that went well: a canary that was watched and is good goes on by itself where the files say so."""
+    promoted = canary.good(planned)
+    code = 0
+    for name in canary.begun(planned):
+        if name not in promoted:
+            console.say(f"{name}: its canary stands. deployer promote {name}, or deployer revert {name}")
+            continue
+        console.say(f"{name}: its canary was watched and is no worse: it is promoted now (rollout.canary.promote: auto)")
+        following = fleet.promote(name)
+        if not args.json:
+            show(following)
+        code = code or carry_out(following, argparse.Namespace(**{**vars(args), "yes": True}), what="promote")
+    return code
