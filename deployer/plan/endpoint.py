@@ -90,10 +90,13 @@ def resource(
         world, spec, host, runs, len(route.fronts or route.engines), ports, digest([f["sha256"] for f in files], 12), source
     )
     if route.canary is not None:
-        said = f"{spec.rollout.canary.share} to port {route.canary.port}"
-        shared = world.positions.of(f"deployment:{spec.name}", "rollout", "canary", "share")
-        attributes = (*attributes[:-1], Attribute(CANARY, said, source=shared), attributes[-1])
+        attributes = (*attributes, _shared(world, spec, route.canary))
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
+
+
+def _shared(world: World, spec: DeploymentSpec, tried: gateway.Server) -> Attribute:
+    source = world.positions.of(f"deployment:{spec.name}", "rollout", "canary", "share")
+    return Attribute(CANARY, f"{spec.rollout.canary.share} to port {tried.port}", source=source)
 
 
 def _files(fleet: str, route: gateway.Route) -> list[dict[str, str]]:

@@ -1,7 +1,8 @@
 """Which revisions stay on the hosts, and which artifacts they stand on. Pure. Called by diffs, for `prune` and `gc`.
 
 `keep` counts revisions of a deployment over all its hosts, the one that stands included. Beside those stay what a person holds it
-at, what a canary stands beside, and what a rollback would go back to by default. A host keeps the record that was in force there for each of them.
+at, what a canary stands beside, and what a rollback would go back to by default. A host keeps the record that was in force there
+for each of them.
 """
 
 import contextlib

@@ -43,8 +43,9 @@ def engine(name: str, status: int = 200) -> Iterator[Server]:
         thread.join()
 
 
-def route(tried: Server, *engines: Server, share: int = 20, **more: Any) -> Route:
-    return Route("7f3a9c21", "chat", engines, PATHS, None, canary=tried, share=share, **more)
+def route(gateway: Gateway, tried: Server, *engines: Server, share: int = 20, **more: Any) -> Route:
+    entries = str(gateway.folder / "all.entries")
+    return Route("7f3a9c21", "chat", engines, PATHS, None, canary=tried, share=share, entries_path=entries, **more)
 
 
 def who_answers(gateway: Gateway, times: int, header: Callable[[int], dict[str, str]] = lambda _: {}) -> Counter[str]:
@@ -65,7 +66,7 @@ def counted(gateway: Gateway, tried: Server, *old: Server) -> tuple[canary.Count
 
 def test_it_gets_its_share_and_the_others_the_rest(gateway: Gateway) -> None:
     with engine("old-0") as one, engine("old-1") as two, engine("new") as new:
-        gateway.start(route(new, one, two))
+        gateway.start(route(gateway, new, one, two))
         up(gateway, one, two, new)
         found = who_answers(gateway, 1000)
         assert 130 <= found["new"] <= 270  # 200 are expected; five and a half deviations either way
@@ -76,7 +77,7 @@ def test_it_gets_its_share_and_the_others_the_rest(gateway: Gateway) -> None:
 
 def test_with_an_affinity_a_session_meets_the_same_one(gateway: Gateway) -> None:
     with engine("old") as old, engine("new") as new:
-        gateway.start(route(new, old, share=50, affinity="session"))
+        gateway.start(route(gateway, new, old, share=50, affinity="session"))
         up(gateway, old, new)
         for number in range(5):
             assert len(who_answers(gateway, 5, lambda _, n=number: {"X_Session_Id": f"s{n}"})) == 1  # type: ignore[misc]
@@ -85,12 +86,12 @@ def test_with_an_affinity_a_session_meets_the_same_one(gateway: Gateway) -> None
 
 def test_while_it_is_down_the_others_get_all(gateway: Gateway) -> None:
     with engine("old") as old, engine("new") as new:
-        gateway.start(route(new, old, share=50))
+        gateway.start(route(gateway, new, old, share=50))
         up(gateway, old, new)
         assert who_answers(gateway, 40)["new"] > 0
         gone = new
     with engine("old") as old:
-        gateway.write(route(gone, old, share=50))
+        gateway.write(route(gateway, gone, old, share=50))
         assert gateway.reload().returncode == 0
         assert who_answers(gateway, 40) == {"old": 40}
 
@@ -98,7 +99,7 @@ def test_while_it_is_down_the_others_get_all(gateway: Gateway) -> None:
 @pytest.mark.parametrize("status", [500, 503])
 def test_what_it_fails_is_counted_also_where_another_answered_in_the_end(gateway: Gateway, status: int) -> None:
     with engine("old") as old, engine("new", status) as new:
-        gateway.start(route(new, old, share=50))
+        gateway.start(route(gateway, new, old, share=50))
         up(gateway, old, new)
         statuses = Counter(gateway.get("/chat/v1/models").status for _ in range(100))
         assert statuses[200] == 100 if status == 503 else statuses[500] > 0

@@ -22,7 +22,7 @@ def _metrics(route: Route) -> list[str]:
     """An engine's own figures, for the listener that is not public."""
     if not route.metrics or not route.engines or route.stopped:
         return []
-    slots = [(server, server.name.rpartition("-")[2]) for server in route.engines]
+    slots = [(server, server.name.rpartition("-")[2]) for server in (*route.engines, *((route.canary,) if route.canary else ()))]
     paths = " ".join(f"/{route.deployment}/{slot}/metrics" for _, slot in slots)
     return [
         f"backend {haproxy_word('me_' + route.deployment)}",
