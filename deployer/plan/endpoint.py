@@ -89,14 +89,15 @@ def resource(
     attributes = _attributes(
         world, spec, host, runs, len(route.fronts or route.engines), ports, digest([f["sha256"] for f in files], 12), source
     )
-    if route.canary is not None:
-        attributes = (*attributes, _shared(world, spec, route.canary))
+    attributes = (*attributes, *_shared(world, spec, route.canary))
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
 
 
-def _shared(world: World, spec: DeploymentSpec, tried: gateway.Server) -> Attribute:
+def _shared(world: World, spec: DeploymentSpec, tried: gateway.Server | None) -> tuple[Attribute, ...]:
+    if tried is None:
+        return ()
     source = world.positions.of(f"deployment:{spec.name}", "rollout", "canary", "share")
-    return Attribute(CANARY, f"{spec.rollout.canary.share} to port {tried.port}", source=source)
+    return (Attribute(CANARY, f"{spec.rollout.canary.share} to port {tried.port}", source=source),)
 
 
 def _files(fleet: str, route: gateway.Route) -> list[dict[str, str]]:
