@@ -10,9 +10,21 @@ from deployer.execute.standing import DeploymentState
 from deployer.execute.status import make_status
 from deployer.plan.revisions import Revision, revisions
 from deployer.plan.roster import latest
-from deployer.spec.models import DeploymentSpec, FleetSpec
+from deployer.spec.models import ApiKey, DeploymentSpec, FleetSpec
 from deployer.state.observed import Observed, Reached, Unreached
 from deployer.state.resources import Kind, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """`known_by`: its SHA-256, or the reference that it comes from. `wanted`: the files name it; `works`: the gateways know it
+    as it stands here.
+    """
+
+    name: str
+    known_by: str
+    wanted: bool
+    works: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,20 @@ class Dossier:
         """The replicas as they were last applied."""
         current = (r for revision in self.revisions if revision.current for r in revision.resources)
         return [resource for resource in current if resource.kind is Kind.REPLICA]
+
+    @property
+    def keys(self) -> Sequence[KeyState]:
+        """Of its endpoint: those that the files name and those that the gateways know, by name."""
+        wanted = {str(key.name): key.sha256 or (key.secret.id if key.secret else "") for key in (self._endpoint_keys())}
+        current = (r for revision in self.revisions if revision.current for r in revision.resources if r.kind is Kind.ENDPOINT)
+        known = {k["name"]: k.get("sha256") or k.get("secret") or "" for r in current for k in r.payload.get("keys", ())}
+        return [
+            KeyState(name, wanted.get(name) or known[name], name in wanted, known.get(name) == wanted.get(name, known.get(name)))
+            for name in sorted({*wanted, *known})
+        ]
+
+    def _endpoint_keys(self) -> Sequence[ApiKey]:
+        return self.spec.endpoint.keys if self.spec is not None else ()
 
 
 def dossier(fleet: FleetSpec, root: Path, observed: Observed, name: str, at: str) -> Dossier:

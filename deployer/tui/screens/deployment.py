@@ -65,6 +65,7 @@ class DeploymentPlace(Place):
         self._tabs: list[Tab] = [tab() for tab in TABS]
         self._open = Overview.NAME
         self._asking = False
+        self._ask_again = False
         self._asked_at = 0.0
         self._mode = ""
         self._away = False
@@ -120,6 +121,7 @@ class DeploymentPlace(Place):
 
     def action_ask(self) -> None:
         """Look at all hosts again."""
+        self._ask_again = self._asking  # what was asked before may be of before
         if not self._asking:
             self._asking = True
             self._asked_at = self.main.clock()
@@ -129,6 +131,8 @@ class DeploymentPlace(Place):
     def _take(self, dossier: Dossier) -> None:
         self._asking = False
         self.dossier = dossier
+        if self._ask_again:
+            self.action_ask()
         if self.is_mounted:
             self.top()
             self.refresh_bindings()
