@@ -158,6 +158,12 @@ class Deployment:
     def rollback(self, revision: int | None = None, *, why: str | None = None) -> "Planned":
         return self.fleet.rollback(self.name, revision, why=why)
 
+    def promote(self) -> "Planned":
+        return self.fleet.promote(self.name)
+
+    def revert(self, *, why: str | None = None) -> "Planned":
+        return self.fleet.revert(self.name, why=why)
+
     def release(self) -> "Planned":
         return self.fleet.release(self.name)
 

@@ -27,7 +27,8 @@ Work = Callable[[Callable[[Event], None], Control], Report]
 
 class Operation:
     """`plan` is None when it was made elsewhere. `state`: running, pausing, paused, stopping, detached, done, failed.
-    `endpoints`: by deployment, what answers now that did not before, to be tried. `began`: seconds of our clock.
+    `endpoints`: by deployment, what answers now that did not before, to be tried. `canaries`: those that stand now, and
+    whether they were watched and are no worse. `began`: seconds of our clock.
     """
 
     def __init__(self, fleet: "Fleet", title: str, plan: Plan | None, work: Work, began: float | None = None) -> None:
@@ -38,20 +39,24 @@ class Operation:
         self.report: Report | None = None
         self.error: DeployerError | None = None
         self.endpoints: Mapping[str, Endpoint] = {}
+        self.canaries: Mapping[str, bool] = {}
         self.tick = 0
         self.began = time.time() if began is None else began
         self._ended: float | None = None
         self._work = work
         self._control = Control()
+        self._planned: Planned | None = None  # when it was begun here
         self._over = threading.Event()
 
     @classmethod
     def of_plan(cls, planned: "Planned", *, why: str | None = None) -> "Operation":
         """Apply exactly this plan."""
         title = f"apply {planned.plan.plan_id[:7]}"
-        return cls(
+        found = cls(
             planned.fleet, title, planned.plan, lambda tell, control: planned.apply(why=why, on_event=tell, control=control)
         )
+        found._planned = planned
+        return found
 
     @classmethod
     def of_running(cls, fleet: "Fleet", one: Running) -> "Operation":
@@ -130,6 +135,7 @@ class Operation:
             self.report = self._work(self._take, self._control)
             self.board.end(self.report)
             self.endpoints = self._answering(self.report)
+            self.canaries = self._standing()
         except DeployerError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001  (a thread must end with an answer)
@@ -142,6 +148,14 @@ class Operation:
     def _take(self, event: Event) -> None:
         self.board.take(event)
         self.tick += 1
+
+    def _standing(self) -> Mapping[str, bool]:
+        from deployer.app import canary
+
+        if self._planned is None:
+            return {}
+        good = canary.good(self._planned)
+        return {name: name in good for name in canary.begun(self._planned) if name in self.endpoints}
 
     def _answering(self, report: Report) -> Mapping[str, Endpoint]:
         from deployer.app.planned import Planned

@@ -10,6 +10,8 @@ from deployer.agent.wire import stage_rank
 #: In their order. "hold": the new one must stand for a while before the old one goes; "let go": the old one's requests end.
 PARTS = ("artifacts", "drain", "start", "switch", "hold", "let go", "finish")
 _PART_OF = {"artifacts": "artifacts", "drain": "drain", "switch": "start", "gateway": "switch", "finish": "finish"}
+#: Steps in which the new one must hold: beside nothing, or with a share of the requests.
+HOLDING = ("unit.steady", "canary.watch")
 #: Steps that end an old process beside which the new one stood.
 ENDING = ("gateway.drained", "unit.stop")
 
@@ -43,7 +45,7 @@ class Phase:
 def place(stage: str, kind: str) -> tuple[int, str]:
     """Wave and part of a step, by its stage ("gateway-2") and its kind ("unit.steady")."""
     part = _PART_OF.get(stage.partition("-")[0], "")
-    return stage_rank(stage)[0], "hold" if part == "switch" and kind == "unit.steady" else part
+    return stage_rank(stage)[0], "hold" if part == "switch" and kind in HOLDING else part
 
 
 def in_order(counts: Mapping[tuple[int, str], Mapping[str, int]]) -> tuple[Phase, ...]:

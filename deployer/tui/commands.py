@@ -69,6 +69,21 @@ def _roll_back(app: "DeployerApp", words: list[str]) -> None:
     holding.roll_back(app, words[0], int(words[1]) if len(words) == 2 else None)
 
 
+def _canary(verb: str) -> Callable[["DeployerApp", list[str]], None]:
+    def run(app: "DeployerApp", words: list[str]) -> None:
+        if len(words) != 1:
+            raise UsageError("which deployment?", hint=f":{verb} NAME")
+        app.session.must_write(f"{verb} {words[0]}")
+        app.session.fleet.known(deployments=words)
+        deployment = app.session.fleet.deployment(words[0])
+        if verb == "promote":
+            app.review_hold(deployment.promote)
+        else:
+            holding.ask(app, f"Revert the canary of {words[0]}", deployment.revert)
+
+    return run
+
+
 def _release(app: "DeployerApp", words: list[str]) -> None:
     if len(words) != 1:
         raise UsageError("which deployment?", hint=":release NAME")
@@ -86,6 +101,11 @@ def _held(app: "DeployerApp") -> Sequence[str]:
     return [one.name for one in status.deployments if one.hold] if status is not None else ()
 
 
+def _tried(app: "DeployerApp") -> Sequence[str]:
+    status = app.now.status
+    return [one.name for one in status.deployments if one.canary] if status is not None else ()
+
+
 def _deployments(app: "DeployerApp") -> Sequence[str]:
     return sorted(app.session.fleet.spec.deployments)
 
@@ -98,6 +118,8 @@ COMMANDS: Mapping[str, Command] = {
     "deployment": Command("one deployment", _deployment, "NAME", _deployments),
     "rollback": Command("back to an earlier revision, through a plan", _roll_back, "NAME [REVISION]", _deployments),
     "release": Command("end what a person holds a deployment at, through a plan", _release, "NAME", _held),
+    "promote": Command("all replicas become what the canary is, through a plan", _canary("promote"), "NAME", _tried),
+    "revert": Command("the canary goes and the others are held, through a plan", _canary("revert"), "NAME", _tried),
     "cordon": Command("nothing new is placed on a host", _host_verb("cordon"), "HOST", _hosts),
     "drain": Command("the replicas of a host move away, through a plan", _host_verb("drain"), "HOST", _hosts),
     "uncordon": Command("end a cordon or a drain", _host_verb("uncordon"), "HOST", _hosts),

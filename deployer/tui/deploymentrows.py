@@ -135,6 +135,8 @@ def _where(shown: Shown, glyphs: Glyphs) -> Line:
     found: list[str | tuple[str, str]] = []
     if one.orphan:
         found.append(("in no file  ", "warn"))
+    if one.canary:
+        found.append((f"canary {one.canary['share']} to {one.name}/{one.canary['slot']}  ", "accent"))
     if shown.hold:
         found.append((f"{shown.hold}  ", "warn"))
     if shown.figures.phase and one.state not in ("deployed", "stopped"):

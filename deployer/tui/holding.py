@@ -74,6 +74,13 @@ def host_verb_fits(app: "DeployerApp", verb: str, host: str | None) -> bool:
     return state not in {"cordon": ("cordoned", "drained", "retired"), "drain": ("drained", "retired")}[verb]
 
 
+def canary(name: str, one: Mapping[str, Any]) -> list[Span]:
+    """ "10% of the requests go to chat/1, the others to revision 3; by ann, 2 h ago"."""
+    share = f"{one.get('share')} of the requests go to {name}/{one.get('slot')}"
+    who = f", the others to revision {one.get('base')}; by {clean(str(one.get('who')))}, {ago(one.get('at'))}"
+    return [(share, "accent"), (who, "")]
+
+
 def in_words(hold: Mapping[str, Any]) -> list[Span]:
     """ "rolled-back at revision 3 by ann, 2 h ago, until …: slow answers"."""
     at = f" at revision {hold['revision']}" if hold.get("revision") is not None else ""

@@ -38,6 +38,7 @@ def rows(operation: Operation, drawing: Drawing) -> list[Row]:
             if host.result != "unchanged":
                 found += _host(host, drawing)
         found += [_answers(one, drawing) for one in operation.endpoints.values()]
+        found += [_canary(name, good, drawing) for name, good in operation.canaries.items()]
     view = operation.board.view(0)
     return [*found, *folds(operation.board, view.counts, drawing)]
 
@@ -64,6 +65,13 @@ def _answers(one: Endpoint, drawing: Drawing) -> Row:
     where = f" on {one.gateway} alone" if one.loopback else ""
     text = line((f"{drawing.glyphs.arrow} ", "accent"), (clean(one.name), "bold"), f" answers at {clean(one.url)}{where}")
     return Row(f"answers:{one.name}", text, line(("enter opens it, c copies", "dim")))
+
+
+def _canary(name: str, good: bool, drawing: Drawing) -> Row:
+    """One that stands now waits for somebody, also where the files say that a good one goes on by itself: here a person looks."""
+    said = "it was watched and is no worse" if good else "nothing is decided yet"
+    text = line((f"{drawing.glyphs.arrow} ", "accent"), "a canary of ", (clean(name), "bold"), f" stands; {said}")
+    return Row(f"canary:{name}", text, line(("enter opens it: P promotes, B reverts", "dim")))
 
 
 def _notes(key: str, said: list[tuple[str, str]]) -> Iterator[Row]:

@@ -214,7 +214,7 @@ class ApplyPlace(Place):
         if kind == "fold":
             self._open = self._open ^ {name}
             self.look()
-        elif kind == "answers":
+        elif kind in ("answers", "canary"):
             self.main.open_deployment(name)
         elif self.query_one(LogView).display:
             self.query_one(LogView).focus()

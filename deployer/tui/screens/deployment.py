@@ -51,6 +51,22 @@ class DeploymentPlace(Place):
             tooltip="plans the end of a hold: what the files say counts again",
             id="deployment.release",
         ),
+        Binding(
+            "P",
+            "plan('promote')",
+            "Promote…",
+            show=False,
+            tooltip="plans that all replicas become what the canary is",
+            id="deployment.promote",
+        ),
+        Binding(
+            "B",
+            "plan('revert')",
+            "Revert…",
+            show=False,
+            tooltip="plans that the canary goes, and the others are held",
+            id="deployment.revert",
+        ),
         Binding("x", "plan('stop')", "Stop…", tooltip="plans it and opens the review", id="deployment.stop"),
         Binding("s", "plan('start')", "Start…", tooltip="plans the end of a stop and opens the review", id="deployment.start"),
         Binding("R", "plan('restart')", "Restart…", tooltip="plans it and opens the review", id="deployment.restart"),
@@ -226,6 +242,8 @@ class DeploymentPlace(Place):
         if state is None:
             return False
         held = str(state.hold["kind"]) if state.hold else None
+        if what in ("promote", "revert"):
+            return state.canary is not None
         if what in ("stop", "restart", "rollback"):
             return not state.orphan and held in (None, "rolled-back")
         if what == "start":
@@ -233,14 +251,24 @@ class DeploymentPlace(Place):
         return not state.orphan and held is not None if what == "release" else held != "destroyed"
 
     def action_plan(self, what: str) -> None:
-        """A plan of it, opened in the review. Stop and destroy ask why, which is kept with them."""
+        """A plan of it, opened in the review. What holds it afterwards asks why, which is kept with the hold."""
         deployment = self.main.session.fleet.deployment(self.deployment)
-        at_once = {"start": deployment.start, "restart": deployment.restart, "release": deployment.release}
+        at_once = {
+            "start": deployment.start,
+            "restart": deployment.restart,
+            "release": deployment.release,
+            "promote": deployment.promote,
+        }
+        asking: dict[str, holding.Make] = {
+            "stop": deployment.stop,
+            "destroy": deployment.destroy,
+            "revert": deployment.revert,
+        }
         if what in at_once:
             self.main.review_hold(at_once[what])
         else:
-            make = deployment.stop if what == "stop" else deployment.destroy
-            holding.ask(self.main, f"{what.capitalize()} {self.deployment}", make)
+            title = f"{what.capitalize()} {'the canary of ' if what == 'revert' else ''}{self.deployment}"
+            holding.ask(self.main, title, asking[what])
 
     def may_roll_back(self) -> bool:
         return not self.main.session.read_only and self._possible("rollback")

@@ -77,6 +77,12 @@ class Overview(Tab):
             return
         yield "", facts("state", *self._state(state))
         yield from self._advice(state, dossier, width)
+        if state.canary:
+            yield "", facts("canary", *holding.canary(self.place.deployment, state.canary))
+            name = self.place.deployment
+            typed = f"deployer promote {name}, or deployer revert {name}"
+            how = "P plans that all become what it is, B that it goes and the others are held"
+            yield from _told("", typed if self.main.session.read_only else how, width)
         if state.hold:
             yield "", facts("hold", *holding.in_words(state.hold))
             yield from _told("", self._way_out(str(state.hold.get("kind"))), width)
