@@ -1,10 +1,11 @@
 """Canaries for the front ends: promoted, reverted, and promoted by themselves where the files say so."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.agent.wire import CANARY_GOOD
-from deployer.errors import Refused
+from deployer.errors import DeployerError, Refused, worst
 from deployer.plan.canaries import Canary, standing
 from deployer.plan.roster import ROLLED_BACK, latest
 from deployer.plan.world import HoldRequest, Options
@@ -13,7 +14,7 @@ from deployer.state.observed import Observed
 if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
     from deployer.app.planned import Planned
-    from deployer.execute.events import Event
+    from deployer.execute.events import Event, Report
 
 
 def promote(fleet: "Fleet", name: str) -> "Planned":
@@ -61,3 +62,24 @@ def good(planned: "Planned") -> tuple[str, ...]:
     return tuple(
         name for name in begun(planned) if name in judged and name in specs and specs[name].rollout.canary.promote == "auto"
     )
+
+
+def go_on(
+    planned: "Planned", report: "Report", now: str, tell: "Callable[[Event], None]", do: "Callable[[Planned], Report]"
+) -> "Report":
+    """The report, after the canaries that are good were promoted; one that cannot be is said, and stands."""
+    from deployer.execute.events import Event
+
+    for name in good(planned):
+        tell(Event("promote", now, message=f"{name}: its canary was watched and is no worse than the old: it is promoted now"))
+        try:
+            done = do(promote(planned.fleet, name))
+        except DeployerError as error:
+            tell(Event("promote", now, message=f"{name}: its canary stands, and could not be promoted: {error.what}"))
+            report = replace(report, exit_code=worst([report.exit_code, error.exit_code]))
+            continue
+        code = worst([report.exit_code, done.exit_code])
+        report = replace(
+            report, failures=(*report.failures, *done.failures), exit_code=code, seconds=report.seconds + done.seconds
+        )
+    return report

@@ -84,9 +84,10 @@ class Planned:
         lock_wait_s: float = 0.0,
     ) -> "Report":
         """Do it. Raises Refused before anything is touched; what happens later is in the report. `lock_wait_s`: how long to
-        wait for hosts where somebody else applies. What a rolling update leaves half done goes back (app/reverting.py).
+        wait for hosts where somebody else applies. What a rolling update leaves half done goes back (app/reverting.py), and a
+        canary that is good is promoted where the files say so (app/canary.py).
         """
-        from deployer.app import reverting
+        from deployer.app import canary, reverting
         from deployer.app.notify import notify
         from deployer.app.outcome_body import Asked
         from deployer.app.worlds import now
@@ -94,9 +95,15 @@ class Planned:
         def once(one: "Planned") -> "Report":
             return one._once(why, on_event, control, patience, lock_wait_s)
 
-        report = once(self)
-        if control is None or not control.presses:
-            report = reverting.revert(self.fleet, self.plan, report, now(), on_event, once)
+        def whole(one: "Planned") -> "Report":
+            done = once(one)
+            if control is not None and control.presses:
+                return done
+            return reverting.revert(one.fleet, one.plan, done, now(), on_event, once)
+
+        report = whole(self)
+        if report.exit_code == 0:
+            report = canary.go_on(self, report, now(), on_event, whole)
         return notify(self.fleet, report, self.plan, Asked(self.fleet.who, why))
 
     def _once(

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         planned = _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
         if not args.json:
             show(planned)
-        return carry_out(planned, args) or canary.afterwards(fleet, planned, args)
+        return carry_out(planned, args, done=lambda: canary.stands(planned))
 
 
 def _in_ui(args: argparse.Namespace, saved: list[str]) -> int:

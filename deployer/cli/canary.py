@@ -1,9 +1,8 @@
-"""`deployer promote`, `deployer revert`: what becomes of a canary. And what apply says, or does, when it has started one."""
+"""`deployer promote`, `deployer revert`: what becomes of a canary. And what apply says when it has started one."""
 
 import argparse
 
 from deployer.app import canary
-from deployer.app.fleet import Fleet
 from deployer.app.moments import moment
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
@@ -39,17 +38,8 @@ def run(args: argparse.Namespace) -> int:
         return carry_out(planned, args, what=args.command)
 
 
-def afterwards(fleet: Fleet, planned: Planned, args: argparse.Namespace) -> int:
-    """After an apply that went well: a canary that was watched and is good goes on by itself where the files say so."""
-    promoted = canary.good(planned)
-    code = 0
+def stands(planned: Planned) -> None:
+    """After an apply that went well: a canary waits for a person's word."""
     for name in canary.begun(planned):
-        if name not in promoted:
+        if name not in canary.good(planned):
             console.say(f"{name}: its canary stands. deployer promote {name}, or deployer revert {name}")
-            continue
-        console.say(f"{name}: its canary was watched and is no worse: it is promoted now (rollout.canary.promote: auto)")
-        following = fleet.promote(name)
-        if not args.json:
-            show(following)
-        code = code or carry_out(following, argparse.Namespace(**{**vars(args), "yes": True}), what="promote")
-    return code

@@ -45,7 +45,7 @@ class PlainProgress:
         host = f"{event.host}  " if event.host else ""
         if event.type == "transfer":
             return self._progress(event, f"{host}{event.label or ''}", time.monotonic())
-        if event.type in ("host", "stop", "pause", "wait", "revert", "notify", "refused") and event.message:
+        if event.type in ("host", "stop", "pause", "wait", "revert", "promote", "notify", "refused") and event.message:
             return f"{host}{event.message}"
         return None
 

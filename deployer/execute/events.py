@@ -28,8 +28,8 @@ class Event:
     `type`: "locked", "refused", "barrier", "step" as the agent says them; "transfer" for bytes that we push; "host"
     when a host's run begins, breaks off, comes back or ends (`state`); "stop" and "pause" when somebody asks for it (`host`
     None), "pause" also when a host stands still or goes on; "wait" while somebody else holds a lock that is wanted (`host`
-    None); "revert" when replicas that were replaced already go back. Progress is in `data`:
-    {"done", "total", "unit", "rate", "eta_s", "phase"}.
+    None); "revert" when replicas that were replaced already go back; "promote" when a canary that is good is promoted by
+    itself. Progress is in `data`: {"done", "total", "unit", "rate", "eta_s", "phase"}.
     """
 
     type: str

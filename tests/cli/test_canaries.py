@@ -103,6 +103,7 @@ def test_a_good_one_is_promoted_by_itself_where_the_files_say_so(chat: Bench) ->
     done = chat("apply", "--yes")
     assert done.code == 0, done.err
     assert "it is promoted now" in done.err
+    assert "its canary stands" not in done.err
     (new,) = engines(chat)
     assert new != old
     assert chat("plan", "--detailed-exitcode").code == 0
