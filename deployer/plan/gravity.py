@@ -19,6 +19,8 @@ def pruned(plan: Plan) -> list[Change]:
 
 def touched(plan: Plan) -> str:
     """ "fleet acme (prod): 1 create, 2 delete on gpu-01, gpu-02"."""
+    if plan.empty:
+        return f"fleet {plan.fleet_name}{f' ({plan.environment})' if plan.environment else ''}: nothing starts, moves or stops"
     hosts = sorted({change.host for change in plan.changes})
     counts = ", ".join(f"{number} {word}" for word, number in summary(plan).items() if number)
     where = ", ".join(hosts) if len(hosts) <= 6 else f"{', '.join(hosts[:5])} and {len(hosts) - 5} more"

@@ -2,7 +2,7 @@
 a hold in words. Used by the places of a deployment and of the fleet, and by the commands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployer.app.planned import Planned
@@ -72,6 +72,11 @@ def host_verb_fits(app: "DeployerApp", verb: str, host: str | None) -> bool:
     if verb == "uncordon":
         return known is None or known.hold is not None
     return state not in {"cordon": ("cordoned", "drained", "retired"), "drain": ("drained", "retired")}[verb]
+
+
+def text(spans: Sequence[Span]) -> str:
+    """Without its roles, where it is folded or cut as a whole."""
+    return "".join(part for part, _ in spans)
 
 
 def canary(name: str, one: Mapping[str, Any]) -> list[Span]:

@@ -121,8 +121,7 @@ def _notes(host: HostNow, said: HostState | None) -> list[Entry]:
         return []
     found: list[Entry] = []
     if said.hold:
-        text = "".join(part for part, _ in holding.in_words(said.hold))
-        found.append((key_of(host.name, "hold"), NoteRow(text, "warn")))
+        found.append((key_of(host.name, "hold"), NoteRow(holding.text(holding.in_words(said.hold)), "warn")))
     for run in said.unfinished:
         if not run.get("alive"):
             text = f"an apply by {run.get('who')} was not finished: 2 plans, and undoes or finishes it"

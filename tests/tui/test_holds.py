@@ -54,6 +54,9 @@ async def applied_here(pilot: Pilot[int]) -> None:
     await until(pilot, lambda: isinstance(app.screen, Approve), "the question")
     panel = app.screen
     assert isinstance(panel, Approve)
+    await see(
+        pilot, f"noted on the hosts: {'; '.join(app.session.planned.holds)}" if app.session.planned.holds else "Apply this?"
+    )
     if panel.named:
         panel.query_one("#name", Input).value = "acme"
         await pilot.press("enter")
@@ -83,7 +86,7 @@ def test_a_revision_is_gone_back_to_through_a_plan_and_released_again(updated: F
         assert isinstance(place, DeploymentPlace)
         await pilot.press("i", "ctrl+r")
         await see(pilot, "rolled-back at revision 1 by")
-        assert ": slow" in row_of(pilot, "rolled-back at")
+        await see(pilot, ": slow")
         await see(pilot, "U plans its release")
         await pilot.press("U")
         await until(pilot, lambda: app.session.planned is not None and app.session.planned.holds == ("nothing holds chat",))
@@ -181,6 +184,9 @@ def test_a_cordon_changes_nothing_and_is_noted_all_the_same(two: DeployerApp, ho
         await until(pilot, lambda: isinstance(two.screen, Asking), "the question")
         await pilot.press("enter")
         await see(pilot, "A notes it on the hosts: h2 is cordoned")
+        await pilot.press("A")
+        await see(pilot, "fleet acme: nothing starts, moves or stops")
+        await pilot.press("escape")
         await applied_here(pilot)
         two.go("fleet")
         await see(pilot, "● cordoned")

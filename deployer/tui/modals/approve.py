@@ -69,7 +69,8 @@ class Approve(Panel[Approval | None]):
         if left_out:
             yield line((f"{count(left_out, 'change')} of this plan is not done" if left_out == 1 else
                         f"{left_out} changes of this plan are not done", "dim"))  # fmt: skip
-        yield line(f" {self._glyphs.dot} ".join(totals(part)))
+        if not part.empty:
+            yield line(f" {self._glyphs.dot} ".join(totals(part)))
         if self._holds:
             yield line(("noted on the hosts: ", "dim"), (clean("; ".join(self._holds)), "accent"))
         down = downtime_s(part)

@@ -78,13 +78,13 @@ class Overview(Tab):
         yield "", facts("state", *self._state(state))
         yield from self._advice(state, dossier, width)
         if state.canary:
-            yield "", facts("canary", *holding.canary(self.place.deployment, state.canary))
+            yield from _told("canary", holding.text(holding.canary(self.place.deployment, state.canary)), width, "accent")
             name = self.place.deployment
             typed = f"deployer promote {name}, or deployer revert {name}"
             how = "P plans that all become what it is, B that it goes and the others are held"
             yield from _told("", typed if self.main.session.read_only else how, width)
         if state.hold:
-            yield "", facts("hold", *holding.in_words(state.hold))
+            yield from _told("hold", holding.text(holding.in_words(state.hold)), width, "warn")
             yield from _told("", self._way_out(str(state.hold.get("kind"))), width)
         if state.endpoint:
             keys = dossier is not None and dossier.endpoint is not None and dossier.endpoint.keys
