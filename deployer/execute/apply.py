@@ -7,7 +7,7 @@ roster     who is in the fleet and which slots are where, to every host that was
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -23,8 +23,9 @@ from deployer.execute.reporting import make_report
 from deployer.execute.rosters import leave_roster
 from deployer.execute.waiting import Queue, wait
 from deployer.plan import steps, subset
-from deployer.plan.model import Plan
+from deployer.plan.model import Change, Plan
 from deployer.spec.models import FleetSpec
+from deployer.state.resources import Kind
 
 
 class Secrets(Protocol):
@@ -80,8 +81,9 @@ class _Apply:
             self.results[name] = ("unreachable", self.plan.hosts[name].error)
         self._ready_to_begin()
         if self._take_locks_in_turn():
-            self._roster()
+            self._roster(self.plan.roster)
             self._conduct()
+            self._roster_as_it_came()
         return make_report(self.order.run, self.order.plan, self.follower, self.requests, self.results, self.began)
 
     # before anything is touched
@@ -195,22 +197,35 @@ class _Apply:
 
     # what everybody remembers
 
-    def _roster(self) -> None:
+    def _roster(self, roster: Mapping[str, Any]) -> None:
         gone = {host for host, (result, _) in self.results.items() if result in ("unreachable", "released", "dropped")}
         gone |= {host for host in self.requests if self._leaves_no_trace(host)}
         gone |= set(self.follower.conductor.refused) | set(self.follower.errors) | self.follower.left
-        if self.order.control.presses or not self.plan.roster:
+        if self.order.control.presses or not roster:
             return
         reached = [
             name for name, host in self.plan.hosts.items() if host.reachable and name not in gone and name in self.pool.hosts
         ]
         fleet = {"id": self.plan.fleet_id, "name": self.plan.fleet_name}
-        for host, error in leave_roster(self.pool, reached, fleet, self.plan.roster).items():
+        for host, error in leave_roster(self.pool, reached, fleet, roster).items():
             if isinstance(error, StalePlan):
                 if host not in self.requests:  # a run of ours read the holds under its lock, and found them as planned on
                     self.results[host] = ("stale", f"{error.what}; make a new plan")
             elif isinstance(error, DeployerError):
                 self.results[host] = ("unreachable", f"the roster could not be left there: {error.what}")
+
+    def _roster_as_it_came(self) -> None:
+        """What was left before the work says where replicas were to stand; those that were undone stand where they stood."""
+        undone = {c.id for c in self.plan.changes if c.kind is Kind.REPLICA and self._was_undone(c)}
+        if undone:
+            roster = subset.roster_of(self.plan, {c.id for c in self.plan.changes} - undone)
+            self._roster({**roster, "generation": int(roster.get("generation", 0)) + 1})
+
+    def _was_undone(self, change: Change) -> bool:
+        """Of what nobody knows how it ended, the plan's word stands."""
+        ends = self.follower.conductor.results.get(change.host, {}).get("transactions", {})
+        name = f"{change.deployment}~{change.wave}" if change.wave > 1 else str(change.deployment)
+        return ends.get(name, {}).get("state") in ("undone", "skipped")
 
     def _leaves_no_trace(self, host: str) -> bool:
         """Its run takes away all that is ours: a roster would be something of ours again."""

@@ -5,6 +5,7 @@ What depends on a change that is left out is left out too.
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 from deployer.plan.identity import plan_id
 from deployer.plan.links import Links
@@ -35,12 +36,12 @@ def _part(plan: Plan, wanted: set[str]) -> Plan:
         return plan
     changes: list[Change] = [c for c in plan.changes if c.id in kept]
     drift = tuple(replace(d, change=d.change if d.change in kept else None) for d in plan.drift)
-    part = replace(plan, changes=tuple(changes), drift=drift, roster=_roster(plan, kept))
+    part = replace(plan, changes=tuple(changes), drift=drift, roster=roster_of(plan, kept))
     return replace(part, plan_id=plan_id(part))
 
 
-def _roster(plan: Plan, kept: set[str]) -> dict[str, object]:
-    """Without the slots that this part does not make."""
+def roster_of(plan: Plan, kept: Collection[str]) -> dict[str, Any]:
+    """The roster when only these changes are done: no slot that was not made, and those that were not moved where they were."""
     roster = dict(plan.roster)
     slots = {name: dict(places) for name, places in roster.get("slots", {}).items()}
     for change in plan.changes:

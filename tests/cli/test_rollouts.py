@@ -93,3 +93,14 @@ def test_a_rolling_update_that_fails_in_its_second_wave(chat: Bench, revert: boo
     else:
         assert len(set(engines(chat)) & set(old)) == 1
         assert left == ["replica:chat/1"]
+
+
+def test_after_a_failure_hosts_remember_where_the_replica_stands(chat: Bench) -> None:
+    def slot() -> object:
+        (host,) = [h for h in chat.hosts.values() if any("chat" in unit for unit in h.running())]
+        return json.loads(host.path("/var/lib/deployer/acme/roster.json").read_text())["slots"]["chat"]["0"]
+
+    before = slot()
+    chat.each(lambda host: host.break_engine("chat-0", "ERROR out of memory"))
+    assert chat("apply", "--yes").code == 5
+    assert slot() == before

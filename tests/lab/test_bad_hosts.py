@@ -149,7 +149,7 @@ def test_a_port_that_is_taken_between_plan_and_apply_fails_by_name_and_gives_the
         "    except OSError: s.close(); time.sleep(0.002)\n"
         "time.sleep(600)\n"
     )
-    write_deployment(deployer.root, "sturdy", PLAIN.replace("512", "640"))
+    write_deployment(deployer.root, "sturdy", PLAIN.replace("512", "640") + "rollout: {strategy: recreate}\n")
     deployer.lab.run(HOST, ["systemd-run", "--collect", "--unit=greedy", "python3", "-c", script])
     try:
         with applying(deployer) as controller:
@@ -173,7 +173,7 @@ def test_a_port_that_is_taken_between_plan_and_apply_fails_by_name_and_gives_the
 
 def test_a_unit_with_our_name_that_is_not_ours_is_refused_and_left_alone(deployer: Deployer) -> None:
     write_deployment(deployer.root, "sturdy", PLAIN.replace("512", "768"))
-    (change,) = deployer.json("plan")["changes"]
+    (change,) = [c for c in deployer.json("plan")["changes"] if c["kind"] == "replica"]
     path = f"/etc/systemd/system/{change['after']['payload']['unit']}"
     foreign = "[Service]\nExecStart=/bin/true\n"
     deployer.lab.run(HOST, ["sh", "-c", f"cat > {path}"], stdin=foreign)

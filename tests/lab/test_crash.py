@@ -172,7 +172,7 @@ def test_attach_from_another_machine_finishes_what_a_killed_controller_began(
     assert "following" in done.stderr
     other("plan", "--detailed-exitcode", exit_code=0)
     assert answer(deployer) == QUESTION["text"]
-    assert deployer.lab.run(HOST, ["sh", "-c", f"grep -rl {wanted} /etc/deployer/labtests/phoenix"]).stdout
+    assert deployer.lab.run(HOST, ["sh", "-c", f"grep -l {wanted} /var/lib/deployer/labtests/phoenix/current.json"]).stdout
 
 
 def test_a_host_that_goes_down_while_a_model_is_made_serves_the_old_one_and_uses_no_half_made_one(deployer: Deployer) -> None:
