@@ -1,8 +1,8 @@
 """Which revisions stay on the hosts, and which artifacts they stand on. Pure. Called by diffs, for `prune` and `gc`.
 
 `keep` counts revisions of a deployment over all its hosts, the one that stands included. Beside those stay what a person holds it
-at, what a canary stands beside, and what a rollback would go back to by default. A host keeps the record that was in force there
-for each of them.
+at and what a rollback would go back to by default, which is also what a canary stands beside. A host keeps the record that was in
+force there for each of them.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ from typing import Any
 
 from deployer.agent import wire
 from deployer.errors import DeployerError
-from deployer.plan.canaries import standing
 from deployer.plan.identity import plan_id
 from deployer.plan.model import Change, Plan
 from deployer.plan.revisions import choose, revisions
@@ -34,9 +33,6 @@ def kept(world: World, name: str) -> frozenset[int] | None:
     hold = _hold(world, name)
     if hold is not None and hold.revision is not None:
         found.add(hold.revision)
-    tried = standing(world.observed, latest(world.observed).canaries).get(name)
-    if tried is not None:
-        found.add(tried.base)
     if any("resources" not in entry for entry in _entries(world, name)):
         return None
     with contextlib.suppress(DeployerError):  # there may be nothing to go back to

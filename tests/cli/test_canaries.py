@@ -126,3 +126,48 @@ def test_there_is_nothing_to_promote_or_to_revert_where_none_stands(bench: Bench
         assert done.code == 4
         assert "no canary of chat stands" in done.err
     assert bench("promote", "chut", "--yes").code == 64
+
+
+BEGIN = ("file.write", "unit.start", "unit.ready", "gateway.reload", "endpoint.ready", "canary.watch", "unit.enable", "record")
+
+
+@pytest.mark.parametrize("kind", BEGIN)
+def test_wherever_it_fails_the_old_one_serves_on_and_the_next_apply_brings_it(chat: Bench, kind: str) -> None:
+    before = chat.serving()
+    chat.hosts["h1"].faults.fail(kind)
+    assert chat("apply", "--yes").code == 5
+    assert chat.serving() == before
+    assert chat.json("status")["deployments"][0]["canary"] is None
+    chat.hosts["h1"].faults.clear()
+    assert chat("apply", "--yes").code == 0
+    assert len(engines(chat)) == 2
+    assert chat("plan", "--detailed-exitcode").code == 0
+
+
+ENDS = [(word, kind) for word in ("promote", "revert") for kind in ("gateway.reload", "unit.stop", "record")]
+
+
+@pytest.mark.parametrize(("word", "kind"), [*ENDS, ("promote", "unit.start")])
+def test_wherever_its_end_fails_it_stands_as_before_and_can_be_ended_again(chat: Bench, word: str, kind: str) -> None:
+    assert chat("apply", "--yes").code == 0
+    before = chat.serving()
+    chat.hosts["h1"].faults.fail(kind)
+    assert chat(word, "chat", "--yes").code == 5
+    assert chat.serving() == before
+    assert chat.json("status")["deployments"][0]["canary"]["slot"] == 1
+    chat.hosts["h1"].faults.clear()
+    assert chat(word, "chat", "--yes").code == 0
+    assert len(engines(chat)) == 1
+    assert chat("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_host_that_dies_while_it_watches_is_undone_by_the_next_apply_which_brings_it_again(chat: Bench) -> None:
+    (old,) = engines(chat)
+    chat.hosts["h1"].faults.kill("canary.watch")
+    assert chat("apply", "--yes").code != 0
+    assert old in engines(chat)
+    assert chat("apply", "--yes").code == 0
+    assert chat("apply", "--yes").code == 0
+    assert len(engines(chat)) == 2
+    assert chat.json("status")["deployments"][0]["canary"]["slot"] == 1
+    assert chat("plan", "--detailed-exitcode").code == 0

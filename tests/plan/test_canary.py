@@ -10,11 +10,12 @@ from deployer.plan.canaries import CANARY, is_canary, standing
 from deployer.plan.codec import from_json, to_json
 from deployer.plan.make import make_plan
 from deployer.plan.model import Change, Plan
+from deployer.plan.retention import kept
 from deployer.plan.revisions import choose
 from deployer.plan.roster import ROLLED_BACK, latest
 from deployer.plan.steps import transactions
 from deployer.plan.world import CordonRequest, HoldRequest, Options
-from deployer.spec.models import CanarySpec, Rollout, Strategy
+from deployer.spec.models import CanarySpec, GuardSpec, Rollout, Strategy
 from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 from tests.plan.worlds import GIB, WorldMaker, deployment, host, probe
@@ -263,6 +264,23 @@ def test_rollback_goes_past_a_canary() -> None:
     maker.done(promoted(maker))
     assert [entry["revision"] for entry in maker.probes["h1"]["history"]["chat"]] == [1, 2, 3]
     assert choose(maker.world().observed, "chat") == 1
+
+
+def test_a_canary_that_goes_is_no_replica_that_stops() -> None:
+    maker = tried(replicas=4)
+    maker.extra["guard"] = GuardSpec(max_stopped="0%")
+    assert promoted(maker).refusals == ()
+    assert reverted(maker).refusals == ()
+    edit(maker, replicas=3)
+    assert [r.code for r in promoted(maker).refusals] == ["share"]
+
+
+def test_what_a_canary_stands_beside_is_not_forgotten() -> None:
+    maker = tried()
+    for context in range(3000, 3006):
+        edit(maker, context=context)
+        maker.done(make_plan(maker.world()))
+    assert 1 in (kept(maker.world(), "chat") or ())
 
 
 def test_a_stop_stops_the_canary_too() -> None:

@@ -103,6 +103,9 @@ class _Faulty(Step):
         self._faults = faults
         self._expect = expect
 
+    def late(self, args: dict[str, Any]) -> bool:
+        return self._step.late(args)
+
     def check(self, ctx: Context) -> Before:
         return self._step.check(ctx)
 
