@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from deployer.agent import canary
+from deployer.agent.steps.traffic import stats
 from deployer.agent.system import System
 from deployer.plan.rounds import CLEARLY_WORSE
 from deployer.render.gateway import Route, Server
@@ -105,3 +107,22 @@ def test_what_it_fails_is_counted_also_where_another_answered_in_the_end(gateway
         assert statuses[200] == 100 if status == 503 else statuses[500] > 0
         verdict, why = canary.judge(*counted(gateway, new, old), CLEARLY_WORSE)
         assert verdict == canary.WORSE, why
+
+
+def test_what_was_counted_before_and_after_a_reload_is_counted_together(gateway: Gateway) -> None:
+    asking: Any = SimpleNamespace(system=System("/"))
+    with engine("old") as old, engine("new") as new:
+        gateway.start(route(gateway, new, old, share=50))
+        up(gateway, old, new)
+        who_answers(gateway, 30)
+        tally = canary.Tally(new.port, [old.port])
+        tally.take(stats(asking, str(gateway.master)), begin=True)
+        first = who_answers(gateway, 40)
+        tally.take(stats(asking, str(gateway.master)))
+        assert gateway.reload().returncode == 0
+        up(gateway, old, new)
+        second = who_answers(gateway, 40)
+        tally.take(stats(asking, str(gateway.master)))
+    mine, others = tally.both
+    assert (mine.requests, others.requests) == (first["new"] + second["new"], first["old"] + second["old"])
+    assert (mine.failed, others.failed) == (0, 0)

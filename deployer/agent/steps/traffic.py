@@ -29,6 +29,15 @@ def sessions(ctx: Context, socket: str, ports: Set[str]) -> int:
         return 0
 
 
+def stats(ctx: Context, socket: str) -> Dict[str, str]:
+    """`show stat` of every worker of HAProxy; empty when it is not there."""
+    try:
+        workers = _workers(ctx.system.ask_socket(socket, "show proc").decode("utf-8", "replace"))
+    except OSError:
+        return {}
+    return {pid: _stat(ctx, socket, pid) for pid in workers}
+
+
 def _workers(text: str) -> List[str]:
     """Process numbers of all workers, old ones too, from the master's `show proc`."""
     rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
@@ -150,13 +159,9 @@ class Watch(Steady):
             raise StepFailed("the canary is clearly worse: %s" % why, cause=why)
 
     def _stats(self, ctx: Context) -> Dict[str, str]:
-        """`show stat` of each worker of the gateway. What cannot be asked now is asked again."""
+        """What cannot be asked now is asked again."""
         try:
             gateway = paths.own_unit(ctx.fleet, str(ctx.args["gateway"]))
-            socket = "/run/%s/master.sock" % gateway.rpartition(".")[0]
-            workers = _workers(ctx.system.ask_socket(socket, "show proc").decode("utf-8", "replace"))
         except paths.Refusal as error:
             raise StepFailed(str(error)) from None
-        except OSError:
-            return {}
-        return {pid: _stat(ctx, socket, pid) for pid in workers}
+        return stats(ctx, "/run/%s/master.sock" % gateway.rpartition(".")[0])
