@@ -18,14 +18,16 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     sorted_changes = sorted(changes, key=_key)
     by_host: dict[str, list[Change]] = {}
     replicas: dict[str | None, list[str]] = {}  # deployment → ids of the changes that make its replicas, on any host
+    new: dict[str | None, list[str]] = {}  # of them, those where none stood: a route may lead to another host because of them
     routes: dict[str | None, list[str]] = {}  # the same for its routes
     for change in sorted_changes:
         by_host.setdefault(change.host, []).append(change)
         if change.kind is Kind.REPLICA and change.after is not None:
             replicas.setdefault(change.deployment, []).append(change.id)
+            new.setdefault(change.deployment, []).extend([change.id] if change.before is None else ())
         if change.kind is Kind.ENDPOINT and change.after is not None:
             routes.setdefault(change.deployment, []).append(change.id)
-    return tuple(replace(c, depends_on=_needs(c, by_host[c.host], replicas, routes)) for c in sorted_changes)
+    return tuple(replace(c, depends_on=_needs(c, by_host[c.host], replicas, new, routes)) for c in sorted_changes)
 
 
 def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
@@ -40,7 +42,11 @@ def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
 
 
 def _needs(
-    change: Change, here: list[Change], replicas: Mapping[str | None, list[str]], routes: Mapping[str | None, list[str]]
+    change: Change,
+    here: list[Change],
+    replicas: Mapping[str | None, list[str]],
+    new: Mapping[str | None, list[str]],
+    routes: Mapping[str | None, list[str]],
 ) -> tuple[str, ...]:
     """`here`: all changes of the same host."""
     if change.kind is None:
@@ -57,7 +63,7 @@ def _needs(
     wanted = set(change.after.needs)
     found += [c.id for c in here if c.after is not None and c.address in wanted]
     if change.kind is Kind.ENDPOINT:
-        found += replicas.get(change.deployment, [])
+        found += new.get(change.deployment, [])
     if change.beside:  # and the other way round: the old one must not stop while the route leads to it
         found += [c.id for c in here if c.kind is Kind.ENDPOINT and c.deployment == change.deployment]
     return tuple(dict.fromkeys(found))

@@ -156,13 +156,15 @@ def _keys(stage: str, change: Change, after: Resource) -> list[wire.Step]:
 
 
 def _route(change: Change, after: Resource, *, keys: bool) -> list[wire.Step]:
+    """A front that is new stands before any gateway sends something there; an address of clients changes when all stand."""
     p = after.payload
-    steps = _keys("gateway", change, after) if keys else []
-    steps += [written("gateway", change, f) for f in p["files"]]
+    stage = "switch" if change.before is None and not p["carries"] else "gateway"
+    steps = _keys(stage, change, after) if keys else []
+    steps += [written(stage, change, f) for f in p["files"]]
     kept = {f["path"] for f in p["files"]}
     gone = [f["path"] for f in change.before.payload["files"] if f["path"] not in kept] if change.before else []
-    steps += [step("gateway", "file.remove", change, f"remove {path}", path=path) for path in gone]
-    steps.append(_reload("gateway", change, p))
+    steps += [step(stage, "file.remove", change, f"remove {path}", path=path) for path in gone]
+    steps.append(_reload(stage, change, p))
     if p.get("check"):
         steps.append(step("gateway", "endpoint.ready", change, "the endpoint answers", 90.0, **p["check"]))
     return steps

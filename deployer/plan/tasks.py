@@ -61,22 +61,25 @@ def package(change: Change) -> wire.Transaction:
 
 
 def gateway(plan: Plan, change: Change) -> wire.Transaction:
-    """The fleet's HAProxy on this host: base configuration and unit, before any deployment's own file."""
+    """The fleet's HAProxy on this host: base configuration and unit, before any deployment's own file. A new one stands
+    before any other gateway sends something to it.
+    """
     after = change.after
     assert after is not None
+    stage = "switch" if change.before is None else "gateway"
     unit, directory = after.payload["unit"], after.payload["config_dir"]
-    steps = [written("gateway", change, f) for f in after.payload["files"]]
+    steps = [written(stage, change, f) for f in after.payload["files"]]
     if after.payload.get("peers"):
-        steps.append(step("gateway", "gateway.peers", change, "the other hosts' gateways", hosts=dict(after.payload["peers"])))
+        steps.append(step(stage, "gateway.peers", change, "the other hosts' gateways", hosts=dict(after.payload["peers"])))
     kept = {f["path"] for f in after.payload["files"]}
     gone = [f["path"] for f in change.before.payload["files"] if f["path"] not in kept] if change.before else []
     dropins = change.data.get("dropins", ())
-    steps += [step("gateway", "file.remove", change, f"remove {path}", path=path) for path in (*gone, *dropins)]
-    steps.append(step("gateway", "systemd.reload", change, "read units again"))
-    steps.append(step("gateway", "gateway.reload", change, "start the gateway", unit=unit, config_dir=directory))
-    steps.append(step("gateway", "unit.enable", change, f"enable {unit}", unit=unit))
+    steps += [step(stage, "file.remove", change, f"remove {path}", path=path) for path in (*gone, *dropins)]
+    steps.append(step(stage, "systemd.reload", change, "read units again"))
+    steps.append(step(stage, "gateway.reload", change, "start the gateway", unit=unit, config_dir=directory))
+    steps.append(step(stage, "unit.enable", change, f"enable {unit}", unit=unit))
     noted = record(plan, change.host, HOST_RECORD)
-    steps.append(step("gateway", "record", change, "note it", deployment=HOST_RECORD, record=noted))
+    steps.append(step(stage, "record", change, "note it", deployment=HOST_RECORD, record=noted))
     needs = [c.address for c in plan.changes if c.host == change.host and c.address in after.needs and c.after]
     return {"id": change.address, "deployment": None, "needs": needs, "steps": steps}
 

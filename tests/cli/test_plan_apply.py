@@ -135,7 +135,7 @@ def test_a_held_lock_ends_with_seven(run: Shell) -> None:
 
 def test_a_failure_shows_cause_advice_and_log(run: Shell) -> None:
     for host in run.hosts.values():
-        host.fail_stage = "switch"
+        host.fail_stage = "finish"
     done = run("apply", "--yes")
     assert done.code == 5
     for part in ("cause   no memory", "do      ", "| line 2", "deployer logs chat --failure"):

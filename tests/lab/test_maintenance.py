@@ -47,7 +47,7 @@ def standing(deployer: Deployer) -> list[str]:
 
 
 def routes(deployer: Deployer, host: str) -> str:
-    return deployer.lab.run(host, ["sh", "-c", "cat /etc/deployer/labtests/gateway/*mover*"]).stdout
+    return deployer.lab.run(host, ["sh", "-c", "cat /etc/deployer/labtests/_gateway/*mover*"]).stdout
 
 
 def hold(deployer: Deployer, host: str) -> dict[str, str] | None:

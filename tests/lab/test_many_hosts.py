@@ -1,12 +1,16 @@
 """A deployment across hosts, and plans in which one host is away, has moved, is busy, or is not who it says."""
 
 import hashlib
+import json
+import ssl
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.spec.gateway import GatewaySpec
 from tests.lab.commands import REFERENCES, Deployer, add_model, ask, forget, post, text_of, write_deployment, write_settings
 from tests.lab.conftest import LabFleet
 from tests.lab.controllers import applying
@@ -79,14 +83,16 @@ def test_the_endpoint_balances_over_the_fronts_of_both_hosts(deployer: Deployer)
     assert ask_pair(deployer, key="sk-wrong")[0] == 401
 
 
-def test_the_front_of_a_replica_wants_a_key_too_and_is_no_endpoint(deployer: Deployer) -> None:
+def test_the_front_of_a_replica_is_no_endpoint_and_lets_only_the_fleets_gateways_in(deployer: Deployer) -> None:
     address = deployer.lab.hosts["lab-2"].address
     url = deployer.json("endpoint", "pair")["url"].replace(deployer.lab.hosts["lab-3"].address, address)
     body = {"model": "pair", "prompt": "Hi", "max_tokens": 1}
     assert post(f"{url}/completions", body, KEY)[0] == 404
     inner = url.replace("/pair/v1", "/_replica/pair/v1")
-    assert post(f"{inner}/completions", body)[0] == 401
-    assert post(f"{inner}/completions", body, "sk-wrong")[0] == 401
+    assert post(f"{inner}/completions", body, KEY)[0] == 404
+    fronts = f"https://{address}:{GatewaySpec().port + 1}/_replica/pair/v1/completions"
+    with pytest.raises(OSError, match="certificate required"):
+        urllib.request.urlopen(fronts, json.dumps(body).encode(), timeout=10, context=ssl._create_unverified_context())
 
 
 def test_a_host_that_is_cut_keeps_its_slots_and_the_others_go_on(deployer: Deployer) -> None:
