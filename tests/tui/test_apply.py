@@ -69,7 +69,7 @@ def test_what_runs_is_on_top_what_waits_says_for_what_and_what_is_done_is_one_li
     async def journey(pilot: Pilot[int]) -> None:
         await starting(pilot, app)
         assert keys(app)[0].startswith("h1/chat.")
-        assert keys(app)[1:] == ["wait:h1/chat", "wait:h1/gateway:gateway", "fold:done"]
+        assert keys(app)[1:] == ["wait:h1/chat", "fold:done"]
         assert "for start chat/0" in shown(pilot)
         done, most = steps_done(app), app.screen.query_one("#steps", RowList).rows
         assert f"✓ {done} steps done" in shown(pilot)
@@ -252,7 +252,7 @@ def test_a_ui_that_was_killed_finds_its_apply_when_it_starts_again(app: Deployer
     async def journey(pilot: Pilot[int]) -> None:
         await see(pilot, "start chat/0")
         assert isinstance(app.screen, ApplyPlace)
-        assert keys(app)[1:3] == ["wait:h1/chat", "wait:h1/gateway:gateway"]
+        assert keys(app)[1:3] == ["wait:h1/chat", "fold:done"]
         held.release()
         await see(pilot, "✓ done")
         await see(pilot, "chat answers at")
