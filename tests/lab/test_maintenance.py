@@ -58,7 +58,7 @@ def hold(deployer: Deployer, host: str) -> dict[str, str] | None:
 def test_a_drain_under_load_fails_no_request(deployer: Deployer) -> None:
     assert standing(deployer) == ["lab-2", "lab-2"]
     url = deployer.json("endpoint", "mover")["url"]
-    with load(url, model="mover", clients=8, first=100) as running:
+    with load(url, model="mover", clients=3, first=100) as running:
         deployer("hosts", "drain", "lab-2", "--yes", "--why", "new disks")
         running.wait_for(100)
     print(running.result)
@@ -90,7 +90,7 @@ def test_after_uncordon_there_is_room_again_and_the_way_back_fails_no_request_ei
     deployer("hosts", "uncordon", "lab-2")
     assert standing(deployer) == ["lab-3", "lab-3"]
     url = deployer.json("endpoint", "mover")["url"]
-    with load(url, model="mover", clients=8, first=100) as running:
+    with load(url, model="mover", clients=3, first=100) as running:
         deployer("hosts", "drain", "lab-3", "--yes", "--until", "2h")
         running.wait_for(100)
     print(running.result)
