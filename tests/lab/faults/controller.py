@@ -107,8 +107,11 @@ def _work(out: Connection, verb: str, root: Path, plan: Path | None, silence_s: 
     try:
         with Fleet.load(root) as fleet:
             if verb == "attach":
-                (one,) = fleet.running()
-                report = fleet.attach(one)
+                running = fleet.running()
+                if not running:  # its last step was let go a moment ago, and it needed nobody
+                    out.send(Ended(0, {}, "the run had ended"))
+                    return
+                report = fleet.attach(running[0])
             else:
                 planned = fleet.saved_plan(plan) if plan else fleet.plan()
                 report = planned.apply(patience=Patience(silence_s=silence_s))
