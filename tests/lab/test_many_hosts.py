@@ -91,7 +91,9 @@ def test_the_front_of_a_replica_is_no_endpoint_and_lets_only_the_fleets_gateways
     inner = url.replace("/pair/v1", "/_replica/pair/v1")
     assert post(f"{inner}/completions", body, KEY)[0] == 404
     fronts = f"https://{address}:{GatewaySpec().port + 1}/_replica/pair/v1/completions"
-    with pytest.raises(OSError, match="certificate required"):
+    with pytest.raises(
+        OSError, match="certificate required|EOF occurred|reset by peer|closed connection"
+    ):  # it listens, and hangs up
         urllib.request.urlopen(fronts, json.dumps(body).encode(), timeout=10, context=ssl._create_unverified_context())
 
 
