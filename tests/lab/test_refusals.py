@@ -54,7 +54,8 @@ def client(url: str, key: str) -> openai.OpenAI:
 
 
 def ask(url: str, key: str) -> str:
-    answer: Any = client(url, key).chat.completions.create(**QUESTION)
+    with client(url, key) as asker:
+        answer: Any = asker.chat.completions.create(**QUESTION)
     return str(answer.choices[0].message.content)
 
 
@@ -72,10 +73,11 @@ def test_without_a_key_and_over_the_rate(deployer: Deployer, url: str) -> None:
 
 def test_by_the_name_of_its_model(url: str) -> None:
     root = url.removesuffix("/limited/v1")
-    assert [model.id for model in client(f"{root}/v1", KEYS["team-b"]).models.list()] == ["limited"]
+    with client(f"{root}/v1", KEYS["team-b"]) as asker:
+        assert [model.id for model in asker.models.list()] == ["limited"]
     assert ask(f"{root}/v1", KEYS["team-b"]) == REFERENCES[0]["text"]
-    with pytest.raises(openai.NotFoundError):
-        client(f"{root}/v1", KEYS["team-b"]).chat.completions.create(**{**QUESTION, "model": "nobody"})
+    with client(f"{root}/v1", KEYS["team-b"]) as asker, pytest.raises(openai.NotFoundError):
+        asker.chat.completions.create(**{**QUESTION, "model": "nobody"})
 
 
 def test_a_revoked_key(deployer: Deployer, url: str) -> None:
