@@ -90,17 +90,26 @@ class QuietServer(ThreadingHTTPServer):
         """HAProxy's checks hang up once they have the status."""
 
 
-@pytest.fixture
-def engine() -> Iterator[Server]:
-    server = QuietServer(("127.0.0.1", 0), Engine)
-    Engine.release = threading.Event()
+@contextlib.contextmanager
+def listening(port: int = 0, name: str = "s0", handler: type[BaseHTTPRequestHandler] = Engine) -> Iterator[Server]:
+    """A stub engine for as long as the block lasts, as the gateway knows it; port 0: any that is free."""
+    server = QuietServer(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield Server("s0", "127.0.0.1", server.server_port)
-    Engine.release.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield Server(name, "127.0.0.1", server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def engine() -> Iterator[Server]:
+    Engine.release = threading.Event()
+    with listening() as found:
+        yield found
+        Engine.release.set()
 
 
 @dataclass

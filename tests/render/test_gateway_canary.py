@@ -1,6 +1,5 @@
 """The share of a canary, asked of a real HAProxy."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from deployer.agent.steps.traffic import stats
 from deployer.agent.system import System
 from deployer.plan.rounds import CLEARLY_WORSE
 from deployer.render.gateway import Route, Server
-from tests.render.conftest import Gateway, QuietServer
+from tests.render.conftest import Gateway, listening
 
 PATHS = ("/v1/models",)
 
@@ -34,15 +33,8 @@ def engine(name: str, status: int = 200) -> Iterator[Server]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = QuietServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield Server(name, "127.0.0.1", server.server_port)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(0, name, Answers) as found:
+        yield found
 
 
 def route(gateway: Gateway, tried: Server, *engines: Server, share: int = 20, **more: Any) -> Route:

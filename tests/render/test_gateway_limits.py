@@ -4,27 +4,12 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from deployer.render.gateway import Limits, Server
-from tests.render.conftest import Answer, Engine, Gateway, QuietServer, free_port
+from tests.render.conftest import Answer, Engine, Gateway, free_port, listening
 from tests.render.test_gateway import BEARER, KEY, route
-
-
-@contextmanager
-def listening(port: int, name: str = "s0", handler: type[Engine] = Engine) -> Iterator[Server]:
-    server = QuietServer(("127.0.0.1", port), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield Server(name, "127.0.0.1", server.server_port)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Asked:
