@@ -7,7 +7,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,37 @@ engine: {{ctranslate2: {{quantization: float32, max_model_len: {length}}}}}
 endpoint: {{open: true}}
 placement: {{hosts: [{host}]}}
 """
+
+
+def written(lab: LabFleet, texts: Mapping[str, str]) -> Deployer:
+    """A fleet of the lab's hosts and these deployments, nothing of it locked or applied yet."""
+    write_settings(lab.root)
+    add_model(lab.root)
+    for name, text in texts.items():
+        write_deployment(lab.root, name, text)
+    return Deployer(lab)
+
+
+@contextmanager
+def deployed(lab: LabFleet, texts: Mapping[str, str]) -> Iterator[Deployer]:
+    """These deployments are locked and applied, and taken off the hosts when the block ends."""
+    run = written(lab, texts)
+    run("lock")
+    run("apply", "--yes")
+    yield run
+    forget(lab, *texts)
+
+
+@contextmanager
+def as_gateway(lab: LabFleet, host: str) -> Iterator[None]:
+    """The host's file says that it carries endpoints, until the block ends."""
+    file = lab.root / f"hosts/{host}.yaml"
+    plain = file.read_text()
+    file.write_text(plain + "gateway: true\n")
+    try:
+        yield
+    finally:
+        file.write_text(plain)
 
 
 def forget(lab: LabFleet, *names: str) -> None:

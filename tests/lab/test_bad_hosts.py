@@ -10,18 +10,7 @@ import pytest
 
 from deployer.app.fleet import Fleet
 from deployer.state.observed import Reached
-from tests.lab.commands import (
-    REFERENCES,
-    Deployer,
-    add_model,
-    ask,
-    forget,
-    text_of,
-    tiny_chat,
-    until,
-    write_deployment,
-    write_settings,
-)
+from tests.lab.commands import REFERENCES, Deployer, ask, deployed, text_of, tiny_chat, until, write_deployment
 from tests.lab.conftest import LabFleet
 from tests.lab.controllers import applying
 
@@ -34,14 +23,8 @@ QUESTION = REFERENCES[2]
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "sturdy", PLAIN)
-    run("lock")
-    run("apply", "--yes")
-    yield run
-    forget(lab_fleet, "sturdy")
+    with deployed(lab_fleet, {"sturdy": PLAIN}) as run:
+        yield run
 
 
 def fingerprint(deployer: Deployer) -> str:

@@ -10,18 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.commands import (
-    REFERENCES,
-    Deployer,
-    add_model,
-    ask,
-    forget,
-    text_of,
-    tiny_chat,
-    until,
-    write_deployment,
-    write_settings,
-)
+from tests.lab.commands import REFERENCES, Deployer, ask, deployed, text_of, tiny_chat, until, write_deployment
 from tests.lab.conftest import LabFleet
 from tests.lab.controllers import applying, impatient
 
@@ -34,15 +23,9 @@ QUESTION = REFERENCES[2]
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "phoenix", PHOENIX)
     lab_fleet.run(HOST, ["sh", "-c", "rm -rf /var/lib/deployer/models/*"])  # of an earlier session: they must be made here
-    run("lock")
-    run("apply", "--yes")
-    yield run
-    forget(lab_fleet, "phoenix")
+    with deployed(lab_fleet, {"phoenix": PHOENIX}) as run:
+        yield run
 
 
 def longer(length: int, more: str = "") -> str:

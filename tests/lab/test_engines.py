@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.lab.commands import REFERENCES, Deployer, add_model, write_deployment, write_settings
+from tests.lab.commands import REFERENCES, written
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -37,11 +37,7 @@ ENGINES = {"chat": CTRANSLATE2, "chat-vllm": VLLM}
 
 @pytest.fixture(scope="module")
 def urls(lab_fleet: LabFleet) -> Iterator[dict[str, str]]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    for name, text in ENGINES.items():
-        write_deployment(lab_fleet.root, name, text)
+    run = written(lab_fleet, ENGINES)
     run("lock")
     run("apply", "--yes", timeout=840)
     yield {name: run.json("endpoint", name)["url"] for name in ENGINES}

@@ -17,7 +17,7 @@ from deployer.plan.steps import transactions
 from deployer.plan.world import Options
 from deployer.state.observed import Reached
 from deployer.transport.fake import FakeHost, FakeTransport
-from tests.lab.commands import add_model, write_deployment, write_settings
+from tests.lab.commands import write_deployment, written
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.rollouts, pytest.mark.timeout(600)]
@@ -115,9 +115,7 @@ def standing(probe: Any) -> Seen:
 
 @pytest.fixture
 def root(lab_fleet: LabFleet) -> Iterator[Path]:
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, NAME, text(512, "recreate"))
+    written(lab_fleet, {NAME: text(512, "recreate")})
     with Fleet.load(lab_fleet.root) as fleet:
         fleet.lock()
     yield lab_fleet.root

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.commands import REFERENCES, Deployer, add_model, post, question, text_of, write_deployment, write_settings
+from tests.lab.commands import REFERENCES, Deployer, post, question, text_of, write_deployment, written
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -25,10 +25,7 @@ placement: {hosts: [lab-1]}
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "chat", CHAT)
+    run = written(lab_fleet, {"chat": CHAT})
     (lab_fleet.root / "deployer.lock").unlink(missing_ok=True)  # of the tests before
     run("validate")
     run("plan", exit_code=3)  # there is no lock yet, and it says so

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.commands import Deployer, add_model, forget, write_deployment, write_settings
+from tests.lab.commands import Deployer, as_gateway, forget, written
 from tests.lab.conftest import LabFleet
 from tests.lab.load import load
 
@@ -22,22 +22,16 @@ placement: {hosts: [lab-2, lab-3]}
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     """Both replicas of `mover` on lab-2, since lab-3 was cordoned when they were placed; lab-1 is the gateway."""
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    gateway = lab_fleet.root / "hosts/lab-1.yaml"
-    plain = gateway.read_text()
-    gateway.write_text(plain + "gateway: true\n")
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "mover", CHAT)
-    (lab_fleet.root / "deployer.lock").unlink(missing_ok=True)  # of the tests before
-    run("lock")
-    run("hosts", "cordon", "lab-3", "--why", "not yet")
-    run("apply", "--yes")
-    run("hosts", "uncordon", "lab-3")
-    yield run
-    run("hosts", "uncordon", "lab-1", "lab-2", "lab-3", exit_code=None)
-    forget(lab_fleet, "mover")
-    gateway.write_text(plain)
+    with as_gateway(lab_fleet, "lab-1"):
+        run = written(lab_fleet, {"mover": CHAT})
+        (lab_fleet.root / "deployer.lock").unlink(missing_ok=True)  # of the tests before
+        run("lock")
+        run("hosts", "cordon", "lab-3", "--why", "not yet")
+        run("apply", "--yes")
+        run("hosts", "uncordon", "lab-3")
+        yield run
+        run("hosts", "uncordon", "lab-1", "lab-2", "lab-3", exit_code=None)
+        forget(lab_fleet, "mover")
 
 
 def standing(deployer: Deployer) -> list[str]:

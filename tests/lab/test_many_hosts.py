@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployer.spec.gateway import GatewaySpec
-from tests.lab.commands import REFERENCES, Deployer, add_model, ask, forget, post, text_of, write_deployment, write_settings
+from tests.lab.commands import REFERENCES, Deployer, as_gateway, ask, deployed, post, text_of, write_deployment
 from tests.lab.conftest import LabFleet
 from tests.lab.controllers import applying
 
@@ -32,18 +32,8 @@ QUESTION = REFERENCES[2]
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     """`pair` on lab-1 and lab-2; lab-3 carries the endpoint and has no replica."""
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    gateway = lab_fleet.root / "hosts/lab-3.yaml"
-    plain = gateway.read_text()
-    gateway.write_text(plain + "gateway: true\n")
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "pair", PAIR)
-    run("lock")
-    run("apply", "--yes")
-    yield run
-    forget(lab_fleet, "pair")
-    gateway.write_text(plain)
+    with as_gateway(lab_fleet, "lab-3"), deployed(lab_fleet, {"pair": PAIR}) as run:
+        yield run
 
 
 def longer(length: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.lab.commands import REFERENCES, Deployer, add_model, forget, post, question, write_deployment, write_settings
+from tests.lab.commands import REFERENCES, Deployer, deployed, post, question, write_deployment
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -28,14 +28,8 @@ placement: {{hosts: [lab-1]}}
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "limited", limited("team-a", "team-b"))
-    run("lock")
-    run("apply", "--yes")
-    yield run
-    forget(lab_fleet, "limited")
+    with deployed(lab_fleet, {"limited": limited("team-a", "team-b")}) as run:
+        yield run
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.commands import (
-    REFERENCES,
-    Deployer,
-    add_model,
-    ask,
-    forget,
-    text_of,
-    tiny_chat,
-    until,
-    write_deployment,
-    write_settings,
-)
+from tests.lab.commands import REFERENCES, Deployer, ask, forget, text_of, tiny_chat, until, write_deployment, written
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -30,10 +19,7 @@ QUESTION = REFERENCES[2]
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, NAME, tiny_chat(HOST))
+    run = written(lab_fleet, {NAME: tiny_chat(HOST)})
     run("lock")
     run("apply", NAME, "--yes", "-m", "first")
     write_deployment(lab_fleet.root, NAME, f"# ours\n{tiny_chat(HOST, 256)}")

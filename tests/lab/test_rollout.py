@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lab.commands import Deployer, add_model, forget, tiny_chat, write_deployment, write_settings
+from tests.lab.commands import Deployer, deployed, tiny_chat, write_deployment
 from tests.lab.conftest import LabFleet
 from tests.lab.load import Load, load
 
@@ -36,15 +36,8 @@ def alone(length: int) -> str:
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "pair", pair("blue_green", 512))
-    write_deployment(lab_fleet.root, "alone", alone(512))
-    run("lock")
-    run("apply", "--yes")
-    yield run
-    forget(lab_fleet, "pair", "alone")
+    with deployed(lab_fleet, {"pair": pair("blue_green", 512), "alone": alone(512)}) as run:
+        yield run
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.commands import Deployer, add_model, forget, tiny_chat, write_deployment, write_settings
+from tests.lab.commands import Deployer, deployed, tiny_chat, write_deployment
 from tests.lab.conftest import LabFleet
 from tests.lab.terminal import Terminal, terminal
 
@@ -24,22 +24,15 @@ def in_place(host: str, length: int) -> str:
     return tiny_chat(host, length) + "rollout: {strategy: recreate}\n"
 
 
-def write_all(root: Path, length: int) -> None:
-    for name, host in PLACES.items():
-        write_deployment(root, name, in_place(host, length))
+def everywhere(length: int) -> dict[str, str]:
+    return {name: in_place(host, length) for name, host in PLACES.items()}
 
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     """One deployment on each of three hosts."""
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_all(lab_fleet.root, 512)
-    run("lock")
-    run("apply", "--yes")
-    yield run
-    forget(lab_fleet, *PLACES)
+    with deployed(lab_fleet, everywhere(512)) as run:
+        yield run
 
 
 @pytest.fixture
@@ -61,7 +54,8 @@ def unit(deployer: Deployer, name: str) -> str:
 
 def test_two_of_three_changes_are_approved_and_exactly_those_are_done(deployer: Deployer, ui: Terminal) -> None:
     before = {name: unit(deployer, name) for name in PLACES}
-    write_all(deployer.root, 640)
+    for name, text in everywhere(640).items():
+        write_deployment(deployer.root, name, text)
     ui.until("red", "green", "blue", "lab-1", "lab-2", "lab-3", "deployed")
     ui.press("2")
     ui.until("3 replace", "max_model_len")

@@ -9,7 +9,7 @@ import pytest
 from deployer.app.fleet import Fleet
 from deployer.app.looker import Looker
 from deployer.app.looking import FleetNow
-from tests.lab.commands import REFERENCES, Deployer, add_model, ask, tiny_chat, until, write_deployment, write_settings
+from tests.lab.commands import REFERENCES, Deployer, ask, tiny_chat, until, written
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -17,10 +17,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "chat", tiny_chat("lab-2"))
+    run = written(lab_fleet, {"chat": tiny_chat("lab-2")})
     (lab_fleet.root / "deployer.lock").unlink(missing_ok=True)  # of the tests before
     run("lock")
     run("apply", "--yes")
