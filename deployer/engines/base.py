@@ -56,13 +56,21 @@ class ConfigFile:
 
 @dataclass(frozen=True, slots=True)
 class FailurePattern:
-    """A line the engine writes when it fails, and what that means. `hint` may use the pattern's named groups, and name
-    a field of the YAML as its first word followed by ": value".
+    """A line the engine writes when it fails, and what that means. `hint` begins with a field of the YAML and ": value". Both
+    texts may use the pattern's named groups, and {one/other}: two of them divided, two digits, never rounded up.
+
+    `beside`: another line of the same start must match too, such as the frame of a traceback that says when it happened.
     """
 
     regex: str
     cause: str
     hint: str | None = None
+    beside: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """As the agent is told."""
+        told = {"regex": self.regex, "cause": self.cause, "hint": self.hint}
+        return told if self.beside is None else {**told, "beside": self.beside}
 
 
 @dataclass(frozen=True, slots=True)

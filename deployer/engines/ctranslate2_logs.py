@@ -3,12 +3,14 @@ used by the agent.
 """
 
 from deployer.engines.base import FailurePattern, Phase
+from deployer.engines.host_logs import HOST_FAILURES, HOST_FALLBACKS
 
 PHASES = (
     Phase(r"loading model ", "loading the model"),
     Phase(r"ready after ", "answering"),
 )
 FAILURES = (
+    *HOST_FAILURES,
     FailurePattern(
         r"Library libcublas\.so\.12 is not found",
         "cuBLAS for CUDA 12 is missing",
@@ -20,7 +22,7 @@ FAILURES = (
         "engine.ctranslate2.quantization: int8",
     ),
     FailurePattern(
-        r"CUDA driver version is insufficient|no CUDA-capable device is detected",
+        r"CUDA driver version is insufficient|no CUDA-capable device is detected|CUDA driver is a stub library",
         "the NVIDIA driver does not fit",
         "engine.ctranslate2.device: cpu, or a newer driver on the host",
     ),
@@ -59,11 +61,5 @@ FAILURES = (
         "the tokenizer cannot be read",
         "model: a repository with a tokenizer.json",
     ),
-    FailurePattern(
-        r"\[Errno 98\]|Address already in use",
-        "another process listens on the replica's port",
-        "ports: of the host's file, or stop that process",
-    ),
-    FailurePattern(r"MemoryError|std::bad_alloc", "the host ran out of memory", "resources.memory: higher"),
-    FailurePattern(r"Illegal instruction", "this CPU lacks instructions that the build needs"),
+    *HOST_FALLBACKS,
 )

@@ -15,8 +15,9 @@ from deployer.engines.launch import placeholder_complaints
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
 from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text, minor
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
+from deployer.engines.vllm_failures import FAILURES
 from deployer.engines.vllm_flags import flags
-from deployer.engines.vllm_logs import FAILURES, PHASES
+from deployer.engines.vllm_logs import PHASES
 from deployer.engines.vllm_settings import VllmSettings, settings_of
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel

@@ -71,7 +71,7 @@ def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, An
         "deadline_s": spec.rollout.healthy_deadline,
         "progress_s": spec.rollout.progress_deadline,
         "phases": [{"regex": p.regex, "phase": p.phase} for p in process.phases],
-        "failures": [{"regex": f.regex, "cause": f.cause, "hint": f.hint} for f in process.failures],
+        "failures": [f.as_json() for f in process.failures],
         "deployment": spec.name,
     }
 

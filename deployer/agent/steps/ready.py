@@ -164,8 +164,13 @@ def _counts(found: Any) -> Dict[str, Any]:
 
 
 def classify(lines: List[str], failures: List[Dict[str, Any]]) -> Optional[Dict[str, Optional[str]]]:
-    """{"cause", "hint"} of the first pattern, in the engine's order, that a line matches; named groups fill both."""
+    """{"cause", "hint"} of the first pattern, in the engine's order, that a line matches; named groups fill both. Where a pattern
+    has "beside", some line must match that as well.
+    """
     for pattern in failures:
+        beside = pattern.get("beside")
+        if beside and not any(re.search(beside, line) for line in lines):
+            continue
         for line in lines:
             found = re.search(pattern["regex"], line)
             if found:
@@ -178,7 +183,15 @@ def _fill(text: Optional[str], found: Any) -> Optional[str]:
         return None
     for name, value in found.groupdict().items():
         text = text.replace("{%s}" % name, value or "?")
-    return text
+    return re.sub(r"\{(\w+)/(\w+)\}", lambda pair: _share(*(found.groupdict().get(name) for name in pair.groups())), text)
+
+
+def _share(one: Optional[str], other: Optional[str]) -> str:
+    """ "0.12" of "10.2" and "79.1": as a share, never rounded up."""
+    try:
+        return "%.2f" % (int(100 * float(one or "") / float(other or "")) / 100.0)
+    except (ValueError, ZeroDivisionError):
+        return "?"
 
 
 def _telling(log: List[str]) -> List[str]:

@@ -1,0 +1,77 @@
+"""Why an engine did not start, told from its log: the real texts (failures.*.txt), the cause in words, the edit of the YAML that
+helps.
+
+Texts: vLLM 0.32.0 and CTranslate2 4.8.5 as their source writes them; torch, CUDA and NCCL as users reported them in vLLM's issues
+(15105, 14452, 6574, 1408 of dynamo); systemd's as its journal shows them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.agent.steps.ready import classify
+from deployer.engines import ENGINES
+from tests.engines.builders import CPU_SLOT, deployment, model
+
+DEAD = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
+HERE = Path(__file__).parent
+
+
+def cases(engine: str) -> list[Any]:
+    """(lines of the log, cause, beginning of the hint)."""
+    found = []
+    for block in (HERE / f"failures.{engine}.txt").read_text().split("\n\n"):
+        lines = [line for line in block.splitlines() if line and not line.startswith("#")]
+        if lines:
+            log = [line for line in lines if line[:2] not in ("= ", "! ")]
+            cause, hint = (next((line[2:] for line in lines if line.startswith(mark)), "") for mark in ("= ", "! "))
+            found.append(pytest.param(log, cause, hint, id=cause.replace(" ", "-")[:50]))
+    return found
+
+
+def patterns(engine: str) -> list[dict[str, Any]]:
+    return [dict(f.as_json()) for f in ENGINES[engine].process(deployment(engine), model(), CPU_SLOT).failures]
+
+
+def told(engine: str, log: list[str]) -> tuple[str, str]:
+    """As the agent tells it, the engine's last words below the cause as they are in life."""
+    found = classify([*log, DEAD.format("{'EngineCore': 1}")], patterns(engine)) or {}
+    return found.get("cause") or "", found.get("hint") or ""
+
+
+@pytest.mark.parametrize(("log", "cause", "hint"), cases("vllm"))
+def test_a_vllm_failure_is_told_with_its_cause_and_what_to_do(log: list[str], cause: str, hint: str) -> None:
+    found = told("vllm", log)
+    assert (found[0][: len(cause)], found[1][: len(hint)]) == (cause, hint)
+
+
+@pytest.mark.parametrize(("log", "cause", "hint"), cases("ctranslate2"))
+def test_a_ctranslate2_failure_is_told_by_its_cause(log: list[str], cause: str, hint: str) -> None:
+    found = told("ctranslate2", log)
+    assert (found[0][: len(cause)], found[1][: len(hint)]) == (cause, hint)
+
+
+@pytest.mark.parametrize("engine", ["vllm"])
+def test_every_cause_has_a_text_that_shows_it(engine: str) -> None:
+    """A pattern without an example is one that nobody tried, or one that another hides."""
+    known = patterns(engine)
+    logs = [case.values[0] for case in cases(engine)]
+    shown = {next(i for i, p in enumerate(known) if classify(log, [p])) for log in logs}
+    assert [p["regex"] for i, p in enumerate(known) if i not in shown] == []
+
+
+def test_a_share_that_cannot_be_computed_is_no_crash() -> None:
+    pattern = {"regex": r"(?P<one>\w+) of (?P<other>\w+)", "cause": "{one/other}", "hint": "{one/none}"}
+    assert classify(["7 of 0"], [pattern]) == {"cause": "?", "hint": "?"}
+    assert classify(["1 of 3"], [pattern]) == {"cause": "0.33", "hint": "?"}
+
+
+def test_an_ordinary_start_names_no_cause() -> None:
+    lines = [
+        "(APIServer pid=1) INFO 11-21 10:00:00 [api_server.py:1] vLLM API server version 0.32.0",
+        "(APIServer pid=1) INFO non-default args: {'model': '/m', 'seed': -4, 'enforce_eager': True}",
+        "(EngineCore pid=7) INFO Loading weights took 1.20 seconds",
+        "(APIServer pid=1) INFO:     Application startup complete.",
+    ]
+    assert classify(lines, patterns("vllm")) is None
