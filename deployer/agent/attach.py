@@ -10,7 +10,7 @@ import json
 import os
 from typing import Any, Dict, List
 
-from deployer.agent import files, journal, paths, systemctl, wire
+from deployer.agent import files, journal, paths, runs, wire
 from deployer.agent.system import System
 from deployer.agent.talk import Talk
 from deployer.agent.times import iso
@@ -51,7 +51,7 @@ def follow(system: System, run_id: str, offset: int, talk: Talk) -> None:
                 said = system.clock()
             if system.clock() - asked > ALIVE_S:
                 asked = system.clock()
-                if not systemctl.alive(system, [paths.run_unit(run_id)]) and not _more(file, offset):
+                if not runs.living(system, [run_id]) and not _more(file, offset):
                     talk.say(_lost(system, run_id))
                     return
 

@@ -30,7 +30,17 @@ class Journal:
         self._reserve = paths.run(run_id) + "/reserve"
         real = system.path(path_of(run_id))
         self._descriptor = os.open(real, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._end_line(real)
         self._hold_room()
+
+    def _end_line(self, real: str) -> None:
+        """A run that was killed may have left the half of one."""
+        with open(real, "rb") as file, contextlib.suppress(OSError):
+            file.seek(0, os.SEEK_END)
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":
+                    self._write(b"\n", False)
 
     def say(self, event_type: str, **fields: Any) -> None:
         """Progress is not worth a sync of the disk; everything else is there before the next thing is done."""
@@ -43,6 +53,11 @@ class Journal:
             self.free_room()
             with contextlib.suppress(OSError):
                 self._write(b"\n" + data, True)  # the line before may have been cut in its middle
+
+    def step(self, transaction: Dict[str, Any], step: Dict[str, Any], state: str, **fields: Any) -> None:
+        """What became of a step."""
+        names = {"tx": transaction["id"], "step": step["id"], "change": step.get("change"), "label": step.get("label")}
+        self.say("step", **names, kind=step["kind"], state=state, **fields)
 
     def _write(self, data: bytes, sync: bool) -> None:
         while data:

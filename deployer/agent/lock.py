@@ -11,8 +11,15 @@ from typing import Any, Dict, Optional
 
 from deployer.agent import files, wire
 from deployer.agent.system import System
+from deployer.agent.times import iso
 
 _FLOCK = "hhqqi4x"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
+
+
+def words(system: System, request: Dict[str, Any], doing: str) -> Dict[str, Any]:
+    """What a run says of itself while it holds the lock."""
+    asked = {"run": request["run"], "who": request.get("who"), "fleet": request["fleet"]["name"]}
+    return dict(asked, since=iso(system.now()), doing=doing)
 
 
 class HostLock:

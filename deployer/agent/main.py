@@ -1,4 +1,4 @@
-"""One verb: a request in, answers out. Started by the bootstrap with the verb in argv, and by systemd for `work`."""
+"""One verb: a request in, answers out. Started by the bootstrap with the verb in argv; by systemd for `work` and `recover`."""
 
 from __future__ import annotations
 
@@ -122,4 +122,8 @@ def main() -> int:
         from deployer.agent.work import work_as_service
 
         return work_as_service(system, arguments[1])
+    if arguments[:1] == ["recover"] and len(arguments) == 2:
+        from deployer.agent.recover import recover_as_service
+
+        return recover_as_service(system, arguments[1])
     return serve(system, arguments[0] if arguments else "", Talk(sys.stdin.buffer, sys.stdout.buffer))

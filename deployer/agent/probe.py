@@ -93,17 +93,13 @@ def _runs(system: System, fleet: wire.Fleet) -> List[Dict[str, Any]]:
     return found
 
 
-def _alive(one: Dict[str, Any], shown: Any) -> bool:
-    return systemctl.is_up((shown or {}).get(paths.run_unit(one["run"]), {}))
-
-
 def _counts(one: Dict[str, Any], shown: Any) -> bool:
-    return not one["finished"] or _alive(one, shown)
+    return not one["finished"] or runs.lives(one["run"], shown)
 
 
 def _unfinished(one: Dict[str, Any], shown: Any) -> Dict[str, Any]:
     keys = ("run", "plan", "who", "since", "stage", "deployments")
-    return dict({key: one[key] for key in keys}, alive=_alive(one, shown))
+    return dict({key: one[key] for key in keys}, alive=runs.lives(one["run"], shown))
 
 
 def _gpus(system: System) -> Dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Undoing what a run left that was killed, or that went down with its host. Called by the step `run.undo`.
+"""Undoing what a run left that was killed, or that went down with its host.
+
+A run that is killed (out of memory, by a hand) is undone at once, by `recover`: systemd starts it in the run's own unit when its
+process has ended badly. What that could not do, and what was left when the host itself went down, is undone by the next run, in
+its step `run.undo`.
 
 A transaction whose record is written is not undone: the record says what was applied, and the plan that undoes the run was made
 on it. What it had left to tidy up is done instead.
@@ -6,26 +10,91 @@ on it. What it had left to tidy up is done instead.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from deployer.agent import files, paths, runs, systemctl, undo
+from deployer.agent import files, journal, lock, paths, runs, systemctl, undo
 from deployer.agent.context import Context, Shared, StepFailed
+from deployer.agent.facts import ports
+from deployer.agent.journal import Journal
+from deployer.agent.steps.base import Step
 from deployer.agent.system import System
+
+Tell = Callable[..., None]
+
+#: What systemd says of a run that ended by itself, or that had to be ended because the host goes down.
+ENDED = frozenset({"success", "timeout"})
+
+
+def recover_as_service(system: System, run_id: str) -> int:
+    """Once the run's process is gone, however it ended."""
+    if os.environ.get("SERVICE_RESULT") not in ENDED:
+        _end_children(system, run_id)
+        recover(system, run_id)
+    return 0
+
+
+def _end_children(system: System, run_id: str) -> None:
+    """What the run had started (a conversion, an installer) works on for nobody, on what is about to be removed."""
+    group = systemctl.show_one(system, paths.run_unit(run_id)).get("ControlGroup", "")
+    for pid in ports.pids(system, group):
+        if int(pid) != os.getpid():
+            with contextlib.suppress(OSError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def recover(system: System, run_id: str, steps: Optional[Dict[str, Step]] = None) -> None:
+    """Undoes a run that wrote no report, and writes it. Nothing when another run has the host by now: its plan knows."""
+    request = runs.request(system, run_id)
+    events = journal.read(system, run_id)
+    if request is None or runs.is_settled(system, run_id) or any(event["type"] == "report" for event in events):
+        return
+    held = lock.take(system, lock.words(system, request, "undoing what a killed run began"))
+    if held is None:
+        return
+    book = Journal(system, run_id)
+    try:
+        book.free_room()
+        shared = Shared(system, request, {})
+        fallen = _built_on(shared, run_id, _fallen(shared, run_id))
+        ended = _undo(shared, run_id, fallen, book.step, steps)
+        left = any(state in runs.OPEN_STATES for state, _ in ended.values())
+        book.say("report", result="failed" if left else "rolled-back", transactions=_report(ended, _at_death(events)))
+        if not left:
+            runs.settle(system, run_id, "undone when it was killed")
+    finally:
+        book.close()
+        held.release()
+
+
+def _at_death(events: List[Dict[str, Any]]) -> Dict[str, str]:
+    """The step of each transaction that the run had begun last: what it was doing, or had done when it waited."""
+    return {str(e["tx"]): str(e["step"]) for e in events if e["type"] == "step" and e.get("state") == "start"}
+
+
+def _report(ended: Dict[str, Tuple[str, List[str]]], last: Dict[str, str]) -> Dict[str, Dict[str, Any]]:
+    told: Dict[str, Dict[str, Any]] = {}
+    for tx, (state, problems) in ended.items():
+        told[tx] = {"state": state}
+        if state not in ("done", "skipped"):
+            message = "the run on the host was killed"
+            told[tx]["message"] = "%s; and it could not be undone: %s" % (message, "; ".join(problems)) if problems else message
+            told[tx]["cause"] = "the agent's process was killed: by hand, or because the host ran out of memory"
+            told[tx]["hint"] = "journalctl -k on the host names what was out of memory; deployer apply tries again"
+            if tx in last:
+                told[tx]["step"] = last[tx]
+    return told
 
 
 def undo_run(shared: Shared, run_id: str, progress: Callable[..., None]) -> List[str]:
     """Undoes the transactions that had begun and were not finished, last first; one that is recorded is finished. Returns
     what could not be undone.
     """
-    from deployer.agent.steps import STEPS
-
-    system = shared.system
-    if systemctl.alive(system, [paths.run_unit(run_id)]):
+    if runs.living(shared.system, [run_id]):
         raise StepFailed("the run %s is still alive" % run_id)
-    request = runs.request(system, run_id) or {}
-    problems: List[str] = []
 
     def tell(transaction: Dict[str, Any], step: Dict[str, Any], state: str, **fields: Any) -> None:
         label = str(step.get("label") or step["kind"])
@@ -34,16 +103,57 @@ def undo_run(shared: Shared, run_id: str, progress: Callable[..., None]) -> List
         else:
             progress(phase="%s: %s" % (state, fields.get("message") or label))
 
-    numbered = list(enumerate(request.get("transactions", [])))
-    for number, transaction in reversed(numbered):
-        if not _begun(system, run_id, number, transaction) or _whole(system, run_id, transaction):
-            continue
+    ended = _undo(shared, run_id, _fallen(shared, run_id), tell)
+    return [problem for _, problems in ended.values() for problem in problems]
+
+
+def _undo(
+    shared: Shared, run_id: str, fallen: Set[str], tell: Tell, steps: Optional[Dict[str, Step]] = None
+) -> Dict[str, Tuple[str, List[str]]]:
+    """Transaction → how it ended, in a report's words, and what could not be undone or tidied up. Undoes the `fallen`."""
+    from deployer.agent.steps import STEPS
+
+    kinds = steps or STEPS
+    ended: Dict[str, Tuple[str, List[str]]] = {}
+    for number, transaction in reversed(list(enumerate(_transactions(shared.system, run_id)))):
         recorded = _recorded(shared, run_id, number, transaction)
-        if recorded is not None:
-            problems += _finish(shared, transaction, recorded + 1, tell)
+        problems: List[str] = []
+        if transaction["id"] in fallen:
+            problems = undo.undo_transaction(shared, kinds, run_id, number, transaction, tell)
+            state = "undo-failed" if problems else "undone"
+        elif not _begun(shared.system, run_id, number, transaction):
+            state = "skipped"
         else:
-            problems += undo.undo_transaction(shared, STEPS, run_id, number, transaction, tell)
-    return problems
+            if recorded is not None and not _whole(shared.system, run_id, transaction):
+                problems = _finish(shared, kinds, transaction, recorded + 1, tell)
+            state = "kept" if problems else "done"
+        ended[str(transaction["id"])] = (state, problems)
+    return ended
+
+
+def _transactions(system: System, run_id: str) -> List[Dict[str, Any]]:
+    return (runs.request(system, run_id) or {}).get("transactions") or []
+
+
+def _fallen(shared: Shared, run_id: str) -> Set[str]:
+    """Transactions that had begun and are neither whole nor recorded."""
+    return {
+        str(transaction["id"])
+        for number, transaction in enumerate(_transactions(shared.system, run_id))
+        if _begun(shared.system, run_id, number, transaction)
+        and not _whole(shared.system, run_id, transaction)
+        and _recorded(shared, run_id, number, transaction) is None
+    }
+
+
+def _built_on(shared: Shared, run_id: str, fallen: Set[str]) -> Set[str]:
+    """With those that had begun and need one of them, as when a step fails (see runner.py)."""
+    begun = [t for number, t in enumerate(_transactions(shared.system, run_id)) if _begun(shared.system, run_id, number, t)]
+    while True:
+        more = {str(t["id"]) for t in begun if fallen.intersection(t.get("needs") or [])} - fallen
+        if not more:
+            return fallen
+        fallen = fallen | more
 
 
 def _begun(system: System, run_id: str, number: int, transaction: Dict[str, Any]) -> bool:
@@ -52,8 +162,6 @@ def _begun(system: System, run_id: str, number: int, transaction: Dict[str, Any]
 
 def _whole(system: System, run_id: str, transaction: Dict[str, Any]) -> bool:
     """Every step of it was done, and none undone since: it stands."""
-    from deployer.agent import journal
-
     last = {
         event["step"]: event.get("state")
         for event in journal.read(system, run_id)
@@ -76,17 +184,15 @@ def _recorded(shared: Shared, run_id: str, number: int, transaction: Dict[str, A
     return None
 
 
-def _progress(tell: Callable[..., None], transaction: Dict[str, Any], step: Dict[str, Any], data: Dict[str, Any]) -> None:
+def _progress(tell: Tell, transaction: Dict[str, Any], step: Dict[str, Any], data: Dict[str, Any]) -> None:
     tell(transaction, step, "progress", data=data)
 
 
-def _finish(shared: Shared, transaction: Dict[str, Any], first: int, tell: Callable[..., None]) -> List[str]:
+def _finish(shared: Shared, kinds: Dict[str, Step], transaction: Dict[str, Any], first: int, tell: Tell) -> List[str]:
     """The steps after the record, which only tidy up."""
-    from deployer.agent.steps import STEPS
-
     problems: List[str] = []
     for step in transaction["steps"][first:]:
-        kind = STEPS[step["kind"]]
+        kind = kinds[step["kind"]]
         ctx = Context(shared, transaction, step, partial(_progress, tell, transaction, step))
         try:
             before = kind.check(ctx)

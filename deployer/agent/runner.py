@@ -192,9 +192,9 @@ class Runner:
 
     def _step(self, tx: Transaction, index: int, step: Dict[str, Any]) -> Optional[StepFailed]:
         """Does one step; None when it is done. Raises Stopped when it let itself be interrupted."""
-        ctx = Context(self._shared, tx.data, step, lambda data: self._tell(tx.data, step, "progress", data=data))
+        ctx = Context(self._shared, tx.data, step, lambda data: self._journal.step(tx.data, step, "progress", data=data))
         self._doing(str(step.get("label") or step["kind"]))
-        self._tell(tx.data, step, "start")
+        self._journal.step(tx.data, step, "start")
         try:
             kind = self._steps.get(step["kind"])
             if kind is None:
@@ -207,16 +207,16 @@ class Runner:
         except Exception as error:  # noqa: BLE001  (whatever a step meets, the transaction is undone and the report says it)
             return undo.failure(self._shared.system, error)
         tx.done.add(index)
-        self._tell(tx.data, step, "done", message=message)
+        self._journal.step(tx.data, step, "done", message=message)
         return None
 
     def _fail(self, tx: Transaction, step: Dict[str, Any], problem: StepFailed) -> None:
         """Undoes it, and before it whatever had built on it."""
         data = {"cause": problem.cause, "hint": problem.hint, "log": problem.log}
         if tx.state == "begun":
-            self._tell(tx.data, step, "failed", message=problem.message, data={k: v for k, v in data.items() if v})
+            self._journal.step(tx.data, step, "failed", message=problem.message, data={k: v for k, v in data.items() if v})
         else:
-            self._tell(tx.data, step, "skipped", message=problem.message)
+            self._journal.step(tx.data, step, "skipped", message=problem.message)
         tx.failed_step = str(step["id"])
         self._undo(tx, problem)
 
@@ -230,20 +230,8 @@ class Runner:
             if tx.id in other.needs and other.state in ("pending", "begun", "done"):
                 self._undo(other, StepFailed("it needs %s, which failed" % tx.name))
         self._doing("undoing " + tx.name)
-        problems = undo.undo_transaction(self._shared, self._steps, self._shared.run, tx.number, tx.data, self._tell)
+        problems = undo.undo_transaction(self._shared, self._steps, self._shared.run, tx.number, tx.data, self._journal.step)
         tx.settle("undo-failed" if problems else "undone", problem, problems)
-
-    def _tell(self, transaction: Dict[str, Any], step: Dict[str, Any], state: str, **fields: Any) -> None:
-        self._journal.say(
-            "step",
-            tx=transaction["id"],
-            step=step["id"],
-            change=step.get("change"),
-            label=step.get("label"),
-            kind=step["kind"],
-            state=state,
-            **fields,
-        )
 
     def _doing(self, what: str) -> None:
         if self._lock is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from deployer.agent import files, journal, paths, systemctl, wire
 from deployer.agent.system import System
@@ -96,18 +96,28 @@ def listing(system: System, fleet: Optional[str] = None) -> List[Dict[str, Any]]
     """Every run that is remembered, of one fleet (by id) or of all, oldest first, each with "alive"."""
     found = [describe(system, run_id) for run_id in ids(system)]
     found = [one for one in found if fleet is None or one["fleet"] == fleet]
-    asked = [paths.run_unit(one["run"]) for one in found if not one["ended"]]
-    up = set(systemctl.alive(system, asked)) if asked else set()
+    up = living(system, [one["run"] for one in found if not one["ended"]])
     for one in found:
-        one["alive"] = paths.run_unit(one["run"]) in up
+        one["alive"] = one["run"] in up
     return found
+
+
+def living(system: System, run_ids: Sequence[str]) -> Set[str]:
+    """Which of these runs are alive."""
+    shown = systemctl.show(system, [paths.run_unit(run_id) for run_id in run_ids]) or {}
+    return {run_id for run_id in run_ids if lives(run_id, shown)}
+
+
+def lives(run_id: str, shown: Optional[Mapping[str, Dict[str, str]]]) -> bool:
+    """By what systemd shows. One that was killed lives on while what it had begun is undone (see recover.py)."""
+    return (shown or {}).get(paths.run_unit(run_id), {}).get("ActiveState", "inactive") not in ("inactive", "failed")
 
 
 def forget_old(system: System, keep: int = KEPT) -> None:
     """Removes what is remembered of old runs, never of one that is alive or unfinished."""
     old = ids(system)[:-keep]
     asked = [describe(system, run_id) for run_id in old]
-    up = set(systemctl.alive(system, [paths.run_unit(run_id) for run_id in old])) if old else set()
+    up = living(system, old)
     for one in asked:
-        if one["finished"] and paths.run_unit(one["run"]) not in up:
+        if one["finished"] and one["run"] not in up:
             files.remove_tree(system, paths.run(one["run"]))

@@ -12,6 +12,7 @@ from deployer.agent.attach import follow
 from deployer.agent.system import System
 from deployer.agent.talk import Talk
 
+STOP_S = 600  # how long the host's going down waits for a run to end, and how long undoing a killed one may take
 HINT_ROOT = "the login user needs root rights here: set sudo: true in the host's file, or log in as root"
 
 
@@ -48,10 +49,12 @@ def _launch(system: System, run_id: str, secrets: Dict[str, str], agent: str) ->
     handed = "%s/%s.secrets" % (wire.ROOT_RUN, run_id)
     files.write(system, handed, json.dumps(secrets).encode(), 0o600)
     argv = ["systemd-run", "--quiet", "--collect", "--unit=" + paths.run_unit(run_id)]
-    for setting in ("Type=exec", "KillMode=mixed", "TimeoutStopSec=60", "OOMScoreAdjust=-900"):
+    program = [sys.executable or "/usr/bin/python3", "-I", agent]
+    for setting in ("Type=exec", "KillMode=mixed", "TimeoutStopSec=%d" % STOP_S, "OOMScoreAdjust=-900"):
         argv += ["-p", setting]
     argv += ["-p", "LoadCredential=secrets:" + system.path(handed)]
-    argv += ["--", sys.executable or "/usr/bin/python3", "-I", agent, "work", run_id]
+    argv += ["-p", "ExecStopPost=" + " ".join([*program, "recover", run_id])]
+    argv += ["--", *program, "work", run_id]
     try:
         done = system.run(argv, timeout=30)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 from deployer.agent.system import Done, System
 
@@ -54,12 +54,6 @@ def show_one(system: System, unit: str) -> Dict[str, str]:
 
 def is_up(properties: Dict[str, str]) -> bool:
     return properties.get("ActiveState") in UP
-
-
-def alive(system: System, units: List[str]) -> List[str]:
-    """Which of these units are up."""
-    found = show(system, units) or {}
-    return [unit for unit in units if is_up(found.get(unit, {}))]
 
 
 def call(system: System, *words: str, timeout: float = 60) -> Done:

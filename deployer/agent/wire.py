@@ -280,7 +280,8 @@ class RunRequest(TypedDict, total=False):
 #              "transactions": {id: {"state": "done" | "failed" | "undone" | "skipped" | "undo-failed" | "kept",
 #              "step", "message", "cause", "hint", "log": [...]}}}
 #     kept: begun and left as it is, because a barrier stayed closed; the run is unfinished
-#     result: "rolled-back" when every transaction that failed was undone, "failed" when one could not be
+#     result: "rolled-back" when every transaction that failed was undone, "failed" when one could not be; of a run that was
+#     killed too, written by `recover`; "lost" is said by `attach` for one that went down with its host
 
 
 def certificate_digest(certificate: str) -> str:

@@ -24,7 +24,6 @@ from deployer.agent.runner import Runner
 from deployer.agent.steps import STEPS
 from deployer.agent.steps.base import Step
 from deployer.agent.system import System
-from deployer.agent.times import iso
 
 SEEN_S = 10.0  # how long a run that removes the agent waits for its report to be read
 
@@ -69,14 +68,7 @@ def _locked(
     journal: Journal,
     steps: Dict[str, Step],
 ) -> None:
-    says = {
-        "run": request["run"],
-        "who": request.get("who"),
-        "since": iso(system.now()),
-        "doing": "starting",
-        "fleet": request["fleet"]["name"],
-    }
-    held = lock.take(system, says)
+    held = lock.take(system, lock.words(system, request, "starting"))
     if held is None:
         holder = lock.holder(system) or {}
         journal.say("refused", reason="lock", holder=holder, detail=_holder_words(holder))

@@ -46,7 +46,7 @@ def undo(host: FakeHost, run: str) -> Run:
 
 def test_what_was_recorded_stands_though_its_run_died_before_it_could_say_so(host: FakeHost) -> None:
     """The plan that undoes the run is made on the record: were it undone, nobody would bring it back."""
-    host.faults.kill("record", when="after")
+    host.faults.cut_power("record", when="after")
     run = killed(host, deployment())
     assert [one["run"] for one in probe(host)["unfinished"]] == [run]
     assert undo(host, run).result == "done"
@@ -66,7 +66,7 @@ def test_what_was_forgotten_is_tidied_up_when_its_run_died_before(host: FakeHost
         step("finish", "tree.remove", path=history),
         deployment="chat",
     )
-    host.faults.kill("tree.remove")
+    host.faults.cut_power("tree.remove")
     run = killed(host, gone)
     assert host.path(history).is_dir()
     assert undo(host, run).result == "done"
@@ -78,7 +78,7 @@ def test_what_was_forgotten_is_tidied_up_when_its_run_died_before(host: FakeHost
 def test_what_was_not_recorded_yet_is_undone(host: FakeHost) -> None:
     Run(host, run_request(deployment()))
     before = tree(host.root)
-    host.faults.kill("record")
+    host.faults.cut_power("record")
     run = killed(host, deployment(digest="aaaa0002", revision=2, old=unit_name()))
     assert undo(host, run).result == "done"
     assert tree(host.root) == before

@@ -242,10 +242,67 @@ def _wait_for(host: FakeHost, name: str) -> None:
     raise AssertionError(f"no run was told to {name}")
 
 
-def test_a_killed_run_frees_the_lock_and_is_undone_by_the_next(host: FakeHost) -> None:
+def test_a_killed_run_is_undone_at_once_and_says_so(host: FakeHost) -> None:
     Run(host, run_request(deployment()))
     before = tree(host.root)
+    artifact = transaction("tool:x", step("artifacts", "file.write", "tool", path="/etc/deployer/acme/tool", content="1"))
     host.faults.kill("unit.ready")
+    run = Run(host, run_request(artifact, deployment(digest="aaaa0002", revision=2, old=unit_name())))
+    assert run.result == "rolled-back"
+    assert {name: run.state(name) for name in ("tool:x", "chat")} == {"tool:x": "done", "chat": "undone"}
+    told = run.report["transactions"]["chat"]
+    assert told["message"] == "the run on the host was killed"
+    assert {e["kind"] for e in run.events if e["type"] == "step" and e["step"] == told["step"]} == {"unit.ready"}
+    left = {path for path, what in tree(host.root).items() if before.get(path) != what}
+    assert left == {"/etc/deployer/acme/tool"}
+    assert host.running() == [unit_name()]
+    seen = probe(host)
+    assert (seen["lock"], seen["unfinished"]) == (None, [])
+
+
+def test_what_had_built_on_what_a_killed_run_left_is_undone_with_it(host: FakeHost) -> None:
+    before = tree(host.root)
+    first = transaction(
+        "first",
+        step("artifacts", "file.write", path="/etc/deployer/acme/one", content="1"),
+        step("switch", "file.write", "the end of it", path="/etc/deployer/acme/two", content="2"),
+    )
+    second = transaction("second", step("artifacts", "file.write", path="/etc/deployer/acme/three", content="3"), needs=["first"])
+    host.faults.kill("file.write", "the end of it")
+    run = Run(host, run_request(first, second))
+    assert {name: run.state(name) for name in ("first", "second")} == {"first": "undone", "second": "undone"}
+    assert tree(host.root) == before
+
+
+def test_a_killed_run_whose_undoing_fails_is_undone_by_the_next(host: FakeHost) -> None:
+    host.faults.kill("unit.ready")
+    host.faults.fail("unit.start", when="undo", times=1)
+    request = run_request(deployment())
+    run = Run(host, request)
+    assert (run.result, run.state("chat")) == ("failed", "undo-failed")
+    assert [u["run"] for u in probe(host)["unfinished"]] == [request["run"]]
+    undo = transaction("run:x", step("artifacts", "run.undo", run=request["run"]))
+    assert Run(host, run_request(undo)).result == "done"
+    assert (host.running(), probe(host)["unfinished"]) == ([], [])
+
+
+def test_a_half_line_of_a_killed_run_hides_none_of_what_follows(host: FakeHost) -> None:
+    request = run_request(deployment())
+    hold = host.faults.hold("unit.ready")
+    host.faults.kill("unit.ready")
+    channel = connect(host).open("start", request)
+    lines = channel.lines()
+    _open_until(lines, channel, hold.reached)
+    with host.path(f"{wire.ROOT_RUNS}/{request['run']}/journal.jsonl").open("ab") as journal:
+        journal.write(b'{"type": "st')
+    hold.release()
+    assert {e["kind"]: e["state"] for e in lines if e["type"] == "step"}["unit.ready"] == "undone"
+
+
+def test_a_run_that_went_down_with_its_host_frees_the_lock_and_is_undone_by_the_next(host: FakeHost) -> None:
+    Run(host, run_request(deployment()))
+    before = tree(host.root)
+    host.faults.cut_power("unit.ready")
     killed = run_request(deployment(digest="aaaa0002", revision=2, old=unit_name()))
     run = Run(host, killed)
     assert run.result == "lost"
@@ -268,7 +325,7 @@ def test_a_host_that_goes_down_in_the_middle_comes_back_with_the_last_good_set(h
     channel = connect(host).open("start", request)
     lines = channel.lines()
     _open_until(lines, channel, hold.reached)
-    host.faults.kill("unit.start")  # the power goes while it is held
+    host.faults.cut_power("unit.start")  # the power goes while it is held
     hold.release()
     with pytest.raises(Unreachable):
         _until_cut(host, lines)

@@ -210,7 +210,7 @@ def test_an_index_that_cannot_be_reached_is_a_cause(host: FakeHost) -> None:
 
 
 def test_an_environment_that_a_crash_left_is_built_again(host: FakeHost) -> None:
-    host.faults.kill("env.build", when="after")
+    host.faults.cut_power("env.build", when="after")
     host.machine.faults.fail("env.build", when="never")
     Run(host, run_request(transaction("t", build())))
     host.path(f"{ENV}/{wire.MARKER}").unlink()

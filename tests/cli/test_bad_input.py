@@ -231,8 +231,19 @@ def test_a_controller_that_is_killed_leaves_a_run_that_another_one_finishes(
     assert bench("plan", "--detailed-exitcode").code == 0
 
 
-def test_a_run_that_is_killed_on_its_host_is_undone_first_by_the_next_apply(bench: Bench) -> None:
+def test_a_run_that_is_killed_on_its_host_is_undone_there_and_the_next_apply_does_it(bench: Bench) -> None:
     bench.hosts["h1"].faults.kill("unit.start")
+    done = bench("apply", "--yes")
+    assert done.code == 5
+    assert "✗ h1 chat: start chat/0: the run on the host was killed" in done.out
+    assert "    now     what stood before is back" in done.out
+    assert "not finished" not in bench("status").out
+    assert bench("apply", "--yes").code == 0
+    assert bench("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_run_that_goes_down_with_its_host_is_undone_first_by_the_next_apply(bench: Bench) -> None:
+    bench.hosts["h1"].faults.cut_power("unit.start")
     done = bench("apply", "--yes")
     assert done.code == 6
     assert "✗ h1  lost: the run ended without a report: it was killed, or the host went down" in done.out

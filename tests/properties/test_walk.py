@@ -194,7 +194,7 @@ def _arm(walk: Walk, plan: Plan, host: str, kind: str, label: str, fault: str) -
     elif fault == "killed when done":
         faults.kill(kind, label, when="after")
     elif fault == "rebooted":
-        faults.kill(kind, label)
+        faults.cut_power(kind, label)
     elif fault == "connection breaks":
         faults.cut_after = 5
     else:

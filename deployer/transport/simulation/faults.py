@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from deployer.agent.context import Context, StepFailed
@@ -11,7 +12,11 @@ from deployer.agent.steps.base import Before, Step
 
 
 class Killed(BaseException):
-    """The run's process is gone: nothing is undone, nothing is reported, the lock is free."""
+    """The run's process is gone in the middle of a step, and the lock is free."""
+
+
+class PowerCut(Killed):
+    """The host went down under it: nothing is undone, nothing is reported."""
 
 
 @dataclass
@@ -23,6 +28,10 @@ class Hold:
 
     def release(self) -> None:
         self.released.set()
+
+
+def _throw(error: BaseException) -> None:
+    raise error
 
 
 @dataclass
@@ -64,12 +73,12 @@ class Faults:
         self._rules.append(_Rule(kind, label, act, when, times))
 
     def kill(self, kind: str, label: str | None = None, *, when: str = "before") -> None:
-        """The run dies at this step, once."""
+        """The run's process dies at this step, once; what it began is undone, as systemd would have it."""
+        self._rules.append(_Rule(kind, label, partial(_throw, Killed()), when, 1))
 
-        def act() -> None:
-            raise Killed
-
-        self._rules.append(_Rule(kind, label, act, when, 1))
+    def cut_power(self, kind: str, label: str | None = None, *, when: str = "before") -> None:
+        """The run dies at this step, once, and nobody undoes it: the host went down with it."""
+        self._rules.append(_Rule(kind, label, partial(_throw, PowerCut()), when, 1))
 
     def hold(self, kind: str, label: str | None = None) -> Hold:
         hold = Hold()

@@ -1,5 +1,6 @@
 """A `System` whose programs, units, GPUs and HTTP are simulated. Files are real, below a temporary root."""
 
+import contextlib
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from deployer.agent.context import Context
 from deployer.agent.system import Done, System
 from deployer.transport.simulation import furniture, haproxy, programs
 from deployer.transport.simulation.beats import Beats
-from deployer.transport.simulation.faults import Faults, Killed, faulty_steps
+from deployer.transport.simulation.faults import Faults, Killed, PowerCut, faulty_steps
 from deployer.transport.simulation.figures import Figures
 from deployer.transport.simulation.gateway import completion
 from deployer.transport.simulation.units import Units
@@ -204,11 +205,12 @@ class Machine(System):
     def _living(self) -> None:
         """A run of an earlier boot is dead."""
         if getattr(self._mine, "boot", self._boot) != self._boot:
-            raise Killed
+            raise PowerCut
 
     def _start_run(self, argv: list[str]) -> Done:
         import json
 
+        from deployer.agent.recover import recover
         from deployer.agent.work import work
 
         run_id, unit = argv[-1], next(a.partition("=")[2] for a in argv if a.startswith("--unit="))
@@ -218,10 +220,14 @@ class Machine(System):
 
         def body() -> None:
             self._mine.boot = self._boot
+            steps = dict(faulty_steps(self.faults, self._expect))
             try:
-                work(self, run_id, secrets, threading.Event(), dict(faulty_steps(self.faults, self._expect)))
-            except Killed:
+                work(self, run_id, secrets, threading.Event(), steps)
+            except PowerCut:
                 pass
+            except Killed:
+                with contextlib.suppress(Killed):
+                    recover(self, run_id, steps)
             finally:
                 self.units.runs[unit] = False
 

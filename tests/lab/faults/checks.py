@@ -117,14 +117,6 @@ def stops_serving(request: Mapping[str, Any], events: Events, promised: bool) ->
     return None
 
 
-def in_gap(request: Mapping[str, Any], events: Events, promised: bool) -> bool:
-    """Whether a killed run had taken the old one out of service and not yet brought the new one in."""
-    if stops_serving(request, events, promised) is None:
-        return False
-    done = {s["kind"] for s in said_done(request, events)}
-    return "unit.ready" not in done
-
-
 def seconds(at: str) -> float:
     return datetime.fromisoformat(at).timestamp()
 
