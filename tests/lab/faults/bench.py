@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from deployer.agent import wire
+from deployer.app.fleet import Fleet
 from deployer.lab import lab
+from deployer.state.observed import Reached, Unreached
 from tests.lab.commands import ROOT, until
 from tests.lab.conftest import LabFleet
 from tests.lab.faults import hook
@@ -141,6 +143,12 @@ class Bench:
                         return True
         return False
 
+    def look(self) -> Reached:
+        """A probe, once the host lets us in: it may have come up, or its cable been put back, a moment ago."""
+        with Fleet.load(self.root) as fleet:
+            found: Reached = until(lambda: _reached(fleet.probe()[self.host]), "the host lets us in", 30)
+        return found
+
     def standing(self, deployment: str) -> dict[str, str]:
         """What of a deployment would be there after a boot: its units, whether enabled, its files, its record."""
         found = {}
@@ -178,6 +186,10 @@ class Bench:
         for path in self.path(wire.ROOT_MODELS).glob("*/*"):
             if part in path.parent.name or (path / wire.MARKER).exists() and part in (path / wire.MARKER).read_text():
                 shutil.rmtree(path)
+
+
+def _reached(found: Reached | Unreached) -> Reached | None:
+    return found if isinstance(found, Reached) else None
 
 
 def _digest(path: Path) -> str:

@@ -14,7 +14,6 @@ from deployer.agent import wire
 from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
 from deployer.plan.steps import transactions
-from deployer.state.observed import Reached
 from tests.lab.faults import checks
 from tests.lab.faults.bench import FLEET, Bench, Watcher, add_models
 from tests.lab.faults.cells import Cell, Fault, StepAt, steps_of
@@ -153,6 +152,7 @@ class Matrix:
         seen = Seen(cell)
         operation = OPERATIONS[cell.operation]
         with ExitStack() as stack:
+            stack.enter_context(_told(seen))
             planned = stack.enter_context(self.planned(operation))
             steps = steps_of(transactions(planned.plan, self.bench.host))
             at = next((s for s in steps if checks.key(s) == cell.step), None)
@@ -165,8 +165,8 @@ class Matrix:
                 if cell.fault is not Fault.REBOOT:
                     seen.problems += [f"{KEEPER}, which nobody touched: {why}" for _, why in keeper.failed[:1]]
                 seen.problems += ["nobody asked the keeper"] * (keeper.asked == 0)
-            if seen.problems:
-                self._repair()
+        if seen.problems:
+            self._repair()
         seen.seconds = time.monotonic() - began
         return seen
 
@@ -180,8 +180,7 @@ class Matrix:
             rest = plan(fleet).plan
             seen.problems += [f"the next plan is not empty: {c.address} {c.actions} {c.reason}" for c in rest.changes]
             seen.problems += [f"the next plan sees drift: {d.what}" for d in rest.drift]
-            found = fleet.probe()[self.bench.host]
-            assert isinstance(found, Reached)
+            found = self.bench.look()
             if found.probe["lock"] or found.probe["unfinished"]:
                 seen.problems.append(f"left: lock {found.probe['lock']}, unfinished {found.probe['unfinished']}")
         seen.problems += [f"half made, after the next apply: {path}" for path in self.bench.half_made()]
@@ -202,6 +201,15 @@ class Matrix:
                 if not planned.plan.changes:
                     return
                 planned.apply()
+
+
+@contextmanager
+def _told(seen: Seen) -> Iterator[None]:
+    """What a cell could not even ask is its problem; the other cells go on."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        seen.problems.append(f"{type(error).__name__}: {error}")
 
 
 def _why(report: Mapping[str, Any]) -> str:
@@ -270,8 +278,9 @@ class _Attempt:
 
     @property
     def run_id(self) -> str | None:
-        new = sorted(self.bench.runs() - self.known)
-        return new[0] if new else None
+        """Ours: a second operator's has refused."""
+        new = self.bench.runs() - self.known
+        return next((run for run in sorted(new) if any(e["type"] == "locked" for e in self.bench.journal(run))), None)
 
     def run_ends(self) -> None:
         run = self.run_id
@@ -317,9 +326,7 @@ class _Attempt:
 
     def _named(self, run: str, reported: bool, events: checks.Events, state: str) -> None:
         """The lock is free; a run that did not end well is named to the next one who asks."""
-        with Fleet.load(self.bench.root) as fleet:
-            found = fleet.probe()[self.bench.host]
-        assert isinstance(found, Reached), found
+        found = self.bench.look()
         if found.probe["lock"]:
             self.told.append(f"the lock is left: {found.probe['lock']}")
         named = {one["run"] for one in found.probe["unfinished"]}
