@@ -5,9 +5,8 @@ import argparse
 from deployer.app import adopting
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report
+from deployer.cli.applying import plan_and_carry_out
 from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import show
 
 EXAMPLES = (
     "deployer adopt gpu-01 vllm.service              # writes deployments/vllm.yaml, says what it did not understand",
@@ -28,15 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return _take_over(args) if args.take_over else _write(args)
-
-
-def _take_over(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        planned = fleet.take_over(args.take_over, args.host, args.unit)
-        if not args.json:
-            show(planned)
-        return carry_out(planned, args, what="adopt")
+    if args.take_over:
+        return plan_and_carry_out(args, lambda fleet: fleet.take_over(args.take_over, args.host, args.unit), what="adopt")
+    return _write(args)
 
 
 def _write(args: argparse.Namespace) -> int:

@@ -7,9 +7,8 @@ from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import canary, console
-from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import make_plan, options, show
+from deployer.cli.applying import plan_and_carry_out
+from deployer.cli.planning import make_plan, options
 from deployer.errors import UsageError
 
 EXAMPLES = (
@@ -36,13 +35,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a saved plan is applied as it is, alone", hint="deployer apply PLAN.json, or deployer apply NAME…")
     if args.ui:
         return _in_ui(args, saved)
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        if not saved:
-            wait_for_others(fleet, args)
-        planned = _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
-        if not args.json:
-            show(planned)
-        return carry_out(planned, args, done=lambda: canary.stands(planned))
+
+    def planned(fleet: Fleet) -> Planned:
+        return _saved(fleet, args, saved[0]) if saved else make_plan(fleet, options(args))
+
+    return plan_and_carry_out(args, planned, what="apply", wait=not saved, done=canary.stands)
 
 
 def _in_ui(args: argparse.Namespace, saved: list[str]) -> int:

@@ -1,5 +1,5 @@
-"""Runs an approved plan with a display of its progress, and says at the end what came of it. Used by apply, prune, the
-holds and attach.
+"""What every command that changes something does with its plan: shows it, asks, runs it with a display of its progress, and
+says at the end what came of it. attach uses the display and the end for what goes on already.
 """
 
 import argparse
@@ -17,8 +17,10 @@ from deployer.app.planned import Planned
 from deployer.app.steptimes import Times
 from deployer.cli import console
 from deployer.cli.confirm import confirmed, prune_confirmed
+from deployer.cli.fleet import open_fleet
 from deployer.cli.outcome import render
 from deployer.cli.plainprogress import PlainProgress
+from deployer.cli.planning import show
 from deployer.errors import DeployerError, HostLocked, Interrupted, Refused, Unreachable
 from deployer.execute.events import Event, Report
 from deployer.execute.follow import Control
@@ -26,12 +28,29 @@ from deployer.execute.follow import Control
 Listener = Callable[[Event], None]
 
 
-def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply", done: Callable[[], None] | None = None) -> int:
-    """Ask, do, report; returns the exit code. What a plan refuses is raised by apply itself. `done` is called when it was
-    done as planned.
+def plan_and_carry_out(
+    args: argparse.Namespace,
+    make: Callable[[Fleet], Planned],
+    *,
+    what: str,
+    wait: bool = True,
+    done: Callable[[Planned], None] | None = None,
+) -> int:
+    """Plan, show, ask, do, report; returns the exit code. `what`: the command. `wait`: not for a plan that was made before.
+    `done` is called when it was done as planned.
     """
-    plan = planned.plan
-    as_json = getattr(args, "json", False)
+    with ends_with_report(args.json), open_fleet(args) as fleet:
+        if wait:
+            wait_for_others(fleet, args)
+        planned = make(fleet)
+        if not args.json:
+            show(planned)
+        return _carry_out(planned, args, what, done)
+
+
+def _carry_out(planned: Planned, args: argparse.Namespace, what: str, done: Callable[[Planned], None] | None) -> int:
+    """What a plan refuses is raised by apply itself."""
+    plan, made = planned.plan, planned
     if plan.refusals:
         _refused(planned)
     if plan.changes and not confirmed(planned, yes=args.yes, what=what):
@@ -42,19 +61,19 @@ def carry_out(planned: Planned, args: argparse.Namespace, *, what: str = "apply"
     left = lock_wait(args)
     report = follow(
         lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control, lock_wait_s=left),
-        as_json=as_json,
+        as_json=args.json,
         times=steptimes.read(planned.fleet.root),
     )
     addresses = planned.addresses() if report.exit_code in (0, 6) else {}
-    finish(planned.fleet, report, as_json=as_json, nothing=not plan.changes, addresses=addresses)
+    finish(planned.fleet, report, as_json=args.json, nothing=not plan.changes, addresses=addresses)
     if done is not None and report.exit_code == 0:
-        done()
+        done(made)
     return report.exit_code
 
 
 def lock_wait(args: argparse.Namespace) -> float:
     """Seconds that are left of --lock-wait: waiting before the plan counts too."""
-    if not getattr(args, "lock_wait", None):
+    if not args.lock_wait:
         return 0.0
     if not hasattr(args, "lock_until"):
         args.lock_until = time.monotonic() + seconds(args.lock_wait)
@@ -70,7 +89,8 @@ def wait_for_others(fleet: Fleet, args: argparse.Namespace) -> None:
         return
     from deployer.execute.waiting import Queue, wait, words
 
-    hosts = getattr(args, "host", None) or sorted(fleet.spec.hosts)
+    named = getattr(args, "host", None)
+    hosts = named if named and isinstance(named, list) else sorted(fleet.spec.hosts)  # a word: where adopt's unit is, no filter
     control = Control()
     with _interrupts(control), _listener(args.json, {}) as listen:
         held = wait(Queue.of(left, control, listen), fleet.pool, hosts, fleet.spec)

@@ -3,13 +3,12 @@
 import argparse
 
 from deployer.app import canary
+from deployer.app.fleet import Fleet
 from deployer.app.moments import moment
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import show
+from deployer.cli.applying import plan_and_carry_out
 
 EXAMPLES = (
     "deployer promote chat                           # all replicas become what the canary is",
@@ -27,15 +26,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        wait_for_others(fleet, args)
-        if args.command == "promote":
-            planned = fleet.promote(args.name)
-        else:
-            planned = fleet.revert(args.name, why=args.why, until=moment(args.until))
-        if not args.json:
-            show(planned)
-        return carry_out(planned, args, what=args.command)
+    return plan_and_carry_out(args, lambda fleet: _planned(fleet, args), what=args.command)
+
+
+def _planned(fleet: Fleet, args: argparse.Namespace) -> Planned:
+    if args.command == "promote":
+        return fleet.promote(args.name)
+    return fleet.revert(args.name, why=args.why, until=moment(args.until))
 
 
 def stands(planned: Planned) -> None:

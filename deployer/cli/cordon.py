@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import show
+from deployer.cli.applying import plan_and_carry_out
 
 if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
@@ -32,15 +30,11 @@ def arguments(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        wait_for_others(fleet, args)
-        planned = _planned(fleet, args)
+    def done(planned: "Planned") -> None:
         if not args.json:
-            show(planned)
-        code = carry_out(planned, args, what=f"hosts {args.verb}")
-        if code == 0 and not args.json:
-            console.say(_after(fleet, args))
-    return code
+            console.say(_after(planned.fleet, args))
+
+    return plan_and_carry_out(args, lambda fleet: _planned(fleet, args), what=f"hosts {args.verb}", done=done)
 
 
 def _planned(fleet: "Fleet", args: argparse.Namespace) -> "Planned":

@@ -3,9 +3,7 @@
 import argparse
 
 from deployer.cli import arguments as shared
-from deployer.cli.applying import carry_out, ends_with_report
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import show
+from deployer.cli.applying import plan_and_carry_out
 
 EXAMPLES = (
     "deployer gc                  # what hosts remember beyond keep: in deployer.yaml",
@@ -22,8 +20,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        planned = fleet.gc(args.names, hosts=args.host)
-        if not args.json:
-            show(planned)
-        return carry_out(planned, args, what="gc")
+    return plan_and_carry_out(args, lambda fleet: fleet.gc(args.names, hosts=args.host), what="gc")

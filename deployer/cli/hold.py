@@ -2,12 +2,12 @@
 
 import argparse
 
+from deployer.app.fleet import Fleet
 from deployer.app.moments import moment
+from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import show
+from deployer.cli.applying import plan_and_carry_out
 
 EXAMPLES = (
     "deployer stop chat --why 'GPU maintenance'",
@@ -32,12 +32,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        wait_for_others(fleet, args)
-        planned = fleet.hold(args.names, _KINDS[args.command], why=args.why, until=moment(args.until), allow=args.allow)
-        if not args.json:
-            show(planned)
-        code = carry_out(planned, args, what=args.command)
-    if code == 0 and args.command != "start" and not args.json:
-        console.say(f"held until somebody lifts it: deployer apply --release {args.names[0]}")
-    return code
+    def planned(fleet: Fleet) -> Planned:
+        return fleet.hold(args.names, _KINDS[args.command], why=args.why, until=moment(args.until), allow=args.allow)
+
+    def done(_: Planned) -> None:
+        if args.command != "start" and not args.json:
+            console.say(f"held until somebody lifts it: deployer apply --release {args.names[0]}")
+
+    return plan_and_carry_out(args, planned, what=args.command, done=done)

@@ -2,10 +2,11 @@
 
 import argparse
 
+from deployer.app.fleet import Fleet
+from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
-from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import make_plan, options, show
+from deployer.cli.applying import plan_and_carry_out
+from deployer.cli.planning import make_plan, options
 
 EXAMPLES = ("deployer prune", "deployer prune --host gpu-01", "deployer prune --yes --json")
 
@@ -19,10 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        wait_for_others(fleet, args)
-        planned = make_plan(fleet, options(args, prune=True))
-        removals = planned.only(lambda change: change.after is None)
-        if not args.json:
-            show(removals)
-        return carry_out(removals, args, what="prune")
+    def removals(fleet: Fleet) -> Planned:
+        return make_plan(fleet, options(args, prune=True)).only(lambda change: change.after is None)
+
+    return plan_and_carry_out(args, removals, what="prune")

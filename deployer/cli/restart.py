@@ -3,9 +3,7 @@
 import argparse
 
 from deployer.cli import arguments as shared
-from deployer.cli.applying import carry_out, ends_with_report, wait_for_others
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import show
+from deployer.cli.applying import plan_and_carry_out
 
 EXAMPLES = (
     "deployer restart chat",
@@ -21,9 +19,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        wait_for_others(fleet, args)
-        planned = fleet.restart(args.names)
-        if not args.json:
-            show(planned)
-        return carry_out(planned, args, what=args.command)
+    return plan_and_carry_out(args, lambda fleet: fleet.restart(args.names), what="restart")

@@ -3,13 +3,10 @@
 import argparse
 
 from deployer.app import gitedits
-from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
-from deployer.cli.applying import carry_out, ends_with_report
-from deployer.cli.fleet import open_fleet
-from deployer.cli.planning import show
+from deployer.cli.applying import plan_and_carry_out
 
 EXAMPLES = (
     "deployer rollback chat                          # to the last revision before this one",
@@ -29,18 +26,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with ends_with_report(args.json), open_fleet(args) as fleet:
-        planned = fleet.rollback(args.name, args.revision, why=args.why, until=args.until)
-        if not args.json:
-            show(planned)
-        return carry_out(planned, args, what="rollback", done=lambda: _after(fleet, planned, args))
+    return plan_and_carry_out(
+        args,
+        lambda fleet: fleet.rollback(args.name, args.revision, why=args.why, until=args.until),
+        what="rollback",
+        done=lambda planned: _after(planned, args),
+    )
 
 
-def _after(fleet: Fleet, planned: Planned, args: argparse.Namespace) -> None:
+def _after(planned: Planned, args: argparse.Namespace) -> None:
     """What stands in the files now, and how long the hold lasts."""
     hold = planned.plan.roster.get("holds", {}).get(args.name, {})
     if args.write:
-        _write(fleet, planned, args.name)
+        _write(planned, args.name)
     if hold.get("revision") is None:
         console.say("nothing holds it: the files say the same")
         return
@@ -50,7 +48,8 @@ def _after(fleet: Fleet, planned: Planned, args: argparse.Namespace) -> None:
     )
 
 
-def _write(fleet: Fleet, planned: Planned, name: str) -> None:
+def _write(planned: Planned, name: str) -> None:
+    fleet = planned.fleet
     found = gitedits.write(fleet, name, gitedits.edits(fleet, planned.plan, name))
     for edit in found.done:
         console.say(f"{found.file}: {edit.text}")

@@ -57,6 +57,15 @@ def test_drain_moves_is_seen_everywhere_is_kept_by_the_next_apply_and_lifted(two
     assert two("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.parametrize("words", ["stop chat", "hosts drain h2"])
+def test_who_says_no_is_not_told_of_a_hold(two: Bench, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setattr("deployer.cli.console.interactive", lambda: True)
+    monkeypatch.setattr("deployer.cli.confirm._ask", lambda question: "n")
+    done = two(*words.split())
+    assert (done.code, done.err.splitlines()[-1]) == (0, "nothing was changed")
+    assert hold(two, "h2") is None
+
+
 def test_cordon_asks_nothing_since_nothing_moves_and_a_release_lifts_it(two: Bench) -> None:
     before = two.serving()
     assert two("hosts", "cordon", "h2").code == 0

@@ -14,6 +14,7 @@ from deployer.app.fleet import Fleet
 from deployer.execute import waiting
 from deployer.execute.events import Event, Report
 from deployer.execute.follow import Control
+from tests.app.test_adopt import theirs
 from tests.cli.fakehosts import Bench, bench
 
 __all__ = ["bench"]
@@ -169,6 +170,29 @@ def test_a_wait_for_a_program_is_a_line_of_the_stream_and_the_report_comes_last(
     assert waited["data"]["holders"]["h1"]["who"] == "ada@desk"
     assert lines[-1]["type"] == "report"
     assert lines[-1]["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("rollback chat", "chat is held at revision 1"),  # before the other apply there was nothing to go back to
+        ("gc", "Nothing to change. 8 resources as wanted."),
+        ("adopt h1 llama --take-over chat", "2 hosts: 1 done, 1 unchanged"),
+    ],
+    ids=["rollback", "gc", "adopt"],
+)
+def test_whatever_changes_something_waits_before_it_plans(
+    bench: Bench, quick: None, monkeypatch: pytest.MonkeyPatch, words: str, said: str
+) -> None:
+    theirs(bench.hosts)
+    assert bench("apply", "--yes").code == 0
+    bench.edit("tags: [prod]\n", "tags: [prod]\nsampling: {max_tokens: 9}\n")
+    with applying(bench) as ada:
+        when_waited(monkeypatch, ada.go_on)
+        done = bench(*words.split(), "--yes", "--lock-wait", "1m")
+    assert done.code == 0, done.out + done.err
+    assert "waiting for h1: ada@desk is applying since" in done.err
+    assert said in done.out + done.err
 
 
 @pytest.mark.parametrize("words", [("apply", "--yes"), ("stop", "chat", "--yes"), ("hosts", "cordon", "h1")], ids=lambda w: w[0])
