@@ -1,4 +1,4 @@
-"""One lab for all lab tests of a session: `lab_fleet`. Three hosts; lab-1 has two imaginary GPUs.
+"""One lab for all lab tests of a session, or of each of its workers: `lab_fleet`. Three hosts; lab-1 has two imaginary GPUs.
 
 DEPLOYER_LAB_KEEP=1 leaves the hosts running between sessions, for people who work on one test.
 """
@@ -60,9 +60,10 @@ class LabFleet:
 
 
 def lab_root() -> Path:
-    """One place per checkout, so that what a killed session left is found and removed by the next."""
+    """One place per checkout and worker, so that what a killed session left is found and removed by the next."""
     checkout = hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:8]
-    return Path(tempfile.gettempdir()) / f"deployer-lab-tests-{checkout}" / "fleet"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    return Path(tempfile.gettempdir()) / f"deployer-lab-tests-{checkout}-{worker}" / "fleet"
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from deployer.transport.fake import FakeHost, FakeTransport
 from tests.lab.commands import write_deployment, written
 from tests.lab.conftest import LabFleet
 
-pytestmark = [pytest.mark.lab, pytest.mark.rollouts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 HOST = "lab-2"
 NAME = "mirror"

@@ -8,7 +8,7 @@ from tests.lab.commands import Deployer, as_gateway, forget, written
 from tests.lab.conftest import LabFleet
 from tests.lab.load import load
 
-pytestmark = [pytest.mark.lab, pytest.mark.rollouts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 CHAT = """\
 model: {path: models/tiny-chat}

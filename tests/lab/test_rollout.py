@@ -14,7 +14,7 @@ from tests.lab.commands import Deployer, deployed, tiny_chat, write_deployment
 from tests.lab.conftest import LabFleet
 from tests.lab.load import Load, load
 
-pytestmark = [pytest.mark.lab, pytest.mark.rollouts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 HOST = "lab-1"
 BEFORE_AND_AFTER = 60  # requests that succeed before a change begins, and after it has ended

@@ -16,7 +16,7 @@ from tests.lab.faults.matrix import Matrix
 from tests.lab.faults.operations import OPERATIONS
 from tests.lab.faults.report import Book
 
-pytestmark = [pytest.mark.lab, pytest.mark.rollouts, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 #: Another seed is another sample; a red one is run again by it.
 SEED = int(os.environ.get("DEPLOYER_FAULTS_SEED", "4"))
