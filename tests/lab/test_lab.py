@@ -25,6 +25,14 @@ def other_fleet(tmp_path: Path) -> Iterator[Path]:
     lab.down(root)
 
 
+def command_line(file: Path) -> str:
+    """Empty for a process that has ended since it was listed."""
+    try:
+        return file.read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
 def traces(key: str, number: int) -> list[str]:
     """What of a lab is left on this machine, in the kernel's words."""
     said = [
@@ -32,7 +40,7 @@ def traces(key: str, number: int) -> list[str]:
         *subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines(),
         *os.listdir("/run/netns"),
         *subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout.splitlines(),
-        *(p.read_text().replace("\0", " ") for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()),
+        *map(command_line, Path("/proc").glob("[0-9]*/cmdline")),
         *map(str, Path("/sys/fs/cgroup").glob("**/deployer-lab/*")),
         *map(str, places.state_home().glob("*")),
     ]
