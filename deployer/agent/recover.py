@@ -61,8 +61,10 @@ def recover(system: System, run_id: str, steps: Optional[Dict[str, Step]] = None
         shared = Shared(system, request, {})
         fallen = _built_on(shared, run_id, _fallen(shared, run_id))
         ended = _undo(shared, run_id, fallen, book.step, steps)
-        left = any(state in runs.OPEN_STATES for state, _ in ended.values())
-        book.say("report", result="failed" if left else "rolled-back", transactions=_report(ended, _at_death(events)))
+        states = {state for state, _ in ended.values()}
+        left = bool(states & runs.OPEN_STATES)
+        result = "failed" if left else "done" if states <= {"done"} else "rolled-back"
+        book.say("report", result=result, transactions=_report(ended, _at_death(events)))
         if not left:
             runs.settle(system, run_id, "undone when it was killed")
     finally:

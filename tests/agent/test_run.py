@@ -260,6 +260,14 @@ def test_a_killed_run_is_undone_at_once_and_says_so(host: FakeHost) -> None:
     assert (seen["lock"], seen["unfinished"]) == (None, [])
 
 
+def test_a_run_that_is_killed_when_all_is_done_has_done_it(host: FakeHost) -> None:
+    request = run_request(deployment())
+    kind, label = (request["transactions"][-1]["steps"][-1][key] for key in ("kind", "label"))
+    host.faults.kill(kind, label, when="after")
+    run = Run(host, request)
+    assert (run.result, run.state("chat"), host.running()) == ("done", "done", [unit_name()])
+
+
 def test_what_had_built_on_what_a_killed_run_left_is_undone_with_it(host: FakeHost) -> None:
     before = tree(host.root)
     first = transaction(
