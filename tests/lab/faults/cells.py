@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from deployer.agent import wire
 
@@ -30,14 +29,14 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepAt:
-    """A step of the plan and where it stands. `deployment`: of its transaction."""
+    """A step of the plan and where it stands. `deployment`: of its transaction. `edge`: the first or last of its stage there."""
 
     id: str
     kind: str
     stage: str
     label: str
     deployment: str | None
-    last: bool  # of its stage in this run
+    edge: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +57,38 @@ class Cell:
 
 def steps_of(transactions: Iterable[wire.Transaction]) -> list[StepAt]:
     """In the order in which a host does them: stage by stage, and transaction by transaction inside."""
-    every = [(t.get("deployment"), step) for t in transactions for step in t["steps"]]
+    every = list(transactions)
+    stages = sorted({step["stage"] for t in every for step in t["steps"]}, key=wire.stage_rank)
     found = []
-    for stage in stages_of(every):
-        mine = [(deployment, step) for deployment, step in every if step["stage"] == stage]
-        for number, (deployment, step) in enumerate(mine):
-            last = number == len(mine) - 1
-            found.append(StepAt(step["id"], step["kind"], stage, step["label"], deployment, last))
+    for stage in stages:
+        for transaction in every:
+            mine = [step for step in transaction["steps"] if step["stage"] == stage]
+            for step in mine:
+                edge = step in (mine[0], mine[-1])
+                found.append(StepAt(step["id"], step["kind"], stage, step["label"], transaction.get("deployment"), edge))
     return found
-
-
-def stages_of(every: Sequence[tuple[Any, wire.Step]]) -> list[str]:
-    """Stages in use, in the order in which a run comes to them."""
-    return sorted({step["stage"] for _, step in every}, key=wire.stage_rank)
 
 
 def _always(step: StepAt) -> bool:
     return True
 
 
+def _heard(step: StepAt) -> bool:
+    return step.edge or step.kind == "blob.receive"
+
+
 #: Where a fault has a meaning. Every other combination is left out of the matrix, and this is why:
 #: an engine that cannot start is met where one is started; bytes can be wrong where bytes are brought; who attaches from another
-#: machine cannot bring the bytes that only the first one had.
+#: machine cannot bring the bytes that only the first one had; and between two barriers a run asks nobody, but for bytes, so what
+#: becomes of its controller is tried at the first and the last step of a stage.
 WHERE: dict[Fault, Callable[[StepAt], bool]] = {
+    Fault.CONTROLLER: _heard,
+    Fault.CUT: _heard,
+    Fault.CUT_20: _heard,
+    Fault.OPERATOR: _heard,
     Fault.ENGINE_EXIT: lambda step: step.kind == "unit.start",
     Fault.ENGINE_HANG: lambda step: step.kind == "unit.start",
-    Fault.ATTACHED: lambda step: step.kind != "blob.receive",
+    Fault.ATTACHED: lambda step: _heard(step) and step.kind != "blob.receive",
     Fault.DIGEST: lambda step: step.kind in ("model.push", "tool.install"),
 }
 

@@ -145,7 +145,7 @@ class Matrix:
         with self.planned(operation) as planned:
             found = steps_of(transactions(planned.plan, self.bench.host))
             assert planned.apply().exit_code == 0
-        return [StepAt(checks.key(s), s.kind, s.stage, checks.normal(s.label), s.deployment, s.last) for s in found]
+        return [StepAt(checks.key(s), s.kind, s.stage, checks.normal(s.label), s.deployment, s.edge) for s in found]
 
     def run(self, cell: Cell) -> Seen:
         began = time.monotonic()
