@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from deployer.render import names, programs
 from deployer.render.quote import unit_command, unit_environment, unit_line
+from deployer.render.sandbox import APART, UNPRIVILEGED
 
 PYTHON = "/usr/bin/python3"
 CLAIMS = "/run/deployer/gpus"
@@ -51,22 +52,9 @@ class UnitSpec:
 
 
 #: As runtimes were tried under systemd 252. No MemoryDenyWriteExecute: engines compile at run time.
-_HARDENING = """\
-UMask=0077
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-NoNewPrivileges=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictSUIDSGID=yes
-RestrictRealtime=yes
-RestrictNamespaces=yes
-LockPersonality=yes
+_HARDENING = f"""\
+{APART}\
+{UNPRIVILEGED}\
 CapabilityBoundingSet=
 AmbientCapabilities=
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK

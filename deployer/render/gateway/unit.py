@@ -3,25 +3,13 @@
 from deployer.render import names, programs
 from deployer.render.gateway.model import HAPROXY, GatewayConfig
 from deployer.render.quote import unit_command
+from deployer.render.sandbox import APART, UNPRIVILEGED
 from deployer.render.unit import PYTHON
 
-_HARDENING = """\
-UMask=0077
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
+_HARDENING = f"""\
+{APART}\
 PrivateDevices=yes
-NoNewPrivileges=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictSUIDSGID=yes
-RestrictRealtime=yes
-RestrictNamespaces=yes
-LockPersonality=yes
+{UNPRIVILEGED}\
 CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_CHOWN CAP_NET_BIND_SERVICE
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 SystemCallArchitectures=native
