@@ -16,10 +16,11 @@ from deployer.plan.model import Change
 from deployer.plan.rollout import Decided
 from deployer.plan.roster import Place
 from deployer.plan.world import World
+from deployer.render.gateway import LEFT_AFTER_S
 from deployer.state.resources import Kind, Resource
 
-#: Other gateways look every 2 s whether a front is up: so long nothing may have come before it counts as left.
-FRONT_QUIET_S = 5.0
+#: So long nothing may have come before a front counts as left: until other gateways know it, and until what they sent is here.
+FRONT_QUIET_S = LEFT_AFTER_S + 2.0
 
 
 def in_waves(

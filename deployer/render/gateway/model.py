@@ -9,7 +9,7 @@ PROBE_NAME = ":probe"  # what requests of our own are called; no key of a person
 PEER = "/_replica"  # first segment of the front for other gateways; no deployment can have this name
 KEY = "req.fhdr(authorization),regsub(^Bearer\\ +,,i),digest(sha256),hex,lower"  # what the key files are asked for
 CHECK_S = 1  # how often a gateway asks another host's front whether it is up
-LEFT_AFTER_S = 3.0  # when a front says that it leaves, no gateway sends it anything new after this
+LEFT_AFTER_S = CHECK_S + 2.0  # when a front says that it leaves, no gateway sends it anything new after this: one slow look
 
 
 @dataclass(frozen=True, slots=True)
