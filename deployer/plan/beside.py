@@ -35,8 +35,7 @@ class Room:
     gpu_memory: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> "Room":
-        claims = Claims(set(self.claims.ports), set(self.claims.gpus), dict(self.claims.slots))
-        return Room(claims, dict(self.host_memory), dict(self.gpu_memory))
+        return Room(self.claims.copy(), dict(self.host_memory), dict(self.gpu_memory))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,13 @@ class Found:
 
     place: Place
     why: str
+
+
+def placed_beside(change: Change) -> bool:
+    """The new one has a port of its own already, as a way back has."""
+    assert change.before is not None
+    assert change.after is not None
+    return bool(change.after.payload["port"] != change.before.payload["port"])
 
 
 def second(world: World, spec: DeploymentSpec, change: Change, room: Room) -> Found | str:
@@ -56,7 +62,7 @@ def second(world: World, spec: DeploymentSpec, change: Change, room: Room) -> Fo
     assert isinstance(reached, Reached)
     if host is None:
         return f"{change.host} is not in the files any more"
-    fixed = after.payload["port"] != before.payload["port"]
+    fixed = placed_beside(change)
     port = int(after.payload["port"]) if fixed else free_port(host, reached, room.claims)
     if port is None:
         return f"{host.name} has no second port free in {host.ports[0]}-{host.ports[1]}"

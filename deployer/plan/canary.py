@@ -137,8 +137,7 @@ def _place(
 
 
 def _stands(spec: DeploymentSpec, replica: Resource) -> Place:
-    payload = replica.payload
-    return Place(spec.name, int(payload["slot"]), replica.host, int(payload["port"]), tuple(payload.get("gpus", ())))
+    return Place.of(spec.name, replica.host, replica.payload)
 
 
 def _want(

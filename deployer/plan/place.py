@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deployer.plan.model import Refusal
-from deployer.plan.room import Claims, Seeker, allowed, claim_foreign, gpus_wanted
+from deployer.plan.room import Seeker, allowed, claimed, gpus_wanted
 from deployer.plan.roster import Place, Roster, lost
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -23,10 +23,7 @@ class Placed:
 
 def place(world: World, roster: Roster, wanted: Iterable[DeploymentSpec], kept: Iterable[Place]) -> Placed:
     """Slots of `wanted` deployments. `kept` are slots of others that stay as they are and only claim their room."""
-    claims = Claims()
-    for other in kept:
-        claims.take(other)
-    claim_foreign(world, claims)
+    claims = claimed(world, kept)
     specs = sorted(wanted, key=lambda d: d.name)
     stays: dict[tuple[str, int], Place] = {}
     moved: dict[tuple[str, int], str] = {}

@@ -182,8 +182,7 @@ def _places(world: World, roster: Roster, name: str, wanted: Mapping[str, tuple[
     for host, resources in wanted.items():
         for r in resources:
             if r.kind is Kind.REPLICA:
-                gpus = tuple(r.payload.get("gpus", ()))
-                found.setdefault(r.payload["slot"], Place(name, r.payload["slot"], host, r.payload["port"], gpus))
+                found.setdefault(r.payload["slot"], Place.of(name, host, r.payload))
     return tuple(found[number] for number in sorted(found))
 
 

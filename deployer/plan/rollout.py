@@ -5,9 +5,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deployer.plan.beside import Room, second
+from deployer.plan.beside import Room, placed_beside, second
 from deployer.plan.model import Change, Refusal, Rollout
-from deployer.plan.room import Claims, claim_foreign
+from deployer.plan.room import Claims, claimed
 from deployer.plan.roster import Place, recorded_places
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, Strategy
@@ -62,11 +62,7 @@ def decide(
 
 def claims(world: World, places: Iterable[Place], kept: Iterable[Place]) -> Claims:
     """Everything that is taken, or was: nothing of it is free while this plan is done."""
-    taken = Claims()
-    for place in (*places, *kept, *recorded_places(world.observed)):
-        taken.take(place)
-    claim_foreign(world, taken)
-    return taken
+    return claimed(world, (*places, *kept, *recorded_places(world.observed)))
 
 
 def _serving(world: World, recorded: Recorded) -> dict[str, int]:
@@ -142,7 +138,7 @@ def _beside(
     trial = room.copy()
     found = []
     for change in sorted(mine, key=lambda c: (c.host, c.name)):
-        if fixed and _port(change.after) == _port(change.before):
+        if fixed and not placed_beside(change):
             return fixed
         one = second(world, spec, change, trial)
         if isinstance(one, str):
@@ -155,10 +151,6 @@ def _beside(
     why = f"a second one fits beside the old: {found[0][1].why}"
     out.rollouts[spec.name] = Rollout("blue_green", why, 1, spec.rollout.auto_revert, spec.rollout.max_failures or 0)
     return None
-
-
-def _port(resource: Resource | None) -> object:
-    return None if resource is None else resource.payload["port"]
 
 
 def _too_many_away(world: World, spec: DeploymentSpec, places: Sequence[Place], out: Decided) -> bool:

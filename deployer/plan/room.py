@@ -30,9 +30,12 @@ class Claims:
         self.gpus.update((place.host, g) for g in place.gpus)
         self.slots[place.host] = self.slots.get(place.host, 0) + 1
 
+    def copy(self) -> "Claims":
+        return Claims(set(self.ports), set(self.gpus), dict(self.slots))
+
     def with_others(self, leaving: Iterable[Place], deployment: str, number: int) -> "Claims":
         """These and the room of slots that leave in this plan, but for the slot's own."""
-        seen = Claims(set(self.ports), set(self.gpus), dict(self.slots))
+        seen = self.copy()
         for old in leaving:
             if (old.deployment, old.number) != (deployment, number):
                 seen.take(old)
@@ -121,14 +124,18 @@ def allowed(spec: DeploymentSpec, host: HostSpec) -> bool:
     return all(host.labels.get(key) == value for key, value in spec.placement.labels.items())
 
 
-def claim_foreign(world: World, claims: Claims) -> None:
-    """What other fleets have on the same hosts."""
+def claimed(world: World, places: Iterable[Place]) -> Claims:
+    """What these places take, and what other fleets have on the same hosts."""
+    claims = Claims()
+    for place in places:
+        claims.take(place)
     for name, reached in world.observed.items():
         if not isinstance(reached, Reached):
             continue
         for fleet in reached.probe.get("other_fleets", []):
             claims.ports.update((name, port) for port in fleet.get("ports", ()))
             claims.gpus.update((name, gpu) for gpu in fleet.get("gpus", ()))
+    return claims
 
 
 def _room(

@@ -29,6 +29,11 @@ class Place:
     port: int
     gpus: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, deployment: str, host: str, payload: Mapping[str, Any]) -> "Place":
+        """Where a replica stands, by its own payload."""
+        return cls(deployment, int(payload["slot"]), host, int(payload["port"]), tuple(payload.get("gpus", ())))
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -128,8 +133,7 @@ def recorded_places(observed: Observed) -> list[Place]:
                 continue
             for data in record.get("resources", []):
                 if data["kind"] == "replica":
-                    payload = data["payload"]
-                    places.append(Place(deployment, payload["slot"], name, payload["port"], tuple(payload.get("gpus", ()))))
+                    places.append(Place.of(deployment, name, data["payload"]))
     return places
 
 
