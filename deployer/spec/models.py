@@ -1,4 +1,5 @@
-"""The fleet as pydantic models: every field of a deployment, a host and `deployer.yaml`.
+"""The fleet as pydantic models: every field of a deployment here; those of a host and of `deployer.yaml` in files beside this
+one, and all of them to be had here.
 
 Strict and frozen; unknown keys are errors. Positions are not here: `spec.load` keeps them beside the models. A field marked
 `Later` or `NotYet` has its place but no effect in this version, and is refused.
@@ -9,76 +10,40 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from deployer.spec.base import Model as Model
 from deployer.spec.base import SecretRef as SecretRef
 from deployer.spec.base import one_of as one_of
 from deployer.spec.fields import (
     AbsolutePath,
-    Address,
     CanaryShare,
     Duration,
     FilePath,
-    FleetId,
     GitRevision,
-    GpuUuid,
-    HeaderName,
-    HostKey,
-    Jump,
     Keep,
     Later,
     Line,
     Name,
     NotYet,
-    Port,
-    PortRange,
-    Proxy,
     Rate,
     Replicas,
     Repo,
     Sha256,
-    Share,
     Size,
     Tag,
-    Target,
-    Url,
-    User,
     Wait,
-    at_least_one,
     exactly_one,
 )
+from deployer.spec.fleetfile import DriftRule as DriftRule
+from deployer.spec.fleetfile import DriftSpec as DriftSpec
+from deployer.spec.fleetfile import FleetFile as FleetFile
+from deployer.spec.fleetfile import GuardSpec as GuardSpec
+from deployer.spec.fleetfile import Packages as Packages
 from deployer.spec.gateway import GatewaySpec as GatewaySpec
 from deployer.spec.gateway import GatewayTls as GatewayTls
 from deployer.spec.gateway import Scrape as Scrape
-
-
-def _told() -> dict[str, Any]:
-    both = {"required": ["command", "headers"], "properties": {"command": {"not": {"type": "null"}}}}
-    return {**exactly_one("command", "webhook", "webhook_from"), "not": both}
-
-
-class Notification(Model):
-    """Who is told when an apply has ended: a command, which gets a JSON body on its standard input, or a webhook."""
-
-    model_config = ConfigDict(json_schema_extra=_told())
-
-    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
-    webhook: Url | None = None
-    webhook_from: SecretRef | None = None  # an address that is itself a secret
-    headers: Mapping[HeaderName, SecretRef] = Field(default_factory=dict)
-    events: Annotated[tuple[Literal["success", "failure", "rollback"], ...], Field(min_length=1)] = (
-        "success",
-        "failure",
-        "rollback",
-    )
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        one_of(self, "command", "webhook", "webhook_from")
-        if self.command is not None and "headers" in self.model_fields_set:
-            raise PydanticCustomError("needs", "has headers, which only a webhook can take")
-        return self
+from deployer.spec.host import HostSpec as HostSpec
+from deployer.spec.notification import Notification as Notification
 
 
 class ModelSpec(Model):
@@ -250,104 +215,6 @@ class DeploymentSpec(Model):
     env: Later = None
     keep: Keep | None = None  # revisions that hosts remember; the fleet's when not said
     notify: tuple[Notification, ...] = ()
-
-
-def _address_or_local() -> dict[str, Any]:
-    local = {"required": ["connection"], "properties": {"connection": {"const": "local"}}}
-    return {"anyOf": [{"required": ["address"], "properties": {"address": {"not": {"type": "null"}}}}, local]}
-
-
-class HostSpec(Model):
-    """A machine that serves models, or carries the gateway."""
-
-    model_config = ConfigDict(json_schema_extra=_address_or_local())
-
-    name: Name
-    address: Address | None = None  # None only with connection: local
-    connection: Literal["ssh", "local"] = "ssh"
-    user: User | None = None
-    port: Port | None = None
-    jump: Jump | None = None
-    host_key: HostKey | None = None
-    identity_file: FilePath | None = None  # relative to the fleet
-    sudo: bool = True
-    labels: Mapping[Line, Line] = Field(default_factory=dict)
-    ports: PortRange = (20000, 20999)  # from "20000-20999", both included
-    paths: Mapping[Literal["models", "engines"], AbsolutePath] = Field(default_factory=dict)
-    gpus: Annotated[
-        Literal["all"] | tuple[GpuUuid, ...] | tuple[Annotated[int, Field(ge=0, le=1023)], ...],
-        Field(json_schema_extra={"errorMessage": "must be all, a list of GPU numbers, or a list of GPU UUIDs"}),
-    ] = "all"
-    gateway: bool | None = None  # None: it carries endpoints when it has a replica
-    hub_url: Url | None = None
-    index_url: Url | None = None
-    proxy: Proxy | None = None
-    ca: FilePath | None = None
-    state: Literal["active", "cordoned", "drained", "retired"] = "active"
-    price: Later = None
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        if self.address is None and self.connection == "ssh":
-            raise PydanticCustomError("needs", "needs address (or connection: local)")
-        return self
-
-
-class Packages(Model):
-    """Where engine packages come from, and for which machines they are locked."""
-
-    index_url: Url | None = None
-    extra_index_urls: tuple[Url, ...] = ()
-    find_links: tuple[Line, ...] = ()  # addresses, or folders of the controller
-    targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("3.11/x86_64/glibc-2.36",)
-
-
-class DriftRule(Model):
-    """A difference that is left alone. All that is said must fit; a * in `what` stands for anything."""
-
-    model_config = ConfigDict(json_schema_extra=at_least_one("host", "deployment", "what"))
-
-    host: Name | None = None
-    deployment: Name | None = None
-    what: Line | None = Field(default=None, description="The difference as plan says it; a * stands for anything.")
-
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        if self.host is None and self.deployment is None and self.what is None:
-            raise PydanticCustomError("needs", "needs host, deployment or what")
-        return self
-
-
-class DriftSpec(Model):
-    """What somebody changed on the hosts: put back, but for what is named here."""
-
-    ignore: tuple[DriftRule, ...] = ()
-
-
-class GuardSpec(Model):
-    """What a plan must not do to the whole fleet, unless --allow is given."""
-
-    max_stopped: Annotated[
-        Share | None,
-        Field(description="How many running replicas may stop without a successor. Default: 50%, from 4 on."),
-    ] = None
-
-
-class FleetFile(Model):
-    """`deployer.yaml`: what is true of the whole fleet."""
-
-    id: FleetId
-    name: Name
-    environment: Name | None = None
-    required_version: Line | None = None
-    defaults: Mapping[str, Any] = Field(default_factory=dict)
-    packages: Packages = Packages()
-    gateway: GatewaySpec = GatewaySpec()
-    drift: DriftSpec = DriftSpec()
-    guard: GuardSpec = GuardSpec()
-    keep: Keep = 3  # revisions of each deployment that hosts remember for a rollback; `deployer gc` removes older ones
-    notify: tuple[Notification, ...] = ()
-    policies: Later = None
 
 
 class FleetSpec(FleetFile):
