@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployer.engines import ENGINES, settings_models
+from deployer.engines.base import TakesAdapters
 from deployer.errors import Problem, SpecError
 from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.problems import ordered, problem_at
@@ -24,6 +25,11 @@ def complaints(loaded: Loaded) -> list[Problem]:
     """Settings that an engine would swallow, refuse or misread."""
     found = []
     for name, spec in loaded.fleet.deployments.items():
-        for said in ENGINES[spec.engine.name].complaints(spec):
+        engine = ENGINES[spec.engine.name]
+        if spec.adapters and not isinstance(engine, TakesAdapters):
+            others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesAdapters))
+            what = f"the engine {engine.name} has no adapters"
+            found.append(problem_at(loaded.positions, f"deployment:{name}", ("adapters",), what, f"use {others}"))
+        for said in engine.complaints(spec):
             found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
     return found

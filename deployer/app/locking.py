@@ -28,7 +28,7 @@ def request(loaded: Loaded, secrets: SecretValues, existing: Locked, upgrade: fr
     models = []
     for found in wanted.models:
         spec = loaded.fleet.deployments[found.deployment]
-        where = loaded.positions.of(f"deployment:{found.deployment}", "model")
+        where = loaded.positions.of(f"deployment:{found.deployment}", *found.path)
         models.append(
             WantedModel(
                 need=found.need,
@@ -96,7 +96,7 @@ def _asked(loaded: Loaded, locked: Locked) -> check.Needed:
     models = tuple(found.need for found in wanted.models)
     places = {}
     for found in wanted.models:
-        place = loaded.positions.of(f"deployment:{found.deployment}", "model")
+        place = loaded.positions.of(f"deployment:{found.deployment}", *found.path)
         if place is not None:
             places[found.need.key] = place
     for name, spec in loaded.fleet.deployments.items():

@@ -19,6 +19,7 @@ def references(fleet: FleetSpec) -> dict[str, SecretRef]:
     for deployment in fleet.deployments.values():
         if deployment.model.token is not None:
             found.append(deployment.model.token)
+        found += [adapter.token for adapter in deployment.adapters if adapter.token is not None]
         found += [key.secret for key in deployment.endpoint.keys if key.secret is not None]
     if fleet.gateway.tls is not None:
         found.append(fleet.gateway.tls.key)

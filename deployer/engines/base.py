@@ -4,7 +4,7 @@ pure, and plan, execute and tui never ask which one it is.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -36,14 +36,25 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter beside the model. `path` is its folder on the host, `revision` is for people, `rank` None when unknown."""
+
+    name: str
+    path: str
+    revision: str
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
-    """Where one replica stands."""
+    """Where one replica stands, and the adapters that lie there for it, in the order of the YAML."""
 
     host: str
     number: int
     port: int
     gpus: tuple[str, ...]  # UUIDs
     arch: str
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +142,15 @@ class Engine(Protocol):
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None: ...
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process: ...
+
+
+@runtime_checkable
+class TakesAdapters(Protocol):
+    """What an engine has besides, when it can serve LoRA adapters beside the model. A running one must take another list over
+    its API as the step unit.adapters knows it.
+    """
+
+    def check_adapter(
+        self, deployment: DeploymentSpec, number: int, base: LockedModel | None, adapter: LockedModel
+    ) -> Sequence[Complaint]:
+        """Adapter `number` of the YAML against the model (None: it lies on the host already)."""

@@ -76,6 +76,8 @@ def _vllm(deployment: DeploymentSpec) -> MemorySettings | None:
         return None
     given = {_option(name): value for name, value in s.args.items()}
     cache, unread = given.get("kv-cache-memory-bytes"), sorted(_UNREAD & set(given))
+    if deployment.adapters and "enable-lora" not in given:
+        unread.append("adapters")
     if cache is not None and not _whole(cache):
         unread.append("kv-cache-memory-bytes")
     return MemorySettings(

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from deployer.engines import vllm_adapters
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
@@ -70,6 +71,7 @@ _FORBIDDEN = {
     "CUDA_VISIBLE_DEVICES": "use placement.gpus",
     "VLLM_PORT": "the port comes from the host's range",
     "VLLM_SERVER_DEV_MODE": "it opens paths that run code",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "use adapters",
 }
 
 
@@ -109,12 +111,19 @@ class Vllm:
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
         return tuple(_model_complaints(settings_of(deployment), model))
 
+    def check_adapter(
+        self, deployment: DeploymentSpec, number: int, base: LockedModel | None, adapter: LockedModel
+    ) -> Sequence[Complaint]:
+        return tuple(vllm_adapters.check(deployment, settings_of(deployment), number, base, adapter))
+
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None:
         return None
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)
         runtime, sources = _runtime(deployment, s)
+        if reserved := vllm_adapters.runtime(deployment, s, slot.adapters):
+            runtime["lora"], sources["lora"] = reserved, ("adapters",)
         pooling = s.args.get("runner") == "pooling"
         # the distribution for CPUs is not named vllm, so its `vllm` command does not find its own version
         command = (
@@ -154,6 +163,8 @@ def _environment(deployment: DeploymentSpec, s: VllmSettings) -> Mapping[str, st
     own = {"VLLM_CPU_KVCACHE_SPACE": "1"} if s.variant == "cpu" else {}
     if _held_here(deployment):
         own["PYTHONPATH"] = "{credentials}"  # where the middleware lies
+    if vllm_adapters.enabled(deployment, s):
+        own |= vllm_adapters.ENV
     return MappingProxyType({**_ENV, **own, **s.env})
 
 
@@ -177,6 +188,7 @@ def _options(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> dict[st
         options["override-generation-config"] = json.dumps(held, sort_keys=True)
     if _held_here(deployment):
         options["middleware"] = MIDDLEWARE
+    options |= vllm_adapters.options(deployment, s, slot.adapters)
     return options | dict(sorted(arguments(s.pinned, s.args)))
 
 
@@ -238,6 +250,7 @@ def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complai
     yield from placeholder_complaints(("endpoint", "model_names"), deployment.endpoint.model_names)
     yield from placeholder_complaints(("sampling", "stop"), deployment.sampling.stop)
     yield from _spec_complaints(deployment, s)
+    yield from vllm_adapters.complaints(deployment, s)
 
 
 def _older_than_known(version: str) -> bool:

@@ -24,6 +24,7 @@ RESERVED = {
     "served-model-name": "use endpoint.model_names",
     "override-generation-config": "use sampling",
     "max-num-seqs": "use batch.max_size",
+    "lora-modules": "use adapters",
     "middleware": "deployer puts the defaults of sampling into requests with one",
     "device-ids": "use placement.gpus",
     "shutdown-timeout": "deployer drains at the gateway first",

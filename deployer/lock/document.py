@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from deployer.state.locked import (
+    AdapterFacts,
     CacheFacts,
     Locked,
     LockedEnvironment,
@@ -67,6 +68,13 @@ class _Cache(_Doc):
     cache_dtype: str | None = None
 
 
+class _Adapter(_Doc):
+    base: str | None = None
+    rank: int | None = None
+    targets: list[str] = []
+    unusual: list[str] = []
+
+
 class _Facts(_Doc):
     architectures: list[str] = []
     model_type: str | None = None
@@ -85,6 +93,7 @@ class _Facts(_Doc):
     weights_bytes: int | None = None
     tensors: dict[_Type, Annotated[int, Field(ge=0)]] = {}
     cache: _Cache | None = None
+    adapter: _Adapter | None = None
 
 
 class _Model(_Doc):
@@ -157,6 +166,9 @@ def _decode_model(key: str, model: _Model) -> LockedModel:
     if model.facts.cache is not None:
         kinds = _kinds(model.facts.cache.layer_types)
         given["cache"] = CacheFacts(**{**model.facts.cache.model_dump(), "layer_types": kinds})
+    if model.facts.adapter is not None:
+        said = model.facts.adapter
+        given["adapter"] = AdapterFacts(said.base, said.rank, tuple(said.targets), tuple(said.unusual))
     source = key.partition(":")[0]
     files = model.files_locked()
     return LockedModel(key, source, model.name, model.revision, model.commit, model.digest, files, ModelFacts(**given))
@@ -197,6 +209,8 @@ def _encode_model(model: LockedModel) -> dict[str, Any]:
         facts["tensors"] = dict(sorted(model.facts.tensors))
     if model.facts.cache is not None:
         facts["cache"] = _encode_cache(model.facts.cache)
+    if model.facts.adapter is not None:
+        facts["adapter"] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(model.facts.adapter).items() if v}
     files = {f.path: f"{f.digest} {f.size}" for f in sorted(model.files, key=lambda f: f.path)}
     return {"name": model.name, **pinned, "digest": model.digest, "facts": facts, "files": files}
 

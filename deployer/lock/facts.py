@@ -6,7 +6,7 @@ from typing import Any
 
 from deployer.errors import LockfileError
 from deployer.lock.cachefacts import cache_facts
-from deployer.state.locked import LockedFile, ModelFacts
+from deployer.state.locked import AdapterFacts, LockedFile, ModelFacts
 
 _INNER = ("text_config", "llm_config", "language_config")
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
@@ -18,14 +18,15 @@ Config = Mapping[str, Any]
 
 
 def parse_config(text: str | bytes, where: str) -> dict[str, Any]:
-    """A config.json as a mapping. Raises LockfileError naming `where` when it is none."""
-    hint = "the file must be the model's config.json as transformers writes it"
+    """A config.json (or adapter_config.json) as a mapping. Raises LockfileError naming `where` when it is none."""
+    file = where.rpartition("/")[2]
+    hint = f"the file must be the model's {file} as its library writes it"
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise LockfileError(f"config.json is not JSON: {error}", where=where, hint=hint) from None
+        raise LockfileError(f"{file} is not JSON: {error}", where=where, hint=hint) from None
     if not isinstance(config, dict):
-        raise LockfileError(f"config.json holds a {type(config).__name__}, not an object", where=where, hint=hint)
+        raise LockfileError(f"{file} holds a {type(config).__name__}, not an object", where=where, hint=hint)
     return config
 
 
@@ -51,6 +52,7 @@ def facts_from_config(
     chat_template: bool = False,
     weights_bytes: int | None = None,
     tensors: Mapping[str, int] | None = None,
+    adapter: AdapterFacts | None = None,
 ) -> ModelFacts:
     """The numbers of the language model, also when they stand in an inner `text_config`. What is absent or of the
     wrong type is None.
@@ -74,6 +76,7 @@ def facts_from_config(
         weights_bytes=weights_bytes,
         tensors=tuple(sorted((tensors or {}).items())),
         cache=cache_facts(config, text) if config else None,
+        adapter=adapter,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from deployer.errors import LockfileError
+from deployer.lock.adapterfacts import ADAPTER, adapter_facts
 from deployer.lock.digests import DigestCache
 from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
 from deployer.lock.tensors import in_folder
@@ -29,7 +30,8 @@ def digest_folders(root: Path, needs: Iterable[ModelNeed]) -> dict[str, LockedMo
 def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | None = None) -> LockedModel:
     """The folder as a locked model; `name` is its path as the YAML says it. Hidden files are left out.
 
-    Raises LockfileError for a folder that is missing, empty, unreadable or without config.json, and for links that leave it.
+    Raises LockfileError for a folder that is missing, empty, unreadable or without config.json (an adapter has an
+    adapter_config.json instead), and for links that leave it.
     """
     name = name or path.as_posix()
     cache = cache or DigestCache()
@@ -41,15 +43,19 @@ def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | N
     if not files:
         raise LockfileError("the model folder is empty", where=name, hint="put config.json, the tokenizer and the weights there")
     paths = {f.path for f in files}
-    if "config.json" not in paths:
+    adapter = None
+    if ADAPTER in paths:
+        adapter = adapter_facts(parse_config((path / ADAPTER).read_bytes(), f"{name}/{ADAPTER}"))
+    if "config.json" not in paths and adapter is None:
         hint = "model.path must name the folder that holds config.json itself, not one above or below it"
         raise LockfileError("the model folder has no config.json", where=name, hint=hint)
-    config = parse_config((path / "config.json").read_bytes(), f"{name}/config.json")
+    config = parse_config((path / "config.json").read_bytes(), f"{name}/config.json") if "config.json" in paths else {}
     template = "chat_template.jinja" in paths
     if not template and "tokenizer_config.json" in paths:
         template = has_template((path / "tokenizer_config.json").read_bytes())
     tensors = in_folder(path, files)
-    facts = facts_from_config(config, chat_template=template, weights_bytes=weights_bytes(files), tensors=tensors)
+    weights = weights_bytes(files)
+    facts = facts_from_config(config, chat_template=template, weights_bytes=weights, tensors=tensors, adapter=adapter)
     return LockedModel(f"path:{name}", "path", name, None, None, content_digest(files), files, facts)
 
 

@@ -14,12 +14,13 @@ from huggingface_hub.hf_api import ModelInfo, RepoFile
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from deployer.errors import LockfileError
+from deployer.lock.adapterfacts import ADAPTER, adapter_facts
 from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
 from deployer.lock.hub_errors import check_token, explain
 from deployer.lock.request import Secret
 from deployer.lock.selection import select
 from deployer.lock.tensors import counted
-from deployer.state.locked import LockedFile, LockedModel, content_digest
+from deployer.state.locked import AdapterFacts, LockedFile, LockedModel, content_digest
 from deployer.state.needs import ModelNeed
 
 _TIMEOUT_S = 30.0
@@ -74,6 +75,7 @@ class _Repository:
                 chat_template=self._has_template(commit, files),
                 weights_bytes=weights_bytes(files),
                 tensors=counted(getattr(info.safetensors, "parameters", None), weights_bytes(files)),
+                adapter=self._adapter(commit, files),
             ),
         )
 
@@ -88,6 +90,10 @@ class _Repository:
     def _config(self, commit: str, files: tuple[LockedFile, ...]) -> dict[str, Any]:
         file = next((f for f in files if f.path == "config.json"), None)
         return parse_config(self._read(commit, file), f"{self.repo}/config.json") if file else {}
+
+    def _adapter(self, commit: str, files: tuple[LockedFile, ...]) -> AdapterFacts | None:
+        file = next((f for f in files if f.path == ADAPTER), None)
+        return adapter_facts(parse_config(self._read(commit, file), f"{self.repo}/{ADAPTER}")) if file else None
 
     def _has_template(self, commit: str, files: tuple[LockedFile, ...]) -> bool:
         by_path = {f.path: f for f in files}

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.agent import wire
-from deployer.engines.base import Conversion
+from deployer.engines.base import Adapter, Conversion
 from deployer.plan.model import Refusal
 from deployer.plan.target import fitting_target
 from deployer.plan.world import World
-from deployer.spec.models import DeploymentSpec, HostSpec
+from deployer.spec.models import AdapterSpec, DeploymentSpec, HostSpec, SecretRef
+from deployer.spec.source import Source
 from deployer.state.canonical import digest
 from deployer.state.locked import LockedModel, LockedTool
 from deployer.state.needs import EnvironmentNeed, ModelNeed
@@ -44,11 +45,16 @@ class Serving:
     needs: tuple[str, ...]
     identity: tuple[str, str]  # environment and model by name: part of what a running process is
     locked: LockedModel | None
+    adapters: tuple[Adapter, ...] = ()
 
 
 def model_need(spec: DeploymentSpec) -> ModelNeed:
     m = spec.model
     return ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path)
+
+
+def adapter_need(adapter: AdapterSpec) -> ModelNeed:
+    return ModelNeed(repo=adapter.repo, revision=adapter.revision, path=adapter.path)
 
 
 def engines_root(host: HostSpec) -> str:
@@ -77,17 +83,41 @@ def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
         serve = _tool(host, "serve", world.tools["serve"], "serve.pyz", out)
         needs.append(serve.address)
         serve_path = f"{serve.payload['path']}/serve.pyz"
+    beside = _adapters(world, spec, host, reached, out)
+    if beside is None:
+        return None
+    adapters, addresses = beside
+    needs += addresses
     need = model_need(spec)
     if need.host_path is not None:
         identity = (serving.name, f"host:{need.host_path}")
-        return Serving(serving.payload["path"], need.host_path, serve_path, tuple(needs), identity, None)
+        return Serving(serving.payload["path"], need.host_path, serve_path, tuple(needs), identity, None, adapters)
     locked = world.locked.models[need.key]
     conversion = engine.conversion(spec, locked)
     model = _model(world, spec, host, reached, locked, conversion, out)
     if model is None:
         return None
     identity = (serving.name, model.name)
-    return Serving(serving.payload["path"], model.payload["path"], serve_path, (*needs, model.address), identity, locked)
+    return Serving(
+        serving.payload["path"], model.payload["path"], serve_path, (*needs, model.address), identity, locked, adapters
+    )
+
+
+def _adapters(
+    world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, out: Artifacts
+) -> tuple[tuple[Adapter, ...], tuple[str, ...]] | None:
+    """Each as an artifact like a model, and the addresses of these."""
+    found, addresses = [], []
+    for number, adapter in enumerate(spec.adapters):
+        locked = world.locked.models[adapter_need(adapter).key]
+        source = world.positions.of(f"deployment:{spec.name}", "adapters", number)
+        made = _fetched(world, spec, host, reached, locked, out, source, adapter.token or spec.model.token)
+        if made is None:
+            return None
+        addresses.append(made.address)
+        rank = locked.facts.adapter.rank if locked.facts.adapter else None
+        found.append(Adapter(adapter.name, made.payload["path"], (locked.commit or locked.digest)[:7], rank))
+    return tuple(found), tuple(addresses)
 
 
 def _package(host: HostSpec, name: str, out: Artifacts) -> Resource:
@@ -178,7 +208,7 @@ def _model(
     out: Artifacts,
 ) -> Resource | None:
     if conversion is None:
-        return _fetched(world, spec, host, reached, locked, out)
+        return _published(world, spec, host, reached, locked, out)
     inputs = {"source": locked.digest, **conversion.inputs}
     converted = f"{_folder(locked)}/{digest(inputs, 12)}"
     path = f"{models_root(host)}/{converted}"
@@ -187,7 +217,7 @@ def _model(
     payload: dict[str, Any] = {"path": path, "name": converted, "digest": digest(inputs), "method": "convert"}
     payload["argv"] = list(conversion.argv)
     if not there:
-        fetched = _fetched(world, spec, host, reached, locked, out)
+        fetched = _published(world, spec, host, reached, locked, out)
         wanted = {e.name: e for e in world.engines[spec.engine.name].environments(spec)}
         converter = _environment(world, spec, host, reached, wanted[conversion.environment], out)
         if fetched is None or converter is None:
@@ -213,10 +243,24 @@ def _folder(locked: LockedModel) -> str:
     return "local--" + locked.name.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _fetched(
+def _published(
     world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, locked: LockedModel, out: Artifacts
 ) -> Resource | None:
-    """The model as it is published: downloaded by the host, or pushed from the fleet's folder."""
+    source = world.positions.of(f"deployment:{spec.name}", "model")
+    return _fetched(world, spec, host, reached, locked, out, source, spec.model.token)
+
+
+def _fetched(
+    world: World,
+    spec: DeploymentSpec,
+    host: HostSpec,
+    reached: Reached,
+    locked: LockedModel,
+    out: Artifacts,
+    source: Source | None,
+    secret: SecretRef | None,
+) -> Resource | None:
+    """A model (or an adapter) as it is published: downloaded by the host, or pushed from the fleet's folder."""
     name = f"{_folder(locked)}/{locked.digest[:12]}"
     path = f"{models_root(host)}/{name}"
     files = [{"path": f.path, "size": f.size, "digest": f.digest} for f in locked.files]
@@ -229,7 +273,7 @@ def _fetched(
                 return None
             needs = (hub.address,)
             payload["env"] = hub.payload["path"]
-        token = spec.model.token.id if spec.model.token else None
+        token = secret.id if secret else None
         payload |= {"method": "download", "repo": locked.name, "commit": locked.commit, "endpoint": host.hub_url, "token": token}
         payload |= {"proxy": host.proxy, "ca": host.ca}
     else:
@@ -242,7 +286,7 @@ def _fetched(
         attributes=(Attribute("model", locked.name), Attribute("revision", revision)),
         payload=payload,
         needs=needs,
-        source=world.positions.of(f"deployment:{spec.name}", "model"),
+        source=source,
         download_bytes=locked.bytes,
         disk_bytes=locked.bytes,
     )

@@ -65,7 +65,7 @@ def resource(
         limits=_limits(spec),
         affinity=spec.endpoint.affinity,
         leaving=leaving,
-        model_names=spec.endpoint.model_names,
+        model_names=other_names(spec),
         metrics=fleet.gateway.metrics is not None,
         entries_path=names.entries_path(fleet.name),
         canary=_engine(spec, tried) if tried is not None else None,
@@ -81,7 +81,7 @@ def resource(
         "files": files,
         "check": _check(world, spec, first["inference"]) if carries and runs else None,
         "carries": carries,
-        "models": sorted({spec.name, *spec.endpoint.model_names}) if carries else [],
+        "models": sorted({spec.name, *other_names(spec)}) if carries else [],
     }
     needs = (f"{Kind.GATEWAY}:gateway", *(r.address for r in replicas))
     source = world.positions.of(f"deployment:{spec.name}", "endpoint")
@@ -91,6 +91,11 @@ def resource(
     )
     attributes = (*attributes, *_shared(world, spec, route.canary))
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
+
+
+def other_names(spec: DeploymentSpec) -> tuple[str, ...]:
+    """What clients may send as the model besides the deployment's name."""
+    return (*spec.endpoint.model_names, *(adapter.name for adapter in spec.adapters))
 
 
 def _shared(world: World, spec: DeploymentSpec, tried: gateway.Server | None) -> tuple[Attribute, ...]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
+from deployer.engines.base import TakesAdapters
 from deployer.plan import certificate
-from deployer.plan.artifacts import engines_root, model_need, models_root
+from deployer.plan.artifacts import adapter_need, engines_root, model_need, models_root
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Roster
 from deployer.plan.words import size
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
+from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 
@@ -104,6 +106,25 @@ def models(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]:
         for said in world.engines[spec.engine.name].check_model(spec, locked) if locked else ():
             source = world.positions.of(f"deployment:{spec.name}", *said.path)
             yield Refusal("model", f"{spec.name}: {said.message}", (), said.hint, deployment=spec.name, source=source)
+        yield from _adapters(world, spec, locked)
+
+
+def _adapters(world: World, spec: DeploymentSpec, base: LockedModel | None) -> Iterable[Refusal]:
+    engine = world.engines[spec.engine.name]
+    if base is not None and base.facts.adapter is not None and not base.facts.architectures:
+        source = world.positions.of(f"deployment:{spec.name}", "model")
+        what, hint = (
+            f"{spec.name}: {base.name} is a LoRA adapter, not a model",
+            "serve its base model, and name it under adapters",
+        )
+        yield Refusal("model", what, (), hint, deployment=spec.name, source=source)
+    for number, adapter in enumerate(spec.adapters):
+        locked = world.locked.models.get(adapter_need(adapter).key)
+        if locked is None or not isinstance(engine, TakesAdapters):
+            continue
+        for said in engine.check_adapter(spec, number, base, locked):
+            source = world.positions.of(f"deployment:{spec.name}", *said.path)
+            yield Refusal("adapter", f"{spec.name}: {said.message}", (), said.hint, deployment=spec.name, source=source)
 
 
 def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployer.engines.base import Engine
-from deployer.plan.artifacts import HUB, model_need
+from deployer.plan.artifacts import HUB, adapter_need, model_need
 from deployer.spec.models import DeploymentSpec, FleetSpec, SecretRef
 from deployer.state.needs import EnvironmentNeed, ModelNeed
 
@@ -16,6 +16,7 @@ class NeededModel:
     need: ModelNeed
     deployment: str
     token: SecretRef | None
+    path: tuple[str | int, ...] = ("model",)  # of the deployment's YAML
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ def needed(fleet: FleetSpec, engines: Mapping[str, Engine]) -> Needed:
         need = model_need(spec)
         if need.host_path is None:
             models.setdefault(need.key, NeededModel(need, name, spec.model.token))
-        if need.repo is not None:
+        for number, adapter in enumerate(spec.adapters):
+            wanted = adapter_need(adapter)
+            token = adapter.token or spec.model.token
+            models.setdefault(wanted.key, NeededModel(wanted, name, token, ("adapters", number)))
+        if need.repo is not None or any(adapter.repo for adapter in spec.adapters):
             environments.setdefault(HUB.name, HUB)
         for environment in _environments(spec, engines):
             environments.setdefault(environment.name, environment)

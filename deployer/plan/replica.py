@@ -18,7 +18,7 @@ from deployer.state.resources import Attribute, Kind, Resource, Scalar
 def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, serving: Serving, runs: bool) -> Resource:
     """`runs`: false leaves everything in place but stopped."""
     engine = world.engines[spec.engine.name]
-    slot = Slot(place.host, place.number, place.port, place.gpus, reached.probe.get("arch", ""))
+    slot = Slot(place.host, place.number, place.port, place.gpus, reached.probe.get("arch", ""), serving.adapters)
     process = engine.process(spec, serving.locked, slot)
     paths = {"env": serving.environment, "model": serving.model, "serve": serving.serve or ""}
     # the description is only noted: were it in the unit, changing it would write a file for nothing
@@ -47,6 +47,7 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
             "paths": list(process.paths),
             "inference": dict(process.inference),
             "ready_path": process.ready_path,
+            **({"adapters": [{"name": a.name, "path": a.path} for a in serving.adapters]} if serving.adapters else {}),
         },
         needs=serving.needs,
         source=world.positions.of(f"deployment:{spec.name}", "engine"),
@@ -95,6 +96,9 @@ def _attributes(
         attribute("cpu", spec.resources.cpu, "resources", "cpu"),
     ]
     found += [attribute(n, v, *_path(process.sources, n, spec)) for n, v in process.runtime.items()]
+    if serving.adapters:
+        told = ", ".join(f"{a.name} {a.revision}" for a in serving.adapters)
+        found.append(attribute("adapters", told, "adapters", restarts=False))
     found.append(attribute("files", texts, "engine", restarts=False))
     return tuple(_distinct(found))
 

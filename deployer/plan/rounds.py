@@ -133,7 +133,7 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
     steps.append(step("switch", "systemd.reload", change, "read units again"))
     restart = "create" in change.actions or (before is not None and before.runs != after.runs)
     if not restart:
-        return steps
+        return steps + _adapters(change, before, after)
     if before is not None and before.runs and not change.beside:
         steps.append(_stop("switch", change, before))
     if after.runs:
@@ -146,6 +146,15 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
         deadline = float(ready["deadline_s"]) + 30.0
         steps.append(step("switch", "unit.ready", change, f"{after.name} answers", deadline, unit=unit, **ready))
     return steps
+
+
+def _adapters(change: Change, before: Resource | None, after: Resource) -> list[wire.Step]:
+    """A running engine takes another list of adapters as it is. Its files say the same, for its next start."""
+    wanted = after.payload.get("adapters", [])
+    if before is None or not before.runs or not after.runs or before.payload.get("adapters", []) == wanted:
+        return []
+    args = {"unit": after.payload["unit"], "port": after.payload["port"], "adapters": wanted}
+    return [step("switch", "unit.adapters", change, f"adapters of {after.name}", 600.0, **args)]
 
 
 def _keys(stage: str, change: Change, after: Resource) -> list[wire.Step]:

@@ -98,6 +98,7 @@ class Checks:
         yield from self._model_path(get(tree, "model", "path"))
         keys = get(tree, "endpoint", "keys")
         yield from self._keys(keys)
+        yield from self._adapters(tree)
         is_open = get(tree, "endpoint", "open")
         if is_open is not None and is_open.value is True and keys is not None and keys.items:
             yield self._problem(is_open.place, "an endpoint is open or has keys, not both")
@@ -113,18 +114,30 @@ class Checks:
         found = [get(rule, "host") for rule in (rules.items if rules is not None else [])]
         return [node for node in found if node is not None and isinstance(node.value, str)]
 
-    def _model_path(self, node: Node | None) -> Iterator[Problem]:
-        """`model.path` is relative to the fleet's root."""
+    def _adapters(self, tree: Node) -> Iterator[Problem]:
+        """A name leads to one model: the deployment's own, or one adapter."""
+        adapters = get(tree, "adapters")
+        taken = {str(n.value) for n in (get(tree, "name"), *strings(get(tree, "endpoint", "model_names"))) if n is not None}
+        for item in adapters.items if adapters is not None else []:
+            yield from self._model_path(get(item, "path"), "adapters.path")
+            node = get(item, "name")
+            if node is None or not isinstance(node.value, str):
+                continue
+            if node.value in taken:
+                hint = "clients choose an adapter by this name"
+                yield self._problem(node.place, f"{shown(node.value)} is the name of another model of this deployment", hint)
+            taken.add(node.value)
+
+    def _model_path(self, node: Node | None, field: str = "model.path") -> Iterator[Problem]:
+        """A folder is relative to the fleet's root."""
         if node is None or not isinstance(node.value, str):
             return
         name = self.files.inside("deployer.yaml", node.value)
         if name is None:
-            yield self._problem(node.place, "model.path must stay in the fleet", "host_path is for a folder that is on the host")
+            yield self._problem(node.place, f"{field} must stay in the fleet", "host_path is for a folder that is on the host")
         elif not (self.files.root / name).is_dir():
             what = "is a file, not a folder" if (self.files.root / name).is_file() else "is not there"
-            yield self._problem(
-                node.place, f"the folder {shown(node.value)} {what}", "model.path is relative to the fleet's root"
-            )
+            yield self._problem(node.place, f"the folder {shown(node.value)} {what}", f"{field} is relative to the fleet's root")
 
     def _keys(self, keys: Node | None) -> Iterator[Problem]:
         first: dict[str, Place] = {}

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from deployer.spec.adapter import AdapterSpec as AdapterSpec
 from deployer.spec.base import Model as Model
 from deployer.spec.base import SecretRef as SecretRef
 from deployer.spec.base import one_of as one_of
@@ -210,7 +211,7 @@ class DeploymentSpec(Model):
     state: Literal["running", "stopped"] = "running"
     protected: bool = False
     previous_names: tuple[Name, ...] = ()
-    adapters: Later = None
+    adapters: tuple[AdapterSpec, ...] = ()
     handler: Later = None
     env: Later = None
     keep: Keep | None = None  # revisions that hosts remember; the fleet's when not said

@@ -57,6 +57,18 @@ class CacheFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """What an adapter_config.json says of a LoRA adapter. `rank`: the highest of its layers. `unusual`: settings under their own
+    names that make it more than a plain LoRA ("use_dora", "bias").
+    """
+
+    base: str | None = None
+    rank: int | None = None
+    targets: tuple[str, ...] = ()
+    unusual: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """From config.json and the repository's card; None is "the model does not say", never a guess."""
 
@@ -77,6 +89,7 @@ class ModelFacts:
     weights_bytes: int | None = None
     tensors: tuple[tuple[str, int], ...] = ()  # (type as safetensors names it, bytes), by type; () is "not known"
     cache: CacheFacts | None = None  # None: locked before these were read
+    adapter: AdapterFacts | None = None  # it is no model of its own
 
 
 @dataclass(frozen=True, slots=True)

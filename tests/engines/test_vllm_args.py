@@ -31,7 +31,6 @@ def told(name: str, value: Any, version: str = "0.32.0") -> str:
         ("load_format", "dummy"),
         ("hf_overrides", {"rope_scaling": {"factor": 2.0}}),
         ("speculative_config", {"method": "ngram", "num_speculative_tokens": 3}),
-        ("lora_modules", [{"name": "a", "path": "/x"}, "b=/y"]),
         ("max_lora_rank", 64),
         ("generation_config", "vllm"),
         ("disable_log_stats", True),

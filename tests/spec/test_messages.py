@@ -74,8 +74,16 @@ logging: {requests: full}
 handler: {predictor: a.py}
          ^ handler is not supported yet
 
-adapters: []
-          ^ adapters is not supported yet
+adapters: [{name: chat, repo: org/a}]
+                  ^ 'chat' is the name of another model of this deployment
+? clients choose an adapter by this name
+
+adapters: [{name: a, path: no/such}]
+                           ^ the folder 'no/such' is not there
+? adapters.path is relative to the fleet's root
+
+adapters: [{name: a}]
+           ^ adapters[0] needs exactly one of repo, path
 
 keep: 0
       ^ keep must be a whole number from 1 to 1000, not 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Dict
 
 from deployer.agent.steps import (
+    adapters,
     artifacts,
     blobs,
     convert,
@@ -48,6 +49,7 @@ STEPS: Dict[str, Step] = {
     "unit.disable": units.Disable(),
     "unit.retire": units.Retire(),
     "unit.ready": ready.Ready(),
+    "unit.adapters": adapters.Follow(),
     "gateway.keys": gateway.Keys(),
     "gateway.peers": peers.Peers(),
     "gateway.reload": gateway.Reload(),

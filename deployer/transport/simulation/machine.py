@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from deployer.agent.context import Context
 from deployer.agent.system import Done, System
-from deployer.transport.simulation import furniture, haproxy, programs
+from deployer.transport.simulation import adapters, furniture, haproxy, programs
 from deployer.transport.simulation.beats import Beats
 from deployer.transport.simulation.faults import Faults, Killed, PowerCut, faulty_steps
 from deployer.transport.simulation.figures import Figures
@@ -145,6 +145,9 @@ class Machine(System):
             if parts.path == "/metrics":
                 found = next((said for part, said in self.figures.items() if part in unit.name), Figures())
                 return 200, found.text().encode()
+            said = adapters.answer(unit.adapters, parts.path, body)
+            if said is not None:
+                return said
         return 200, completion()
 
     def _answers(self, port: int) -> bool:

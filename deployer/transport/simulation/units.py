@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deployer.agent import wire
 from deployer.agent.system import Done, System
-from deployer.transport.simulation import furniture
+from deployer.transport.simulation import adapters, furniture
 from deployer.transport.simulation.gateway import GatewayConfig
 
 WANTS = wire.UNITS + "/multi-user.target.wants"
@@ -47,6 +47,7 @@ class Unit:
     unsaid: list[str] = field(default_factory=list)
     lines: list[tuple[str, float, str]] = field(default_factory=list)  # invocation, when, text
     gateway: GatewayConfig | None = None
+    adapters: dict[str, str] | None = None
 
     @property
     def answers(self) -> bool:
@@ -126,6 +127,7 @@ class Units:
             unit.ports = unit.gateway.ports if unit.gateway else ()
         else:
             unit.ports = tuple(sorted({int(p) for p in re.findall(r"port\W{1,4}(\d{2,5})\b", whole)}))
+        unit.adapters = adapters.from_config(whole)
         self.say(unit, f"starting {unit.name}")
         taken = {port for other in self.known.values() if other is not unit and other.active == "active" for port in other.ports}
         if set(unit.ports) & taken:
