@@ -30,7 +30,7 @@ def test_the_example_fleet_is_valid(fleet: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_every_example_file_names_its_schema_for_editors() -> None:
-    files = [ROOT / "deployer.yaml", *ROOT.glob("hosts/*.yaml"), *ROOT.glob("deployments/*.yaml")]
+    files = [f for root in (ROOT, ROOT / "examples/engines") for f in (root / "deployer.yaml", *root.glob("*/*.yaml"))]
     assert len(files) >= 6
     for file in files:
         first = file.read_text(encoding="utf-8").splitlines()[0]
@@ -48,3 +48,8 @@ def test_the_example_fleet_is_planned_for_its_hosts(
     assert code == 2, said.err
     for line in ("3 of 3 hosts probed", "chat/0", "writer/0", "deployments/chat.yaml:", "no downtime"):
         assert line in said.out
+
+
+def test_the_example_of_the_other_engines_is_valid_and_locked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "-C", str(ROOT / "examples/engines")]) == 0
+    assert "no problems" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.ctranslate2_logs import FAILURES, PHASES
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.settings import TORCH_CPU, Requirement, Version, environment, environment_complaints
+from deployer.engines.settings import TORCH_CPU, Requirement, Version, device_complaints, environment, environment_complaints
 from deployer.spec.models import DeploymentSpec, Model
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
@@ -211,10 +211,7 @@ def _runtime(deployment: DeploymentSpec, s: CTranslate2Settings) -> tuple[dict[s
 
 def _complaints(deployment: DeploymentSpec, s: CTranslate2Settings, gpus: int) -> Iterator[Complaint]:
     here = ("engine", "ctranslate2")
-    if s.device == "cpu" and gpus:
-        yield Complaint(("placement", "gpus"), f"device: cpu uses no GPU, not {gpus}", "device: auto takes the GPUs it is given")
-    if s.device == "cuda" and not gpus:
-        yield Complaint(("placement", "gpus"), "device: cuda wants a GPU", "placement: {gpus: 1}")
+    yield from device_complaints(s.device, gpus)
     if not gpus and s.compute_type not in _CPU_TYPES:
         what = f"a CPU cannot compute in {s.compute_type}: CTranslate2 would take another type without a word"
         yield Complaint((*here, "compute_type"), what, f"one of {', '.join(_CPU_TYPES)}")

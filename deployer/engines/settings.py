@@ -48,3 +48,11 @@ def environment_complaints(engine: str, env: Mapping[str, str], ours: Mapping[st
             yield Complaint(path, f"{name} looks like a secret, and the environment of a process is no place for one")
         elif any((ord(c) < 0x20 and c not in "\n\t") or ord(c) == 0x7F for c in value):
             yield Complaint(path, f"{name} holds a control character, which systemd drops")
+
+
+def device_complaints(device: str, gpus: int) -> Iterator[Complaint]:
+    """`device:` of an engine that runs on both, against the GPUs that a replica gets."""
+    if device == "cpu" and gpus:
+        yield Complaint(("placement", "gpus"), f"device: cpu uses no GPU, not {gpus}", "device: auto takes the GPUs it is given")
+    if device == "cuda" and not gpus:
+        yield Complaint(("placement", "gpus"), "device: cuda wants a GPU", "placement: {gpus: 1}")

@@ -53,7 +53,7 @@ TEXT = st.one_of(
     st.lists(st.sampled_from(NASTY), max_size=5).map("".join),
     st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30),
 )
-ENGINE_SETTINGS: dict[str, dict[str, Any]] = {"ctranslate2": {}, "vllm": {"variant": "cpu"}}
+ENGINE_SETTINGS: dict[str, dict[str, Any]] = {"ctranslate2": {}, "vllm": {"variant": "cpu"}, "transformers": {}}
 
 
 def load(root: Path, engine: str, env: dict[str, str], description: str, stop: list[str]) -> DeploymentSpec:
@@ -114,7 +114,7 @@ def test_what_the_yaml_says_is_what_the_process_gets(
     assert about.startswith("Description=deployer odd chat/0")
     sections = [line for line in found.text.splitlines() if line.startswith("[")]
     assert sections == ["[X-Deployer]", "[Unit]", "[Service]", "[Install]"]
-    if engine == "ctranslate2":
+    if engine in ("ctranslate2", "transformers"):
         (config,) = [text for path, text in found.files if path.endswith("config.json")]
         assert stop_of(json.loads(config)) == stop
 

@@ -26,6 +26,18 @@ OTHER: dict[str, dict[str, Any]] = {
         "args": {"seed": 3},
         "env": {"A": "1"},
     },
+    "transformers": {
+        "version": "5.22.2",
+        "device": "cuda",
+        "dtype": "float32",
+        "quantization": "bnb-4bit",
+        "attn_implementation": "sdpa",
+        "continuous_batching": True,
+        "cb_num_blocks": 64,
+        "cb_max_memory_percent": 0.5,
+        "trust_remote_code": True,
+        "env": {"A": "1"},
+    },
     "ctranslate2": {
         "version": "4.9.0",
         "quantization": "int8",
@@ -55,7 +67,7 @@ def started(spec: DeploymentSpec, **paths: str) -> Launch:
 
 
 def test_the_settings_of_each_engine_are_offered_to_the_spec() -> None:
-    assert set(settings_models()) == {"vllm", "ctranslate2"}
+    assert set(settings_models()) == set(ENGINES) == set(OTHER)
     assert all(issubclass(settings, BaseModel) for settings in settings_models().values())
 
 

@@ -52,6 +52,12 @@ def test_a_ctranslate2_failure_is_told_by_its_cause(log: list[str], cause: str, 
     assert (found[0][: len(cause)], found[1][: len(hint)]) == (cause, hint)
 
 
+@pytest.mark.parametrize(("log", "cause", "hint"), cases("transformers"))
+def test_a_transformers_failure_is_told_by_its_cause(log: list[str], cause: str, hint: str) -> None:
+    found = told("transformers", log)
+    assert (found[0][: len(cause)], found[1][: len(hint)]) == (cause, hint)
+
+
 @pytest.mark.parametrize("engine", ["vllm"])
 def test_every_cause_has_a_text_that_shows_it(engine: str) -> None:
     """A pattern without an example is one that nobody tried, or one that another hides."""
