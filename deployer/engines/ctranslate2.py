@@ -176,7 +176,7 @@ def _config(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedMod
         "intra_threads": s.intra_threads,
         "max_model_len": s.max_model_len or context,
         "max_batch_size": deployment.batch.max_size or 16,
-        "max_wait_ms": 5.0 if deployment.batch.max_wait is None else deployment.batch.max_wait * 1000,
+        "max_wait_ms": 100.0 if deployment.batch.max_wait is None else deployment.batch.max_wait * 1000,
         "max_queue": s.max_queue,
         "log_requests": False,  # the gateway does, as `logging` says
         "sampling": _sampling(deployment),

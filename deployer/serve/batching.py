@@ -17,6 +17,7 @@ from deployer.serve.metrics import Metrics
 from deployer.serve.row import Row
 from deployer.serve.sampling import engine_options
 
+GAP_S = 0.02  # nobody has come for so long: those who are there begin
 SPREAD = 64  # tokens: rows of one batch differ by no more; the engine feeds what is longer one token per step
 STRIKES = 3  # batches that fail one after another: the engine is broken, and a new process is the remedy
 
@@ -50,6 +51,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._waiting: deque[Row] = deque()
         self._running: list[Row] = []
+        self._peak = 1  # the most that waited or ran at once since the last batch began
         self._strikes = 0
         self._closed = False
         for number in range(threads):
@@ -74,6 +76,7 @@ class Batcher:
                 message = f"The queue is full: {self._limit} requests wait already. Try again later."
                 raise ApiError(429, message, kind="rate_limit_error", code="queue_full", retry_after_s=1)
             self._waiting.append(row)
+            self._peak = max(self._peak, self._present())
             self._changed.notify()
 
     def abort(self, message: str) -> None:
@@ -105,15 +108,27 @@ class Batcher:
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
-            until = time.monotonic() + self._wait_s
-            while 0 < len(self._waiting) < self._size and not self._closed:
-                left = until - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(left)
+            self._gather()
             rows = self._matching()
             self._running += rows
             return rows
+
+    def _gather(self) -> None:
+        """Waits for those who are on their way: it begins at once with as many as were here the last time, with fewer when
+        nobody has come for a moment, and with whoever is there after the longest wait that is allowed."""
+        now = time.monotonic()
+        until, quiet, seen = now + self._wait_s, now + GAP_S, len(self._waiting)
+        while len(self._waiting) < self._size and self._present() < self._peak and not self._closed:
+            left = min(until, quiet) - time.monotonic()
+            if left <= 0:
+                break
+            self._changed.wait(left)
+            if len(self._waiting) > seen:
+                seen, quiet = len(self._waiting), time.monotonic() + GAP_S
+        self._peak = max(1, self._present())
+
+    def _present(self) -> int:
+        return len(self._waiting) + self.running
 
     def _matching(self) -> list[Row]:
         rows: list[Row] = []

@@ -27,7 +27,7 @@ class Config:
     intra_threads: int = 0
     max_model_len: int | None = None
     max_batch_size: int = 16
-    max_wait_ms: float = 5.0
+    max_wait_ms: float = 100.0  # for others to share a batch; a moment without a new one ends it sooner
     max_queue: int = 256
     max_body_bytes: int = 8 * 1024 * 1024
     shutdown_timeout_s: float = 30.0

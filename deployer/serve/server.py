@@ -20,6 +20,7 @@ from deployer.serve.journal import Journal
 from deployer.serve.request import Job, make_job, parse_body
 from deployer.serve.service import Service, Ticket
 
+_SMALL = 16 * 1024  # bytes of a body that is read faster than handed to another thread
 _SSE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -102,9 +103,11 @@ class _Api:
 
     async def _job(self, request: Request, *, chat: bool) -> Job:
         model = self._service.admit()
-        body = parse_body(await _read(request, self._service.config.max_body_bytes))
+        raw = await _read(request, self._service.config.max_body_bytes)
         names = self._service.config.model_names
-        return await run_in_threadpool(make_job, body, chat=chat, model=model, names=names)
+        if len(raw) <= _SMALL:
+            return make_job(parse_body(raw), chat=chat, model=model, names=names)
+        return await run_in_threadpool(lambda: make_job(parse_body(raw), chat=chat, model=model, names=names))
 
     async def _stream(self, answer: Answer, ticket: Ticket) -> AsyncIterator[str]:
         opening = answer.opening()

@@ -7,6 +7,7 @@ mapping of weights for the one architecture, so that the server's tests have the
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -32,7 +33,28 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def convert(source: Path, target: Path) -> Path:
     config = json.loads((source / "config.json").read_text())
-    weights = read_safetensors(source / "model.safetensors")
+    tokens = json.loads((source / "tokenizer.json").read_text())["model"]["vocab"]
+    settings = json.loads((source / "tokenizer_config.json").read_text())
+    spec = llama(config, read_safetensors(source / "model.safetensors"))
+    spec.register_vocabulary([token for token, _ in sorted(tokens.items(), key=lambda pair: pair[1])])
+    for name in ("bos_token", "eos_token", "unk_token"):
+        setattr(spec.config, name, settings[name])
+    save(spec, target, "float32")
+    for name in COPIED:
+        shutil.copy(source / name, target / name)
+    assert ctranslate2.contains_model(str(target))
+    return target
+
+
+def save(spec: transformer_spec.TransformerDecoderModelSpec, target: Path, quantization: str) -> None:
+    spec.validate()
+    spec.optimize(quantization=quantization)
+    target.mkdir(parents=True, exist_ok=True)
+    spec.save(str(target))
+
+
+def llama(config: dict[str, Any], weights: dict[str, np.ndarray]) -> transformer_spec.TransformerDecoderModelSpec:
+    """`config` and the names of `weights` as transformers has them."""
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
         config["num_hidden_layers"],
         config["num_attention_heads"],
@@ -52,20 +74,8 @@ def convert(source: Path, target: Path) -> Path:
     decoder.layer_norm.gamma = weights["model.norm.weight"]
     for number, layer in enumerate(decoder.layer):
         _layer(layer, {k.split(".", 3)[3]: v for k, v in weights.items() if k.startswith(f"model.layers.{number}.")})
-    tokens = json.loads((source / "tokenizer.json").read_text())["model"]["vocab"]
-    spec.register_vocabulary([token for token, _ in sorted(tokens.items(), key=lambda pair: pair[1])])
-    settings = json.loads((source / "tokenizer_config.json").read_text())
-    for name in ("bos_token", "eos_token", "unk_token"):
-        setattr(spec.config, name, settings[name])
     spec.config.layer_norm_epsilon = config["rms_norm_eps"]
-    spec.validate()
-    spec.optimize(quantization="float32")
-    target.mkdir(parents=True)
-    spec.save(str(target))
-    for name in COPIED:
-        shutil.copy(source / name, target / name)
-    assert ctranslate2.contains_model(str(target))
-    return target
+    return spec
 
 
 def _layer(layer: transformer_spec.TransformerDecoderLayerSpec, weights: dict[str, np.ndarray]) -> None:

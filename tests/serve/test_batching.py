@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from deployer.serve import batching
 from deployer.serve.model import Model
 from tests.serve.scripted import Scripted, Served, repeats, says
 
@@ -31,7 +32,7 @@ class Crowd:
         self.engine.gate.set()
         answers = [future.result(20) for future in futures]
         assert self.first.result(20).status_code == 200
-        self.pool.shutdown()
+        self.pool.shutdown(wait=False)
         return answers
 
 
@@ -85,6 +86,25 @@ def test_every_row_ends_at_its_own_limit_and_costs_nothing_after_it(model: Model
     first = 1024 - answers[0].json()["usage"]["prompt_tokens"]  # the holder ran to the end of the context
     assert engine.steps == first + 2 + 30 + 7
     assert _sizes(engine) == [3]
+
+
+def test_a_batch_begins_when_as_many_are_there_as_the_last_time(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "GAP_S", 60)
+    engine = says(model, "ok")
+    served = Served(model, engine, max_wait_ms=60_000)
+    crowd = Crowd(served, engine)  # the one that holds the engine has not waited for anybody
+    again = crowd.pool.submit(lambda: [crowd.first.result(20), served.chat()])  # and asks again when it has its answer
+    assert [answer.status_code for answer in crowd.send({}, {})] == [200, 200]
+    assert again.result(20)[1].status_code == 200
+    assert _sizes(engine) == [3]
+
+
+def test_nobody_waits_long_for_those_who_do_not_come(model: Model) -> None:
+    engine = says(model, "ok")
+    served = Served(model, engine, max_wait_ms=60_000)
+    Crowd(served, engine).send({}, {})
+    assert served.chat().status_code == 200
+    assert _sizes(engine) == [2, 1]
 
 
 def test_the_queue_has_an_end(model: Model) -> None:
