@@ -7,21 +7,19 @@ with Fleet.load(".") as fleet:
 
 import getpass
 import socket
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from deployer.app import checking, saved
+from deployer.app import checking, planning, saved
 from deployer.app.gitfacts import email
+from deployer.app.known import known
 from deployer.app.passwords import Passwords
-from deployer.app.planned import Planned, holds, ignore
+from deployer.app.planned import Planned, ignore
 from deployer.app.secretvalues import SecretValues
-from deployer.errors import LockfileError, UsageError
-from deployer.execute.fanout import beside
 from deployer.plan.model import Plan
-from deployer.plan.world import CordonRequest, HoldRequest, Options
+from deployer.plan.world import Options
 from deployer.spec.load import Loaded
 from deployer.spec.models import FleetSpec
 from deployer.state.locked import Locked
@@ -40,21 +38,6 @@ if TYPE_CHECKING:
     from deployer.execute.standing import Status
     from deployer.lock.request import Progress
     from deployer.transport.base import Transport
-
-
-def _timed(probe: Callable[[], Observed]) -> tuple[Observed, float]:
-    began = time.monotonic()
-    return probe(), time.monotonic() - began
-
-
-def _known(kind: str, names: Iterable[str], everything: Sequence[str]) -> None:
-    for name in names:
-        if name not in everything:
-            import difflib
-
-            close = difflib.get_close_matches(name, everything, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there is: {', '.join(everything) or 'nothing yet'}"
-            raise UsageError(f"there is no {kind} {name} in this fleet", hint=hint)
 
 
 def open_transport(root: Path, spec: FleetSpec, passwords: Passwords) -> "Transport":
@@ -182,41 +165,15 @@ class Fleet:
 
     def scraping(self, observed: Observed | None = None) -> "Scraping":
         """What Prometheus and Grafana need. Raises UsageError when no gateway may be read."""
-        from deployer.app.scraping import Scraping
-        from deployer.execute.scraping import dashboard, targets
-        from deployer.plan.roster import latest
+        from deployer.app.scraping import scraping
 
-        if self.spec.gateway.metrics is None:
-            hint = "write gateway: {metrics: {allow: [10.0.0.0/8]}} in deployer.yaml, with the network of your Prometheus"
-            raise UsageError("gateways of this fleet show no figures", hint=hint)
-        observed = self.probe(gpus=False) if observed is None else observed
-        return Scraping(targets(self.spec, latest(observed)), dashboard(self.spec))
+        return scraping(self, observed)
 
     # from the one to the other
 
     def plan(self, options: Options | None = None, *, observed: Observed | None = None) -> "Planned":
         """Asks the hosts and says what would change. Touches nothing."""
-        options = options or Options()
-        held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
-        named = (*(() if options.scoped else options.names), *options.explain)
-        self.known(deployments=(name for name in named if name not in held), hosts=options.hosts, tags=options.tags)
-        asked = beside(lambda: _timed(self._probe_held)) if observed is None else None
-        # while the hosts answer: the lock is read, the planner is loaded
-        locked = self._locked_for(options)
-        from deployer.app.gitfacts import read_git
-        from deployer.app.worlds import commits, make_world
-        from deployer.plan.make import make_plan
-        from deployer.plan.subset import by_hosts
-
-        seconds: float | None = None
-        if asked is not None:
-            observed, seconds = asked()
-        assert observed is not None
-        git = read_git(self.root, commits(observed))
-        plan = make_plan(make_world(self.loaded, locked, observed, self.secrets, options, who=self.who, git=git))
-        if options.hosts:
-            plan = by_hosts(plan, options.hosts)
-        return Planned(self, self.secrets.say_absent(plan), seconds, git.branch, holds(options, plan))
+        return planning.make(self, options or Options(), observed)
 
     def saved_plan(self, path: str | Path) -> "Planned":
         """A plan from a file. Applying it does exactly that: nothing is planned again."""
@@ -236,34 +193,23 @@ class Fleet:
         """Plan a person's exception ("stopped", "destroyed"), or with kind None the end of one. `allow`: although more of the
         fleet stops than guard.max_stopped says.
         """
-        observed = self._probe_held()
-        self._remembered(names, observed)
-        held = tuple(HoldRequest(name, kind, self.who, why, until) for name in names if name in self.spec.deployments)
-        gone = tuple(name for name in names if name not in self.spec.deployments) if kind == "destroyed" else ()
-        options = Options(names=tuple(names), holds=held, prune_approved=gone, prune=kind == "destroyed", allow=allow)
-        return self.plan(options, observed=observed)
+        from deployer.app.holding import hold
+
+        return hold(self, names, kind, why, until, allow)
 
     def rollback(self, name: str, revision: int | None = None, *, why: str | None = None, until: str | None = None) -> "Planned":
         """Plan to go back to an earlier revision, by default the last before the current that answered, and to be held there
         whatever the files say. Everything comes from the hosts' records. Raises UsageError for a revision nobody remembers.
         """
-        from deployer.plan.revisions import choose
-        from deployer.plan.roster import ROLLED_BACK
+        from deployer.app.holding import rollback
 
-        self.known(deployments=(name,))
-        observed = self.probe(history=(name,))
-        hold = HoldRequest(name, ROLLED_BACK, self.who, why, until, choose(observed, name, revision))
-        return self.plan(Options(names=(name,), holds=(hold,)), observed=observed)
+        return rollback(self, name, revision, why, until)
 
     def gc(self, names: Sequence[str] = (), *, hosts: Sequence[str] = ()) -> "Planned":
         """Plan to forget revisions beyond `keep`, and to remove the artifacts that nothing stands on any more."""
-        from deployer.plan.retention import collectable, without_roster
+        from deployer.app.holding import gc
 
-        self.known(deployments=names, hosts=hosts)
-        observed = self.probe(history=sorted(self.spec.deployments))
-        planned = self.plan(Options(names=tuple(names), hosts=tuple(hosts), gc=True), observed=observed)
-        part = planned.only(collectable)
-        return Planned(self, without_roster(part.plan), part.seconds, part.branch)
+        return gc(self, names, hosts)
 
     def adopt(self, host: str, unit: str, name: str | None = None) -> "Adopted":
         """Reads a hand-made unit and says what its deployment's file would be. Touches nothing; `adopting.write` writes it."""
@@ -305,28 +251,21 @@ class Fleet:
 
     def cordon(self, hosts: Sequence[str], *, why: str | None = None, until: str | None = None) -> "Planned":
         """Plan that nothing new is placed on these hosts. Nothing moves. `until`: ISO 8601, or a duration such as 2h."""
-        return self._held(hosts, "cordoned", why, until)
+        from deployer.app.holding import cordon
+
+        return cordon(self, hosts, "cordoned", why, until)
 
     def drain(self, hosts: Sequence[str], *, why: str | None = None, until: str | None = None) -> "Planned":
         """Plan that the replicas of these hosts move where they fit; the plan refuses what fits nowhere."""
-        return self._held(hosts, "drained", why, until)
+        from deployer.app.holding import cordon
+
+        return cordon(self, hosts, "drained", why, until)
 
     def uncordon(self, hosts: Sequence[str]) -> "Planned":
         """Plan the end of both. What moved away stays where it is."""
-        return self._held(hosts, None, None, None)
+        from deployer.app.holding import cordon
 
-    def _held(self, hosts: Sequence[str], kind: str | None, why: str | None, until: str | None) -> "Planned":
-        from deployer.app.moments import moment
-        from deployer.plan.roster import latest
-
-        ends = moment(until)
-        observed = self._probe_held()
-        roster = latest(observed)
-        everything = {*self.spec.hosts, *(roster.cordons if kind is None else ())}
-        _known("host", hosts, sorted(everything))
-        moving = sorted({p.deployment for p in roster.places if p.host in hosts}) if kind == "drained" else []
-        wanted = tuple(CordonRequest(host, kind, self.who, why, ends) for host in hosts)
-        return self.plan(Options(names=tuple(moving), cordons=wanted, scoped=True), observed=observed)
+        return cordon(self, hosts, None)
 
     def running(self, observed: Observed | None = None) -> "list[Running]":
         """Applies that go on on the hosts, oldest first."""
@@ -362,32 +301,6 @@ class Fleet:
 
     def known(self, *, deployments: Iterable[str] = (), hosts: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
         """Raises UsageError, with the nearest name there is, for one that no file has."""
-        _known("deployment", deployments, sorted(self.spec.deployments))
-        _known("host", hosts, sorted(self.spec.hosts))
-        _known("tag", tags, sorted({tag for one in self.spec.deployments.values() for tag in one.tags}))
-
-    def _locked_for(self, options: Options) -> Locked:
-        """A rollback needs nothing of the lock: one that is behind the files, or missing, does not keep it from working."""
-        try:
-            return self.locked()
-        except LockfileError:
-            if not options.names or {hold.deployment for hold in options.holds if hold.revision} != set(options.names):
-                raise
-            from deployer.app.locking import existing_lock
-
-            return existing_lock(self.root)
-
-    def _probe_held(self) -> Observed:
-        """All hosts; asked again for the revisions that deployments are held at, where those do not stand there yet."""
-        from deployer.plan.rolledback import lacking
-
-        observed = self.probe()
-        held = lacking(observed)
-        return self.probe(history=held) if held else observed
-
-    def _remembered(self, names: Iterable[str], observed: Observed) -> None:
-        """The same, but a deployment that only the hosts remember is known too."""
-        from deployer.plan.roster import latest
-
-        everything = {*self.spec.deployments, *(place.deployment for place in latest(observed).places)}
-        _known("deployment", names, sorted(everything))
+        known("deployment", deployments, sorted(self.spec.deployments))
+        known("host", hosts, sorted(self.spec.hosts))
+        known("tag", tags, sorted({tag for one in self.spec.deployments.values() for tag in one.tags}))
