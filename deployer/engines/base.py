@@ -33,6 +33,7 @@ class Conversion:
     inputs: Mapping[str, Scalar]
     disk_factor: float  # size of the result as a share of the source's
     memory_factor: float
+    nested: tuple[str, ...] = ()  # files of the source that keep their place in folders beside the result
 
 
 @dataclass(frozen=True, slots=True)

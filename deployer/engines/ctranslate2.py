@@ -5,47 +5,39 @@ chat template in a conversion, all without a word. So: refuse, tell the server t
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
+from deployer.engines.ctranslate2_kinds import (
+    ROUTES,
+    converted,
+    flat_files,
+    inference,
+    kind_complaints,
+    kind_of,
+    model_complaints,
+    more_config,
+    nested_files,
+)
 from deployer.engines.ctranslate2_logs import FAILURES, PHASES
+from deployer.engines.ctranslate2_settings import CTranslate2Settings, settings_of
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.settings import TORCH_CPU, Requirement, Version, device_complaints, environment, environment_complaints
-from deployer.spec.models import DeploymentSpec, Model
+from deployer.engines.settings import TORCH_CPU, device_complaints, environment, environment_complaints
+from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
 from deployer.state.resources import Scalar
 
-TESTED = "4.8.5"
 SERVER = ("tokenizers>=0.22,<0.24", "starlette>=0.50,<2", "uvicorn>=0.38,<1", "jinja2>=3.1,<4")
 CONVERTER = (TORCH_CPU, "transformers>=5,<6", "safetensors>=0.6,<1", "sentencepiece>=0.2,<0.3")
 #: CTranslate2's wheels are built for CUDA 12 and load cuBLAS at run time.
 CUBLAS = "nvidia-cublas-cu12>=12.8,<13"
 
-Quantization = Literal["float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"]
-
 _BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int16": 2.0}  # a weight; int8 brings scales
 _CPU_TYPES = ("auto", "default", "float32", "int8", "int8_float32", "int16")
-_COPIED = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "generation_config.json",
-    "chat_template.jinja",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
-#: What the converter has a loader for and our server can generate with (decoders).
-ARCHITECTURES = frozenset(
-    f"{name}ForCausalLM"
-    for name in (
-        *("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Gemma3", "Phi", "Phi3", "Falcon"),
-        *("OPT", "GPTBigCode", "GPTJ", "CodeGen", "GPTNeoX", "Bloom", "Mpt", "MPT", "RW", "MixFormerSequential"),
-    )
-) | {"GPT2LMHeadModel", "BloomForCausalLM", "Gemma3ForConditionalGeneration"}
-
 _ENV = {"PYTHONUNBUFFERED": "1", "HOME": "{cache}"}
 _FORBIDDEN = {
     **dict.fromkeys(_ENV, "deployer sets it"),
@@ -55,39 +47,6 @@ _FORBIDDEN = {
 _PYTHONS = range(10, 16)
 _STOP_S = 30
 _START_S = 600.0
-
-
-class CTranslate2Settings(Model):
-    """`engine: {ctranslate2: {…}}`. `quantization` left out keeps the model's own type."""
-
-    version: Version | None = Field(default=None, description=f"of the package ctranslate2; left out: {TESTED}")
-    quantization: Quantization | None = Field(
-        default=None, description="how weights are stored after the conversion: int8 is half of float16; left out: as they are"
-    )
-    compute_type: Quantization | Literal["default", "auto"] = Field(
-        default="default", description="what it computes in; default: as the weights are stored, auto: the fastest there is"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: GPUs when it is given some, else the CPU")
-    inter_threads: int = Field(default=1, ge=1, description="batches that are worked on at the same time")
-    intra_threads: int = Field(default=0, ge=0, description="CPU threads for one batch; 0: as many as there are cores")
-    max_model_len: int | None = Field(
-        default=None, ge=1, description="tokens of prompt and answer together; left out: the model's context"
-    )
-    max_queue: int = Field(default=256, ge=1, description="requests that may wait; more are refused with 503")
-    env: Mapping[str, str] = Field(default_factory=dict)
-    requirements: tuple[Requirement, ...] = ()
-    exclude: tuple[Requirement, ...] = ()
-    index_url: str | None = None
-
-    @property
-    def pinned(self) -> str:
-        return self.version or TESTED
-
-
-def settings_of(deployment: DeploymentSpec) -> CTranslate2Settings:
-    settings = deployment.engine.settings
-    assert isinstance(settings, CTranslate2Settings)
-    return settings
 
 
 class CTranslate2:
@@ -115,25 +74,26 @@ class CTranslate2:
         return ()
 
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
-        return tuple(_model_complaints(settings_of(deployment), model))
+        return tuple(_model_complaints(deployment, settings_of(deployment), model, self.gpus(deployment)))
 
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None:
-        if _converted(model):
+        if converted(model):
             return None
         s = settings_of(deployment)
-        copied = [name for name in _COPIED if any(f.path == name for f in model.files)]
+        kind = kind_of(s, model)
+        copied, nested = flat_files(kind, model), nested_files(kind, model)
         argv = ["{env}/bin/ct2-transformers-converter", "--model", "{source}", "--output_dir", "{target}", "--low_cpu_mem_usage"]
         argv += ["--quantization", s.quantization] if s.quantization else []
         argv += ["--copy_files", *copied] if copied else []
         quantization = s.quantization or "as it is"
-        inputs: dict[str, Scalar] = {"quantization": s.quantization, "version": s.pinned, "copied": " ".join(copied)}
+        inputs: dict[str, Scalar] = {"quantization": s.quantization, "version": s.pinned, "copied": " ".join([*copied, *nested])}
         share = _share(model, s.quantization)
-        return Conversion(f"ctranslate2-convert-{s.pinned}", tuple(argv), quantization, inputs, share, share)
+        return Conversion(f"ctranslate2-convert-{s.pinned}", tuple(argv), quantization, inputs, share, share, tuple(nested))
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)
         runtime, sources = _runtime(deployment, s)
-        body = {"model": deployment.name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+        kind = kind_of(s, model)
         return Process(
             argv=("{env}/bin/python", "-I", "{serve}", "--config", "{credentials}/config.json"),
             env={**_ENV, **_gpu_env(slot), **s.env},
@@ -142,8 +102,8 @@ class CTranslate2:
             ),
             runtime=runtime,
             ready_path="/health",
-            inference={"path": "/v1/completions", "body": body},
-            paths=("/v1/chat/completions", "/v1/completions", "/v1/models"),
+            inference=inference(deployment.name, kind),
+            paths=(*ROUTES[kind], "/v1/models"),
             start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
             stop_timeout_s=_STOP_S + 15.0,
             stop_signal="SIGINT",
@@ -163,7 +123,7 @@ def _gpu_env(slot: Slot) -> Mapping[str, str]:
 
 def _config(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedModel | None, slot: Slot) -> dict[str, Any]:
     """What deployer/serve reads: this is the contract between the two."""
-    context = model.facts.context if model else None
+    kind = kind_of(s, model)
     return {
         "model_dir": "{model}",
         "model_names": [deployment.name, *deployment.endpoint.model_names],
@@ -174,7 +134,7 @@ def _config(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedMod
         "compute_type": s.compute_type,
         "inter_threads": s.inter_threads,
         "intra_threads": s.intra_threads,
-        "max_model_len": s.max_model_len or context,
+        **more_config(s, kind, model),
         "max_batch_size": deployment.batch.max_size or 16,
         "max_wait_ms": 100.0 if deployment.batch.max_wait is None else deployment.batch.max_wait * 1000,
         "max_queue": s.max_queue,
@@ -188,13 +148,18 @@ def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
     return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
 
 
-_SETTINGS = ("quantization", "compute_type", "device", "inter_threads", "intra_threads", "max_model_len", "max_queue")
+_SETTINGS = (
+    *("quantization", "compute_type", "device", "inter_threads", "intra_threads", "max_model_len", "max_queue"),
+    *("pooling", "normalize", "source_language", "target_language"),
+)
 
 
 def _runtime(deployment: DeploymentSpec, s: CTranslate2Settings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
     values: dict[str, Scalar] = {"version": s.pinned}
     values |= {name: value for name in _SETTINGS if (value := getattr(s, name)) is not None}
     sources: dict[str, tuple[str | int, ...]] = {name: ("engine", "ctranslate2", name) for name in ("version", *_SETTINGS)}
+    if s.kind != "auto":
+        values["kind"], sources["kind"] = s.kind, ("engine", "ctranslate2", "kind")
     for name, value in sorted(s.env.items()):
         values[f"env.{name}"], sources[f"env.{name}"] = value, ("engine", "ctranslate2", "env", name)
     for name, value in _sampling(deployment).items():
@@ -215,8 +180,7 @@ def _complaints(deployment: DeploymentSpec, s: CTranslate2Settings, gpus: int) -
     if not gpus and s.compute_type not in _CPU_TYPES:
         what = f"a CPU cannot compute in {s.compute_type}: CTranslate2 would take another type without a word"
         yield Complaint((*here, "compute_type"), what, f"one of {', '.join(_CPU_TYPES)}")
-    if s.quantization == "int8_bfloat16" and not gpus and s.compute_type == "default":
-        yield Complaint((*here, "quantization"), "a CPU cannot compute in int8_bfloat16", "int8 or int8_float32")
+    yield from kind_complaints(s, deployment)
     if deployment.sampling.min_p is not None:
         yield Complaint(("sampling", "min_p"), "CTranslate2 has no min_p")
     for name in ("presence_penalty", "frequency_penalty"):
@@ -228,10 +192,6 @@ def _complaints(deployment: DeploymentSpec, s: CTranslate2Settings, gpus: int) -
     yield from placeholder_complaints(("sampling", "stop"), deployment.sampling.stop)
 
 
-def _converted(model: LockedModel) -> bool:
-    return any(f.path == "model.bin" for f in model.files)
-
-
 def _share(model: LockedModel, quantization: str | None) -> float:
     """Size of the result as a share of the source's; int8 brings one scale a row."""
     source = _BYTES.get(model.facts.dtype or "", 2.0)
@@ -239,21 +199,33 @@ def _share(model: LockedModel, quantization: str | None) -> float:
     return target / source
 
 
-def _model_complaints(s: CTranslate2Settings, model: LockedModel) -> Iterator[Complaint]:
+def _model_complaints(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedModel, gpus: int) -> Iterator[Complaint]:
+    here = ("engine", "ctranslate2")
     names = {f.path for f in model.files}
-    if "tokenizer.json" not in names:
+    if "tokenizer.json" not in names and not _sentencepiece(names):
         hint = "AutoTokenizer.from_pretrained(…).save_pretrained(…) writes one"
         yield Complaint(("model",), f"{model.name} has no tokenizer.json, which the server reads", hint)
     facts = model.facts
-    if not _converted(model) and facts.architectures and not ARCHITECTURES.intersection(facts.architectures):
-        what = f"CTranslate2 {s.pinned} cannot convert {', '.join(facts.architectures)} into a model that generates text"
-        yield Complaint(("model",), what, "engine: {vllm: {}} serves more architectures")
+    yield from model_complaints(s, deployment, model)
     if s.max_model_len is not None and facts.context is not None and s.max_model_len > facts.context:
         what = f"max_model_len {s.max_model_len} is more than the model's context of {facts.context} tokens"
-        yield Complaint(("engine", "ctranslate2", "max_model_len"), what, f"at most {facts.context}")
-    if facts.quantization is not None and facts.quantization != "awq" and not _converted(model):
+        yield Complaint((*here, "max_model_len"), what, f"at most {facts.context}")
+    if facts.quantization is None or converted(model):
+        return
+    if facts.quantization != "awq":
         what = f"the converter cannot read weights quantized with {facts.quantization}"
         yield Complaint(("model",), what, "name the repository with the full weights")
+    elif s.quantization is not None:
+        what = "the model's weights are quantized already, with AWQ"
+        yield Complaint((*here, "quantization"), what, "leave it out, or name the repository with the full weights")
+    elif not gpus:
+        what = "CTranslate2 computes with AWQ's weights of 4 bits on NVIDIA GPUs only"
+        yield Complaint(("model",), what, "placement: {gpus: 1}, or the repository with the full weights and quantization: int8")
+
+
+def _sentencepiece(names: Set[str]) -> bool:
+    """Marian's tokenizers, which the server reads as they are."""
+    return {"source.spm", "target.spm"} <= names
 
 
 CTRANSLATE2 = CTranslate2()

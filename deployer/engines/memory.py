@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.engines import ctranslate2, vllm_settings
+from deployer.engines import ctranslate2_settings, vllm_settings
 from deployer.engines.vllm_flags import ALIASES
 from deployer.spec.models import DeploymentSpec
 
@@ -101,7 +101,7 @@ def _vllm(deployment: DeploymentSpec) -> MemorySettings | None:
 
 def _ctranslate2(deployment: DeploymentSpec) -> MemorySettings:
     """What it computes in is what it keeps: weights of another type are converted when it loads."""
-    s = ctranslate2.settings_of(deployment)
+    s = ctranslate2_settings.settings_of(deployment)
     kept = s.quantization if s.compute_type == "default" else s.compute_type
     return MemorySettings(
         paged=False,

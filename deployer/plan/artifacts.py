@@ -216,6 +216,8 @@ def _model(
     needs: tuple[str, ...] = ()
     payload: dict[str, Any] = {"path": path, "name": converted, "digest": digest(inputs), "method": "convert"}
     payload["argv"] = list(conversion.argv)
+    if conversion.nested:
+        payload["nested"] = list(conversion.nested)
     if not there:
         fetched = _published(world, spec, host, reached, locked, out)
         wanted = {e.name: e for e in world.engines[spec.engine.name].environments(spec)}

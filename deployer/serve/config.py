@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from deployer.serve.errors import ApiError, ConfigError
+from deployer.serve.kinds import GENERATOR, KINDS
 from deployer.serve.sampling import Defaults, parse_defaults
 
 
 @dataclass(frozen=True)
 class Config:
-    """One server. `max_model_len` in tokens, None: what the tokenizer's configuration says."""
+    """One server. `max_model_len` in tokens, None: what the tokenizer's configuration says; `max_positions`: what the model has
+    at most. `pooling` and `normalize` are for encoders, None: as the repository states. The languages
+    are those of a request that names none; `family` is the model's in transformers ("Marian"), None: nobody said.
+    """
 
     model_dir: str
     model_names: tuple[str, ...]
@@ -25,7 +29,14 @@ class Config:
     compute_type: str = "default"
     inter_threads: int = 1
     intra_threads: int = 0
+    kind: str = GENERATOR
+    pooling: str | None = None
+    normalize: bool | None = None
+    source_language: str | None = None
+    target_language: str | None = None
+    family: str | None = None
     max_model_len: int | None = None
+    max_positions: int | None = None
     max_batch_size: int = 16
     max_wait_ms: float = 100.0  # for others to share a batch; a moment without a new one ends it sooner
     max_queue: int = 256
@@ -64,7 +75,7 @@ def parse_config(data: dict[str, Any]) -> Config:
     return Config(**values)
 
 
-_STRINGS = ("model_dir", "host", "device", "compute_type")
+_STRINGS = ("model_dir", "host", "device", "compute_type", "pooling", "source_language", "target_language", "family")
 _LEAST = {"port": 0, "inter_threads": 1, "intra_threads": 0, "max_model_len": 2, "max_batch_size": 1, "max_queue": 1}
 _SECONDS = ("max_wait_ms", "shutdown_timeout_s")
 
@@ -78,7 +89,9 @@ def _value(name: str, value: Any) -> Any:
         return _tuple(name, value if isinstance(value, list) else [value], int)
     if name in _STRINGS:
         return _typed(name, value, str)
-    if name == "log_requests":
+    if name == "kind":
+        return _kind(value)
+    if name in ("log_requests", "normalize"):
         return _typed(name, value, bool)
     if name in _SECONDS:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 86_400_000:
@@ -88,6 +101,12 @@ def _value(name: str, value: Any) -> Any:
     if number < _LEAST.get(name, 1):
         raise ConfigError(f"{name}: {number} is too small, at least {_LEAST.get(name, 1)}")
     return number
+
+
+def _kind(value: Any) -> str:
+    if value not in KINDS:
+        raise ConfigError(f"kind: one of {', '.join(KINDS)} is wanted, not {value!r}")
+    return str(value)
 
 
 def _typed(name: str, value: Any, kind: type) -> Any:

@@ -62,6 +62,7 @@ class Metrics:
     def __init__(self, model_name: str) -> None:
         self._lock = threading.Lock()
         self._labels = {"engine": "0", "model_name": model_name}
+        self.info: Mapping[str, str] = {}  # what the model is served as, once it is loaded
         self._histograms = {name: Histogram() for name in _HISTOGRAMS}
         self._counters: dict[str, dict[str, int]] = {name: {} if label else {"": 0} for name, (label, _) in _COUNTERS.items()}
 
@@ -77,6 +78,9 @@ class Metrics:
     def render(self, gauges: Mapping[str, float]) -> str:
         """Prometheus' text format, 0.0.4."""
         lines: list[str] = []
+        if self.info:
+            lines += ["# HELP ctranslate2:model_info What the model is served as; compute_type is what it really computes in."]
+            lines += ["# TYPE ctranslate2:model_info gauge", f"ctranslate2:model_info{self._tags(**self.info)} 1.0"]
         with self._lock:
             for name, value in gauges.items():
                 lines += [f"# TYPE vllm:{name} gauge", f"vllm:{name}{self._tags()} {float(value)}"]

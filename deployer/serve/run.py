@@ -14,13 +14,16 @@ import time
 from types import FrameType
 
 import uvicorn
+from starlette.applications import Starlette
 
 from deployer.serve.config import Config, load_config
 from deployer.serve.errors import ConfigError
 from deployer.serve.journal import Journal, say
+from deployer.serve.kinds import GENERATOR, check_kind
 from deployer.serve.model import load_generator, load_model, warm_up
 from deployer.serve.server import build_app
 from deployer.serve.service import Service
+from deployer.serve.single import SingleService, build_single_app
 
 
 def main(argv: list[str]) -> int:
@@ -67,13 +70,21 @@ class _Server(uvicorn.Server):
         self.process.on_signal()
 
 
+def _opened(config: Config, journal: Journal) -> tuple[Service | SingleService, Starlette]:
+    """The service of the model's kind, not loaded yet, and its application."""
+    if config.kind == GENERATOR:
+        generating = Service(config)
+        return generating, build_app(generating, journal)
+    single = SingleService(config)
+    return single, build_single_app(single, journal)
+
+
 class _Process:
     def __init__(self, config: Config, port: int) -> None:
         self.config = config
         self.port = port  # the real one, where the configuration says 0
         self.code = 0
-        self.service = Service(config)
-        app = build_app(self.service, Journal(config.log_requests))
+        self.service, app = _opened(config, Journal(config.log_requests))
         settings = uvicorn.Config(
             app,
             log_config=None,
@@ -121,18 +132,26 @@ class _Process:
         config = self.config
         say(f"loading model {config.model_dir} on {config.device}, compute type {config.compute_type}")
         try:
-            model = load_model(config)
-            generator = load_generator(config)
-            warm_up(generator, model)
+            actual, context = self._loaded()
         except ConfigError as error:
             self._fail(f"error: {error}", 2)
         except Exception as error:  # noqa: BLE001  whatever the engine raises: the process must end and say why
             self._fail(f"error: the model cannot be loaded: {type(error).__name__}: {error}", 1)
         else:
-            self.service.start(model, generator, self._broken)
-            actual = getattr(generator, "compute_type", config.compute_type)
             where = f"http://{config.host}:{self.port}"
-            say(f"ready after {time.monotonic() - began:.1f} s: {actual}, context {model.context}, listening on {where}")
+            say(f"ready after {time.monotonic() - began:.1f} s: {actual}, context {context}, listening on {where}")
+
+    def _loaded(self) -> tuple[str, int]:
+        """(what it computes in, the most tokens); the service may be asked from now on."""
+        if isinstance(self.service, SingleService):
+            single = self.service.load(self._broken)
+            return single.compute_type, single.context
+        check_kind(self.config.model_dir, self.config.kind)
+        model = load_model(self.config)
+        generator = load_generator(self.config)
+        warm_up(generator, model)
+        self.service.start(model, generator, self._broken)
+        return self.service.compute_type, model.context
 
     def _broken(self, error: BaseException) -> None:
         time.sleep(0.5)  # the rows of the last batch are being told

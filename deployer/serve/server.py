@@ -17,8 +17,10 @@ from starlette.routing import Route
 from deployer.serve.answer import Answer, event
 from deployer.serve.errors import ApiError
 from deployer.serve.journal import Journal
+from deployer.serve.kinds import GENERATOR, other_kind
 from deployer.serve.request import Job, make_job, parse_body
 from deployer.serve.service import Service, Ticket
+from deployer.serve.web import model_list
 
 _SMALL = 16 * 1024  # bytes of a body that is read faster than handed to another thread
 _SSE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -55,9 +57,7 @@ class _Api:
     async def models(self, _: Request) -> Response:
         model = self._service.admit()
         config = self._service.config
-        shared = {"object": "model", "created": self._created, "owned_by": "ctranslate2", "root": config.model_dir}
-        data = [{"id": name, **shared, "parent": None, "max_model_len": model.context} for name in config.model_names]
-        return JSONResponse({"object": "list", "data": data})
+        return JSONResponse(model_list(config, model.context, self._service.compute_type, self._created))
 
     async def chat(self, request: Request) -> Response:
         return await self._complete(request, chat=True)
@@ -196,6 +196,9 @@ async def _api_error(_: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    other = other_kind(GENERATOR, request.url.path) if error.status_code == 404 else None
+    if other is not None:
+        return _answer_error(other)
     message = f"{request.method} {request.url.path}: {error.detail}"
     return JSONResponse(ApiError(error.status_code, message).body(), error.status_code, headers=error.headers)
 

@@ -24,11 +24,14 @@ class Service:
         self.state = "loading"
         self.busy = 0
         self.model: Model | None = None
+        self.compute_type = config.compute_type  # once started: what the engine really computes in
         self._batcher: Batcher | None = None
 
     def start(self, model: Model, generator: Generator, on_broken: Callable[[BaseException], None]) -> None:
         """The model is loaded: requests may come."""
         config = self.config
+        self.compute_type = str(getattr(generator, "compute_type", config.compute_type))
+        self.metrics.info = {"kind": config.kind, "compute_type": self.compute_type, "device": config.device}
         self._batcher = Batcher(
             generator,
             self.metrics,

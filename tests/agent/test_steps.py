@@ -325,6 +325,21 @@ def test_a_converted_model_is_made_by_the_environments_program(host: FakeHost) -
     assert ran[0] == str(host.path(f"{ENV}/bin/ct2-transformers-converter"))
 
 
+def test_files_in_folders_of_the_source_keep_their_places_beside_a_converted_model(host: FakeHost) -> None:
+    marked(host, MODEL, "model")
+    host.path(f"{MODEL}/1_Pooling").mkdir()
+    host.path(f"{MODEL}/1_Pooling/config.json").write_text("{}")
+    args = {"name": "int8", "digest": "e", "source": MODEL, "env": ENV, "argv": ["ct2-transformers-converter", "{target}"]}
+    target = "/var/lib/deployer/models/org--tiny/int8"
+    run = one(host, step("artifacts", "model.convert", path=target, nested=["1_Pooling/config.json"], **args))
+    assert run.result == "done"
+    assert host.path(f"{target}/1_Pooling/config.json").read_text() == "{}"
+    assert host.path(f"{target}/1_Pooling").stat().st_mode & 0o005 == 0o005
+    for name in ("../../../etc/x", "/etc/passwd", "config.json"):
+        refused = one(host, step("artifacts", "model.convert", path=target + "-2", nested=[name], **args))
+        assert refused.result == "rolled-back"
+
+
 def test_an_artifact_in_use_is_kept_and_an_unused_one_goes(host: FakeHost) -> None:
     marked(host, MODEL, "model")
     resource = {"kind": "model", "name": "m", "payload": {"path": MODEL}}

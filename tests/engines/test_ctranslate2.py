@@ -103,7 +103,8 @@ def test_a_model_that_is_converted_already_is_taken_as_it_is() -> None:
     ("settings", "fields", "message"),
     [
         ({"compute_type": "float16"}, {}, "a CPU cannot compute in float16: CTranslate2 would take another type without a word"),
-        ({"quantization": "int8_bfloat16"}, {}, "a CPU cannot compute in int8_bfloat16"),
+        ({"kind": "whisper", "pooling": "cls"}, {}, "only an encoder has pooling, and kind is whisper"),
+        ({"kind": "encoder"}, {"sampling": Sampling(temperature=0.1)}, "an encoder samples no tokens"),
         ({"device": "cpu"}, {"placement": Placement(gpus=1)}, "device: cpu uses no GPU"),
         ({"device": "cuda"}, {"placement": Placement(gpus=0)}, "device: cuda wants a GPU"),
         ({}, {"sampling": Sampling(min_p=0.1)}, "CTranslate2 has no min_p"),
@@ -123,7 +124,7 @@ def test_everything_a_request_may_default_to_is_held() -> None:
 @pytest.mark.parametrize(
     ("files", "facts", "settings", "message"),
     [
-        ((), {"architectures": ("DeepseekV3ForCausalLM",)}, {}, "cannot convert DeepseekV3ForCausalLM"),
+        ((), {"architectures": ("DeepseekV3ForCausalLM",)}, {}, "has no converter for DeepseekV3ForCausalLM"),
         (("config.json", "model.safetensors"), {}, {}, "has no tokenizer.json"),
         ((), {}, {"max_model_len": 4096}, "more than the model's context of 2048 tokens"),
         ((), {"quantization": "fp8"}, {}, "quantized with fp8"),

@@ -47,6 +47,11 @@ OTHER: dict[str, dict[str, Any]] = {
         "intra_threads": 2,
         "max_model_len": 1024,
         "max_queue": 8,
+        "kind": "encoder",
+        "pooling": "cls",
+        "normalize": False,
+        "source_language": "en",
+        "target_language": "de",
         "env": {"A": "1"},
     },
 }

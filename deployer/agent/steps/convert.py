@@ -32,6 +32,8 @@ class Convert(Artifact):
 
         ctx.run(argv, "the conversion", env=self._environment(ctx, env_path), tick=tick)
         self._take(ctx, target, directory)
+        self._nested(ctx, source, directory)
+        open_to_readers(ctx, directory)
         return self._digests(ctx, directory)
 
     def _argv(self, ctx: Context, env: str, source: str, target: str) -> List[str]:
@@ -55,7 +57,16 @@ class Convert(Artifact):
         for name in names:
             shutil.move(os.path.join(real, name), os.path.join(ctx.system.path(directory), name))
         os.rmdir(real)
-        open_to_readers(ctx, directory)
+
+    def _nested(self, ctx: Context, source: str, directory: str) -> None:
+        """Small files of the source that the converter would lay flat, and that have their meaning by their place."""
+        for name in ctx.args.get("nested") or []:
+            parts = str(name).split("/")
+            if len(parts) < 2 or not all(parts) or ".." in parts:
+                raise StepFailed("%s is no place for a file of a model" % name)
+            target = ctx.system.path("%s/%s" % (directory, name))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(ctx.system.path("%s/%s" % (source, name)), target)
 
     def _digests(self, ctx: Context, directory: str) -> Dict[str, Dict[str, Any]]:
         found = {}
