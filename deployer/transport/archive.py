@@ -1,4 +1,5 @@
-"""The agent as one archive: made here, brought to hosts by the transports, started there by their bootstrap.
+"""The agent as one archive: made here, brought to hosts by the transports, started there by their bootstrap. The server is packed
+by the same functions.
 
 `__main__.py` at its top, the package `deployer.agent` beside it, and pynvml, which is one file of pure Python.
 """
@@ -7,6 +8,7 @@ import functools
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
@@ -18,10 +20,19 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip cannot say earlier; no clock, so that th
 @functools.cache
 def agent_archive() -> bytes:
     """Same sources, same bytes, on every machine."""
-    sources = {f"deployer/agent/{name}": text for name, text in _python(files("deployer") / "agent")}
+    return packed({**package("agent"), "pynvml.py": _pynvml()})
+
+
+def package(name: str) -> dict[str, bytes]:
+    """Path in the archive → content: the package `deployer.NAME`, with its `__main__.py` at the top."""
+    sources = {f"deployer/{name}/{path}": text for path, text in _python(files("deployer") / name)}
     sources["deployer/__init__.py"] = b""  # not our own: that one brings the whole controller
-    sources["__main__.py"] = sources.pop("deployer/agent/__main__.py")
-    sources["pynvml.py"] = _pynvml()
+    sources["__main__.py"] = sources.pop(f"deployer/{name}/__main__.py")
+    return sources
+
+
+def packed(sources: Mapping[str, bytes]) -> bytes:
+    """As a zip: the same sources give the same bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(sources):
