@@ -16,6 +16,7 @@ from typing import Any
 from deployer.app.fleet import Fleet
 from deployer.plan.world import Options
 from tests.lab.conftest import LabFleet
+from tests.lab.load import Load, load
 
 ROOT = Path(__file__).parent.parent.parent
 REFERENCES = json.loads((ROOT / "tests" / "serve" / "references.json").read_text())
@@ -91,6 +92,11 @@ engine: {{ctranslate2: {{quantization: float32, max_model_len: {length}}}}}
 endpoint: {{open: true}}
 placement: {{hosts: [{host}]}}
 """
+
+
+def lean_chat(host: str, length: int) -> str:
+    """On a small machine two engines that each take all cores stand in each other's way."""
+    return tiny_chat(host, length).replace("quantization: float32", "quantization: float32, intra_threads: 1")
 
 
 def written(lab: LabFleet, texts: Mapping[str, str]) -> Deployer:
@@ -177,3 +183,17 @@ def until(condition: Callable[[], Any], why: str, deadline_s: float = 120) -> An
             return found
         time.sleep(0.2)
     raise AssertionError(f"never happened within {deadline_s} s: {why}")
+
+
+#: Requests that succeed before a change begins, and after it has ended.
+BEFORE_AND_AFTER = 60
+
+
+@contextmanager
+def asked(deployer: Deployer, name: str) -> Iterator[Load]:
+    """Clients of all kinds ask the deployment, before, while and after the block's change is made."""
+    url = deployer.json("endpoint", name)["url"]
+    with load(url, model=name, clients=6, first=BEFORE_AND_AFTER, pause_s=0.02, stream_tokens=12) as running:
+        yield running
+        running.wait_for(BEFORE_AND_AFTER)
+    print(f"{name}: {running.result}")

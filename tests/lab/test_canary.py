@@ -2,40 +2,26 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.lab.commands import Deployer, deployed, tiny_chat, write_deployment
+from tests.lab.commands import Deployer, asked, deployed, lean_chat, write_deployment
 from tests.lab.conftest import LabFleet
-from tests.lab.load import Load, load
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 HOST, NAME = "lab-1", "tried"
-BEFORE_AND_AFTER = 60
 
 
 def deployment(length: int) -> str:
     rules = "rollout: {strategy: canary, canary: {share: 30%, watch: 4s}, min_healthy: 1s, healthy_deadline: 20s}\n"
-    lean = tiny_chat(HOST, length).replace("quantization: float32", "quantization: float32, intra_threads: 1")
-    return f"{lean}{rules}"
+    return f"{lean_chat(HOST, length)}{rules}"
 
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     with deployed(lab_fleet, {NAME: deployment(512)}) as run:
         yield run
-
-
-@contextmanager
-def asked(deployer: Deployer) -> Iterator[Load]:
-    """Clients of all kinds ask before, while and after the block's change is made."""
-    url = deployer.json("endpoint", NAME)["url"]
-    with load(url, model=NAME, clients=6, first=BEFORE_AND_AFTER, pause_s=0.02, stream_tokens=12) as running:
-        yield running
-        running.wait_for(BEFORE_AND_AFTER)
-    print(f"{NAME}: {running.result}")
 
 
 def answered(deployer: Deployer) -> dict[int, int]:
@@ -51,7 +37,7 @@ def answered(deployer: Deployer) -> dict[int, int]:
 
 def test_it_comes_and_is_promoted_without_a_failed_request(deployer: Deployer) -> None:
     write_deployment(deployer.root, NAME, deployment(480))
-    with asked(deployer) as clients:
+    with asked(deployer, NAME) as clients:
         said = deployer("apply", "--yes")
         before = answered(deployer)
         clients.wait_for(300)
@@ -61,7 +47,7 @@ def test_it_comes_and_is_promoted_without_a_failed_request(deployer: Deployer) -
     new, old = after[1] - before[1], after[0] - before[0]
     assert 0.15 <= new / (new + old) <= 0.45, (new, old)
     deployer("plan", "--detailed-exitcode")
-    with asked(deployer) as clients:
+    with asked(deployer, NAME) as clients:
         deployer("promote", NAME, "--yes")
     assert clients.result.failed == 0, clients.result.reasons
     assert list(answered(deployer)) == [0]
@@ -72,7 +58,7 @@ def test_it_is_reverted_without_a_failed_request(deployer: Deployer) -> None:
     write_deployment(deployer.root, NAME, deployment(448))
     deployer("apply", "--yes")
     assert list(answered(deployer)) == [0, 1]
-    with asked(deployer) as clients:
+    with asked(deployer, NAME) as clients:
         deployer("revert", NAME, "--yes")
     assert clients.result.failed == 0, clients.result.reasons
     assert list(answered(deployer)) == [0]

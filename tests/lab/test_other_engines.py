@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
-from tests.lab.commands import REFERENCES, Deployer, add_model, write_deployment, write_settings
+from tests.lab.commands import REFERENCES, written
 from tests.lab.conftest import LabFleet
 from tests.lab.test_engines import asked
 
@@ -23,10 +23,7 @@ placement: {hosts: [lab-2]}
 
 @pytest.fixture(scope="module")
 def url(lab_fleet: LabFleet) -> Iterator[str]:
-    run = Deployer(lab_fleet)
-    write_settings(lab_fleet.root)
-    add_model(lab_fleet.root)
-    write_deployment(lab_fleet.root, "chat-transformers", TRANSFORMERS)
+    run = written(lab_fleet, {"chat-transformers": TRANSFORMERS})
     run("lock")
     run("apply", "--yes", timeout=840)
     yield run.json("endpoint", "chat-transformers")["url"]

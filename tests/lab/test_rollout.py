@@ -6,48 +6,30 @@ plan's word about the downtime is held against what clients measured.
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.lab.commands import Deployer, deployed, tiny_chat, write_deployment
+from tests.lab.commands import BEFORE_AND_AFTER, Deployer, asked, deployed, lean_chat, write_deployment
 from tests.lab.conftest import LabFleet
-from tests.lab.load import Load, load
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 HOST = "lab-1"
-BEFORE_AND_AFTER = 60  # requests that succeed before a change begins, and after it has ended
-
-
-def lean(length: int) -> str:
-    """On a small machine two engines that each take all cores stand in each other's way."""
-    return tiny_chat(HOST, length).replace("quantization: float32", "quantization: float32, intra_threads: 1")
 
 
 def pair(strategy: str, length: int) -> str:
     rules = f"rollout: {{strategy: {strategy}, min_healthy: 1s, healthy_deadline: 15s}}\n"
-    return f"{lean(length)}replicas: 2\n{rules}"
+    return f"{lean_chat(HOST, length)}replicas: 2\n{rules}"
 
 
 def alone(length: int) -> str:
-    return f"{lean(length)}rollout: {{strategy: recreate, min_healthy: 1s}}\n"
+    return f"{lean_chat(HOST, length)}rollout: {{strategy: recreate, min_healthy: 1s}}\n"
 
 
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     with deployed(lab_fleet, {"pair": pair("blue_green", 512), "alone": alone(512)}) as run:
         yield run
-
-
-@contextmanager
-def asked(deployer: Deployer, name: str) -> Iterator[Load]:
-    """Clients of all kinds ask the deployment, before, while and after the block's change is made."""
-    url = deployer.json("endpoint", name)["url"]
-    with load(url, model=name, clients=6, first=BEFORE_AND_AFTER, pause_s=0.02, stream_tokens=12) as running:
-        yield running
-        running.wait_for(BEFORE_AND_AFTER)
-    print(f"{name}: {running.result}")
 
 
 def units(deployer: Deployer, name: str) -> dict[str, int]:
