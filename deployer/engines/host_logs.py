@@ -36,7 +36,7 @@ HOST_FAILURES = (
         "ports: of the host's file, or stop that process",
     ),
     FailurePattern(
-        r"\[Errno 24\]|Too many open files",
+        r"\[Errno 24\] Too many open files(?!`)",
         "the engine may not open more files",
         "placement.hosts: one that allows it (sysctl fs.file-max)",
     ),

@@ -63,9 +63,13 @@ _ENV = {
     "VLLM_CACHE_ROOT": "{cache}/vllm",
     "TRITON_CACHE_DIR": "{cache}/triton",
     "TORCHINDUCTOR_CACHE_DIR": "{cache}/inductor",
+    # the unit's own time for a start bounds it; vLLM's 600 s end a big model's load on a slow disk
+    "VLLM_ENGINE_READY_TIMEOUT_S": f"{_START_S:.0f}",
 }
+#: A person's to change all the same.
+_YOURS = ("VLLM_ENGINE_READY_TIMEOUT_S",)
 _FORBIDDEN = {
-    **dict.fromkeys(_ENV, "deployer sets it"),
+    **dict.fromkeys((name for name in _ENV if name not in _YOURS), "deployer sets it"),
     "PYTHONPATH": "deployer sets it",
     "VLLM_API_KEY": "use endpoint.keys",
     "CUDA_VISIBLE_DEVICES": "use placement.gpus",
@@ -165,6 +169,8 @@ def _environment(deployment: DeploymentSpec, s: VllmSettings) -> Mapping[str, st
         own["PYTHONPATH"] = "{credentials}"  # where the middleware lies
     if vllm_adapters.enabled(deployment, s):
         own |= vllm_adapters.ENV
+    if toolkit := s.env.get("CUDA_HOME"):  # else its nvcc is found in PATH, and the toolkit from that
+        own["PATH"] = f"{{env}}/bin:{toolkit}/bin:" + _ENV["PATH"].removeprefix("{env}/bin:")
     return MappingProxyType({**_ENV, **own, **s.env})
 
 

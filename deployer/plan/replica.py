@@ -5,6 +5,7 @@ from typing import Any
 
 from deployer.engines.base import Process, Slot
 from deployer.engines.launch import launch
+from deployer.engines.memory import memory_settings
 from deployer.plan.artifacts import Serving
 from deployer.plan.roster import Place
 from deployer.plan.world import World
@@ -47,11 +48,18 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
             "paths": list(process.paths),
             "inference": dict(process.inference),
             "ready_path": process.ready_path,
+            **_gpu_share(spec, place),
             **({"adapters": [{"name": a.name, "path": a.path} for a in serving.adapters]} if serving.adapters else {}),
         },
         needs=serving.needs,
         source=world.positions.of(f"deployment:{spec.name}", "engine"),
     )
+
+
+def _gpu_share(spec: DeploymentSpec, place: Place) -> dict[str, float]:
+    """What of each GPU must be free when it starts, for an engine that takes its share at once."""
+    settings = memory_settings(spec) if place.gpus else None
+    return {"gpu_share": settings.utilization} if settings is not None and settings.paged and settings.cache_bytes is None else {}
 
 
 def file_json(path: str, content: str, mode: str, owner: str = "root:root") -> dict[str, str]:

@@ -139,7 +139,9 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
     if after.runs:
         ready = after.payload["ready"]
         beside = change.beside or (before is None and _tried(change))
-        more = {"beside": True} if beside else {}
+        more: dict[str, Any] = {"beside": True} if beside else {}
+        if after.payload.get("gpu_share"):
+            more |= {"gpus": after.payload["gpus"], "gpu_share": after.payload["gpu_share"]}
         steps.append(step("switch", "unit.start", change, f"start {after.name}", unit=unit, **more))
         if beside:
             steps.append(_drained(after.payload["drain_s"], change, after, after.payload["gateway"], undo=True))

@@ -40,12 +40,20 @@ def test_what_is_new_is_loaded_and_what_is_gone_is_unloaded_without_a_restart(ho
     assert host.machine.units.known[unit_name()].invocation == before
 
 
-def test_one_that_cannot_be_loaded_is_told_in_the_engines_words_and_the_others_come_back(host: FakeHost) -> None:
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/m/broken", "LoRA rank 64 is greater than max_lora_rank 16."),
+        ("/m/missing", "Loading lora big failed: No adapter found for /m/missing"),
+    ],
+)
+def test_one_that_cannot_be_loaded_is_told_in_the_engines_words_and_the_others_come_back(
+    host: FakeHost, path: str, said: str
+) -> None:
     serve(host, SQL)
-    run = follow(host, STYLE, {"name": "big", "path": "/m/broken"})
+    run = follow(host, STYLE, {"name": "big", "path": path})
     assert run.result == "rolled-back"
-    message = run.report["transactions"]["chat"]["message"]
-    assert message.endswith("does not load the adapter big: LoRA rank 64 is greater than max_lora_rank 16.")
+    assert run.report["transactions"]["chat"]["message"].endswith(f"does not load the adapter big: {said}")
     assert served(host) == {"sql": "/m/sql/1"}
 
 

@@ -5,6 +5,7 @@ Texts: vLLM 0.32.0 and CTranslate2 4.8.5 as their source writes them; torch, CUD
 (15105, 14452, 6574, 1408 of dynamo); systemd's as its journal shows them.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,21 @@ def test_a_share_that_cannot_be_computed_is_no_crash() -> None:
     assert classify(["1 of 3"], [pattern]) == {"cause": "0.33", "hint": "?"}
 
 
-def test_an_ordinary_start_names_no_cause() -> None:
-    lines = [
-        "(APIServer pid=1) INFO 11-21 10:00:00 [api_server.py:1] vLLM API server version 0.32.0",
-        "(APIServer pid=1) INFO non-default args: {'model': '/m', 'seed': -4, 'enforce_eager': True}",
-        "(EngineCore pid=7) INFO Loading weights took 1.20 seconds",
-        "(APIServer pid=1) INFO:     Application startup complete.",
-    ]
+def test_an_ordinary_start_names_no_cause_and_shows_how_far_it_is() -> None:
+    """A real one, of vLLM 0.32.0 for CPUs with an adapter. It warns of open files, and quotes the error."""
+    lines = (HERE / "start.vllm-cpu.txt").read_text().splitlines()
+    assert any("[Errno 24] Too many open files" in line for line in lines)
     assert classify(lines, patterns("vllm")) is None
+    phases = ENGINES["vllm"].process(deployment("vllm"), model(), CPU_SLOT).phases
+    shown = [phase.phase for line in lines for phase in phases if re.search(phase.regex, line)]
+    assert list(dict.fromkeys(shown)) == [
+        "reading the model's configuration",
+        "starting the engine",
+        "loading the model",
+        "loading shards",
+        "weights loaded",
+        "making the cache",
+        "warmed up",
+        "starting the server",
+        "answering",
+    ]

@@ -149,6 +149,25 @@ def test_another_list_of_requirements_is_another_environment() -> None:
     assert "flashinfer-python==0.6" in more.requirements
 
 
+def test_what_is_compiled_outlives_the_process_and_a_toolkit_elsewhere_is_found() -> None:
+    env = VLLM.process(deployment("vllm"), model(), GPU_SLOT).env
+    assert {env[n] for n in ("VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")} == {
+        "{cache}/vllm",
+        "{cache}/triton",
+        "{cache}/inductor",
+    }
+    assert env["HOME"] == "{cache}", "what else is compiled lies below a home"
+    assert "CUDA_HOME" not in env
+    given = VLLM.process(deployment("vllm", {"env": {"CUDA_HOME": "/opt/cuda-13"}}), model(), GPU_SLOT).env
+    assert given["PATH"].startswith("{env}/bin:/opt/cuda-13/bin:")
+
+
+def test_vllm_gives_up_no_sooner_than_its_unit() -> None:
+    process = VLLM.process(deployment("vllm"), model(), GPU_SLOT)
+    assert float(process.env["VLLM_ENGINE_READY_TIMEOUT_S"]) == process.start_timeout_s
+    assert messages("vllm", {"env": {"VLLM_ENGINE_READY_TIMEOUT_S": "60"}}) == []
+
+
 def test_gpus_follow_from_the_parallelism() -> None:
     assert VLLM.gpus(deployment("vllm", {"tensor_parallel": 4, "pipeline_parallel": 2})) == 8
     assert VLLM.gpus(deployment("vllm", {"variant": "cpu", "tensor_parallel": 2})) == 0

@@ -69,7 +69,7 @@ def _tell(ctx: Context, verb: str, body: Dict[str, Any]) -> None:
     status, answer = _ask(ctx, "POST", "/v1/%s_lora_adapter" % verb, body, LOAD_S)
     if status == 200:
         return
-    why = "it was started without adapters" if status == 404 and verb == "load" else _why(answer)
+    why = "it was started without adapters" if status == 404 and b'"error"' not in answer else _why(answer)
     raise StepFailed("the engine does not %s the adapter %s: %s" % (verb, body["lora_name"], why))
 
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 from deployer.agent import paths, starts, systemctl
 from deployer.agent.context import Context, StepFailed, last_words
 from deployer.agent.facts.ports import unit_of
+from deployer.agent.steps import gpuroom
 from deployer.agent.steps.base import ALREADY, Before, Step
 from deployer.agent.steps.ready import until_answers
 from deployer.agent.system import TooLong
@@ -85,7 +86,9 @@ class Reload(Step):
 
 
 class Start(Step):
-    """`beside`: another one serves meanwhile, so that an undo stops this one last, when nothing is sent to it any more."""
+    """`beside`: another one serves meanwhile, so that an undo stops this one last, when nothing is sent to it any more.
+    `gpus` and `gpu_share`: how much of each GPU must be free before.
+    """
 
     def late(self, args: Dict[str, Any]) -> bool:
         return bool(args.get("beside"))
@@ -94,6 +97,7 @@ class Start(Step):
         return dict(ALREADY) if systemctl.is_up(state(ctx, own(ctx))) else {}
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
+        gpuroom.wait(ctx)
         starts.starting(ctx)
         start(ctx, own(ctx))
         return None

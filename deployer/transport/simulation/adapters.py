@@ -33,6 +33,8 @@ def answer(adapters: dict[str, str] | None, path: str, body: bytes | None) -> tu
         return HTTPStatus.OK, b"Success"
     if name in adapters and not said.get("load_inplace"):
         return _error(HTTPStatus.BAD_REQUEST, f"The lora adapter '{name}' has already been loaded.")
+    if "missing" in said["lora_path"]:
+        return _error(HTTPStatus.NOT_FOUND, f"Loading lora {name} failed: No adapter found for {said['lora_path']}")
     if "broken" in said["lora_path"]:
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "LoRA rank 64 is greater than max_lora_rank 16.")
     adapters[name] = said["lora_path"]

@@ -85,9 +85,9 @@ class Machine(System):
         found = []
         for gpu in self._gpus:
             users = [u for u in self.units.known.values() if gpu["uuid"] in u.gpus and u.active == "active"]
-            used = gpu["memory_total"] * 9 // 10
-            processes = [{"pid": u.pid, "memory": used} for u in users]
-            facts = {"memory_used": used * bool(users) + (1 << 20), "processes": processes, "utilization": 0, "mig": False}
+            processes = [{"pid": u.pid, "memory": int(gpu["memory_total"] * u.share)} for u in users]
+            used = min(sum(p["memory"] for p in processes) + (1 << 20), gpu["memory_total"])
+            facts = {"memory_used": used, "processes": processes, "utilization": 0, "mig": False}
             found.append({**facts, **gpu})
         driver = ("575.57.08", "12.9") if self._gpus else (None, None)
         return {"gpus": found, "gpu_error": self.gpu_error, "driver": driver[0], "cuda": driver[1]}

@@ -43,6 +43,7 @@ class Unit:
     invocation: str = ""
     ports: tuple[int, ...] = ()
     gpus: tuple[str, ...] = ()
+    share: float = 0.9  # of each of its GPUs
     engine: Engine | None = None
     unsaid: list[str] = field(default_factory=list)
     lines: list[tuple[str, float, str]] = field(default_factory=list)  # invocation, when, text
@@ -122,6 +123,8 @@ class Units:
         unit.active, unit.sub = "activating", "start-post"
         unit.unsaid = list(unit.engine.log if unit.engine else ())
         unit.gpus = tuple(sorted(set(re.findall(r"GPU-[0-9A-Za-z-]+", whole))))
+        share = re.search(r"^gpu-memory-utilization: ([\d.]+)$", whole, re.MULTILINE)
+        unit.share = float(share[1]) if share else 0.9
         if "haproxy" in text:
             unit.gateway = GatewayConfig.read(self._system, text)
             unit.ports = unit.gateway.ports if unit.gateway else ()
