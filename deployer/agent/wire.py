@@ -163,6 +163,7 @@ class Probe(TypedDict, total=False):
     python: List[str]  # versions found, e.g. "3.11.2"; first is /usr/bin/python3
     user: str
     cpus: int
+    cpu_vendor: str  # as /proc/cpuinfo has it: "GenuineIntel"; "" where it says none
     memory_total: int
     memory_available: int
     disks: Dict[str, Dict[str, int]]  # path → {"total", "free"}

@@ -96,7 +96,9 @@ def resolve(asked: str, saved: str | None, device: Device) -> Resolved:
     found = _fallback(wanted, device)
     if found is None:
         return Resolved(None, "int16 on a CPU of Intel's, int8_float32 on others; it is not known which this is")
-    return Resolved(found, None if found == wanted else f"{device.name} has no fast {_lacking(wanted, device)}")
+    if found == wanted:
+        return Resolved(found)
+    return Resolved(found, f"{device.name} has no fast {_lacking(wanted, device)}")
 
 
 def _refused(asked: str, device: Device) -> Resolved:

@@ -7,7 +7,19 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployer.plan import canary, certificate, cordons, fitting, goingback, guard, modelnames, orphans, rolledback, stopping
+from deployer.plan import (
+    canary,
+    certificate,
+    computing,
+    cordons,
+    fitting,
+    goingback,
+    guard,
+    modelnames,
+    orphans,
+    rolledback,
+    stopping,
+)
 from deployer.plan.canary import Canaries
 from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
@@ -64,7 +76,7 @@ def make_plan(world: World) -> Plan:
         ]
     every = list(rolledback.said((c for part in compared for c in part.changes), rolled))
     waved = in_waves(world, [*placed.places, *rolled.places], wanted, decided, every)
-    changes = with_expectations(ordered(waved), world.observed)
+    changes = computing.with_types(world, placed.places, with_expectations(ordered(waved), world.observed))
     misfits = fitting.misfits(world, placed.places, changes)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     refusals = [
@@ -75,6 +87,7 @@ def make_plan(world: World) -> Plan:
         *guard.refusals(world, roster, scope.planned, changes),
         *modelnames.refusals(world, wanted.hosts, recorded),
         *fitting.refusals(world, misfits),
+        *computing.refusals(world, placed.places, changes),
         *goingback.refusals(world, rolled, [*placed.places, *kept], changes),
         *stopping.refusals(world, roster, recorded, [c for c in changes if c.deployment not in homeless]),
         *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),

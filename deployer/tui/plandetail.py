@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from deployer.plan import computing
 from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.filetexts import FileText, compared, written
 from deployer.plan.model import Change, Delta, Drift, Notice, PlannedHost, Refusal
@@ -56,6 +57,8 @@ class Detail:
         if change.source:
             yield _named("from", str(change.source))
         yield _named("costs", cost(change))
+        if computes := computing.line(change):
+            yield _named("runs", computes)
         yield from self._rollout(change.deployment, change)
         memory = vram(change, self.glyphs, self.memory)
         if memory:
