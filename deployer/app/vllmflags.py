@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployer.engines.vllm_args import RESERVED, check_argument, minor
-from deployer.engines.vllm_flags import ALIASES, Flag, flags
+from deployer.engines.vllm_args import RESERVED, check_argument
+from deployer.engines.vllm_flags import ALIASES, Flag, flags, minor
 from deployer.engines.vllm_settings import TESTED
 
 HIDDEN = "•••"

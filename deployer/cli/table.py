@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "adopt": ("adopt", "write a hand-made unit's deployment file"),
     "keys": ("keys", "API keys of an endpoint: create, list, revoke"),
     "hosts": ("hosts", "the machines: list, probe, trust, cordon, drain, uncordon"),
+    "engines": ("engines", "options of engines, version by version: list, options, diff, sync"),
     "metrics": ("metrics", "what Prometheus and Grafana need to watch the fleet"),
     "lab": ("lab", "throwaway hosts on this machine, to try things on"),
     "schema": ("schema", "write the JSON Schemas for editors"),

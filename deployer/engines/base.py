@@ -155,3 +155,14 @@ class TakesAdapters(Protocol):
         self, deployment: DeploymentSpec, number: int, base: LockedModel | None, adapter: LockedModel
     ) -> Sequence[Complaint]:
         """Adapter `number` of the YAML against the model (None: it lies on the host already)."""
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """An engine that knows its options version by version."""
+
+    def ending(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
+        """Options in use that a coming version drops."""
+
+    def upgraded(self, deployment: DeploymentSpec, before: str) -> Sequence[Complaint]:
+        """What is different for this deployment since version `before` of the engine."""

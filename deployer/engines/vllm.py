@@ -14,12 +14,13 @@ from deployer.engines import vllm_adapters
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
-from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text, minor
+from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_failures import FAILURES
-from deployer.engines.vllm_flags import flags
+from deployer.engines.vllm_flags import flags, minor
 from deployer.engines.vllm_logs import PHASES
 from deployer.engines.vllm_settings import VllmSettings, settings_of
+from deployer.engines.vllm_upgrade import ending, upgraded
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
@@ -119,6 +120,15 @@ class Vllm:
         self, deployment: DeploymentSpec, number: int, base: LockedModel | None, adapter: LockedModel
     ) -> Sequence[Complaint]:
         return tuple(vllm_adapters.check(deployment, settings_of(deployment), number, base, adapter))
+
+    def ending(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
+        s = settings_of(deployment)
+        return tuple(Complaint(("engine", "vllm", "args", name), text) for name in s.args for text in ending(s.pinned, (name,)))
+
+    def upgraded(self, deployment: DeploymentSpec, before: str) -> Sequence[Complaint]:
+        s = settings_of(deployment)
+        used = {**{option: True for field, option in _OPTIONS.items() if getattr(s, field) is not None}, **s.args}
+        return tuple(Complaint(("engine", "vllm", "version"), text) for text in upgraded(before, s.pinned, used))
 
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None:
         return None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deployer.engines.vllm_flags import ALIASES, KNOWN, Flag, flags
+from deployer.engines.vllm_flags import ALIASES, KNOWN, Flag, added_in, flags, minor, number, removed_in
 
 #: Options that are ours, and what to write instead.
 RESERVED = {
@@ -43,10 +43,6 @@ _VALUES = {"generation-config": ("auto", "vllm")}  # vLLM takes any text here an
 Found = tuple[str, str | None]  # message, hint
 
 
-def minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
-
-
 def check_argument(version: str, name: str, value: Any) -> Found | None:
     """What is wrong with one entry of `args`; None when vLLM will read it as it is meant."""
     wanted = name.removeprefix("--").replace("_", "-")
@@ -65,13 +61,34 @@ def check_argument(version: str, name: str, value: Any) -> Found | None:
 def _unknown(version: str, name: str, wanted: str, known: Mapping[str, Flag]) -> Found | None:
     if wanted.startswith("no-") and wanted[3:] in known:
         return f"write {_field(wanted[3:])}: false instead of {name}", None
+    if found := _of_another(version, wanted, known):
+        return found
     longer = [k for k in known if k.startswith(wanted)]
-    newer = minor(version) not in KNOWN
+    newer = number(version) > number(KNOWN[-1])
     close = longer if len(longer) == 1 else difflib.get_close_matches(wanted, [*known, *RESERVED], 1, 0.85 if newer else 0.6)
     if not close and newer:
         return None  # that vLLM may have it, and says so aloud when it has not
-    hint = f"did you mean {_field(close[0])}?" if close else "see `vllm serve --help=all`"
+    hint = f"did you mean {_field(close[0])}?" if close else f"deployer engines options {minor(version)} lists them"
     return f"vLLM {version} has no option {_field(wanted)}", hint
+
+
+def _of_another(version: str, wanted: str, known: Mapping[str, Flag]) -> Found | None:
+    """An option that another version has: since when this one has it no more, or which one brings it."""
+    if gone := removed_in(version, wanted):
+        since, was = gone
+        what = f"vLLM {version} has no option {_field(wanted)} any more: removed in {since}"
+        if was.deprecated:
+            return what, f"vLLM said of it: {was.deprecated}"
+        fresh = [name for name, flag in known.items() if name not in flags(_before(since)) and flag.kind == was.kind]
+        close = difflib.get_close_matches(wanted, fresh, 1, 0.6)
+        return what, f"{since} brought {_field(close[0])} in its place" if close else "leave it out"
+    if comes := added_in(version, wanted):
+        return f"vLLM {version} has no option {_field(wanted)} yet: it comes with {comes}", "leave it out, or raise version"
+    return None
+
+
+def _before(since: str) -> str:
+    return KNOWN[KNOWN.index(since) - 1]
 
 
 def check_value(name: str, flag: Flag, value: Any) -> Found | None:

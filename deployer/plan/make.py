@@ -19,6 +19,7 @@ from deployer.plan import (
     orphans,
     rolledback,
     stopping,
+    upgrades,
 )
 from deployer.plan.canary import Canaries
 from deployer.plan.cordons import Cordon
@@ -209,6 +210,7 @@ def _assemble(
             *_moved_endpoints(world, roster, placed),
             *canary.notices(world, tried),
             *orphans.notices(world, roster, compared),
+            *upgrades.notices(world, scope.planned, changes),
             *fits,
         ),
         roster=to_json(after),

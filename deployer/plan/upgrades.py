@@ -1,0 +1,32 @@
+"""What a new version of an engine means for the options in use, and which of them are about to end. Called by make."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from deployer.engines.base import Complaint, Versioned
+from deployer.plan.model import Change, Notice
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.resources import Kind
+
+
+def notices(world: World, planned: Sequence[DeploymentSpec], changes: Iterable[Change]) -> Iterator[Notice]:
+    """Of deployments that get new processes; one that stays as it is has nothing to decide."""
+    started: dict[str, str | None] = {}
+    for change in changes:
+        if change.kind is Kind.REPLICA and change.after is not None and "create" in change.actions and change.deployment:
+            version = next((str(d.before) for d in change.deltas if d.name == "version" and d.before is not None), None)
+            started[change.deployment] = started.get(change.deployment) or version
+    for spec in planned:
+        engine = world.engines[spec.engine.name]
+        if spec.name not in started or not isinstance(engine, Versioned):
+            continue
+        before = started[spec.name]
+        for said in engine.upgraded(spec, before) if before else ():
+            yield _notice(world, spec, "upgrade", f"{spec.name}: since version {before}, {said.message}", said)
+        for said in engine.ending(spec):
+            yield _notice(world, spec, "deprecated", f"{spec.name}: {said.message}", said)
+
+
+def _notice(world: World, spec: DeploymentSpec, code: str, what: str, said: Complaint) -> Notice:
+    source = world.positions.of(f"deployment:{spec.name}", *said.path)
+    return Notice(code, what, said.hint or (str(source) if source else None), deployment=spec.name, source=source)
