@@ -146,6 +146,14 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class ChecksGpus(Protocol):
+    """What an engine has besides, when not every GPU can compute what it is asked to."""
+
+    def check_gpu(self, deployment: DeploymentSpec, model: LockedModel | None, gpu: str, capability: str) -> Sequence[Complaint]:
+        """`gpu`: its name; `capability` as in "9.0"."""
+
+
+@runtime_checkable
 class TakesAdapters(Protocol):
     """What an engine has besides, when it can serve LoRA adapters beside the model. A running one must take another list over
     its API as the step unit.adapters knows it.

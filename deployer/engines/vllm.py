@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from deployer.engines import vllm_adapters
+from deployer.engines import vllm_adapters, vllm_quantizations
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
@@ -114,7 +114,12 @@ class Vllm:
         return ("libnuma1",) if eager else ("libnuma1", "g++")  # Inductor compiles unless it is told not to
 
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
-        return tuple(_model_complaints(settings_of(deployment), model))
+        s = settings_of(deployment)
+        return (*_model_complaints(s, model), *vllm_quantizations.of_model(s, model))
+
+    def check_gpu(self, deployment: DeploymentSpec, model: LockedModel | None, gpu: str, capability: str) -> Sequence[Complaint]:
+        major, _, lesser = capability.partition(".")
+        return tuple(vllm_quantizations.of_gpu(settings_of(deployment), model, gpu, int(major) * 10 + int(lesser or 0)))
 
     def check_adapter(
         self, deployment: DeploymentSpec, number: int, base: LockedModel | None, adapter: LockedModel
@@ -267,6 +272,7 @@ def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complai
     yield from placeholder_complaints(("sampling", "stop"), deployment.sampling.stop)
     yield from _spec_complaints(deployment, s)
     yield from vllm_adapters.complaints(deployment, s)
+    yield from vllm_quantizations.complaints(s)
 
 
 def _older_than_known(version: str) -> bool:

@@ -62,7 +62,7 @@ _MEMORY = (
     FailurePattern(
         _OUT,
         "the weights do not fit on the GPU: {wanted} more were wanted while they were loaded",
-        "engine.vllm.tensor_parallel: more GPUs, or engine.vllm.quantization: fp8, or a GPU with more memory",
+        "engine.vllm.tensor_parallel: more GPUs, or engine.vllm.quantization: fp8_per_tensor, or a GPU with more memory",
         beside=r", in load_model\b",
     ),
     FailurePattern(
@@ -170,6 +170,16 @@ _SETTINGS = (
         r"`quantization` argument \((?P<said>\S+)\)",
         "the model is quantized as {model}, and the file says {said}",
         "engine.vllm.quantization: leave it out, or {model}",
+    ),
+    FailurePattern(
+        r"Cannot find the config file for (?P<what>\S+)",
+        "the model is not quantized as {what}: it does not say how",
+        "engine.vllm.quantization: fp8_per_tensor quantizes while it loads; or a repository that is {what}",
+    ),
+    FailurePattern(
+        r"quantization method no longer supports online quantization",
+        "the model is not quantized, and this method wants one that is",
+        "engine.vllm.quantization: fp8_per_tensor",
     ),
     FailurePattern(
         r"Unknown quantization method: \S+|quantization method \S+ is not supported|Invalid quantization method",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from deployer.engines.base import TakesAdapters
+from deployer.engines.base import ChecksGpus, TakesAdapters
 from deployer.plan import certificate
 from deployer.plan.artifacts import adapter_need, engines_root, model_need, models_root
 from deployer.plan.model import Change, Notice, Refusal
@@ -32,6 +32,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *foreign_units(world, changes),
         *ports(world, changes),
         *gpu_driver(world, changes),
+        *gpu_kinds(world, wanted, changes),
         *protected(wanted, changes),
         *certificate.refusals(world),
     ]
@@ -215,6 +216,25 @@ def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
             if error:
                 what = f"the GPUs of {change.host} cannot be asked: {error}"
                 yield Refusal("driver", what, hint="often a reboot after a driver update", host=change.host)
+
+
+def gpu_kinds(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+    """A GPU that cannot compute what the engine is asked to: once per deployment, host and kind of GPU."""
+    by_name, seen = {spec.name: spec for spec in wanted}, set()
+    for change in changes:
+        spec, reached = by_name.get(change.deployment or ""), world.observed.get(change.host)
+        if change.kind is not Kind.REPLICA or spec is None or change.after is None or not isinstance(reached, Reached):
+            continue
+        engine, locked = world.engines[spec.engine.name], world.locked.models.get(model_need(spec).key)
+        for gpu in reached.probe.get("gpus", []):
+            capability, name = gpu.get("capability"), gpu.get("name") or "its GPU"
+            key = (spec.name, change.host, name, capability)
+            if gpu["uuid"] not in change.after.payload["gpus"] or not capability or key in seen:
+                continue
+            seen.add(key)
+            for said in engine.check_gpu(spec, locked, name, capability) if isinstance(engine, ChecksGpus) else ():
+                source = world.positions.of(f"deployment:{spec.name}", *said.path)
+                yield Refusal("gpu", f"{spec.name}: {said.message}", (), said.hint, change.host, spec.name, source)
 
 
 def protected(wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:

@@ -8,6 +8,7 @@ from deployer.state.locked import ModelFacts
 _MXFP4_PADDING = 1.07
 
 _WIDTH = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
+_EIGHT_BITS = ("fp8", "fp8_per_tensor", "fp8_per_channel", "fp8_per_block")  # done while it loads
 _STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # types of safetensors that vLLM casts to what it computes in
 
 #: What CTranslate2 stores: bytes of an element of a matrix, and of a vector (norms, biases); 8 and 16 bits bring a scale
@@ -61,7 +62,7 @@ def _loaded(question: Question) -> int:
     total = _cast(facts, 4 if settings.dtype in ("float32", "float") else 2)
     if settings.quantization is None:
         return total
-    if settings.quantization != "fp8":
+    if settings.quantization not in _EIGHT_BITS:
         raise Unknown(f"the size of weights that are quantized to {settings.quantization} while they load is not known")
     # --quantization fp8 on a 16-bit model: the linear layers become 8 bits, embeddings and output layer stay
     # (vllm/model_executor/layers/quantization/fp8.py)
