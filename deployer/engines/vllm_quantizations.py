@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deployer.engines.base import Complaint
-from deployer.engines.vllm_args import minor
-from deployer.engines.vllm_flags import KNOWN
+from deployer.engines.vllm_flags import KNOWN, number
 from deployer.engines.vllm_settings import VllmSettings
 from deployer.state.locked import LockedModel
 
+SINCE = (0, 32)  # an older vLLM may have what this one has no more
 BFLOAT16 = 80  # platforms/cuda.py: check_if_supports_dtype
 
 
@@ -70,13 +70,13 @@ _HERE = ("engine", "vllm", "quantization")
 def complaints(s: VllmSettings) -> Iterator[Complaint]:
     """Of the file alone."""
     name = s.quantization
-    if name is None:
+    if name is None or number(s.pinned) < SINCE:
         return
     if name in FOREIGN:
         yield Complaint(_HERE, f"vLLM {s.pinned} has no loader for {name}", f"a model quantized otherwise, or {_ON_THE_FLY}")
     elif name not in METHODS:
         close = difflib.get_close_matches(name, METHODS, 1)
-        if close or minor(s.pinned) in KNOWN:  # a newer vLLM may have more, and says so aloud when it has not
+        if close or number(s.pinned) <= number(KNOWN[-1]):  # a newer vLLM may have more, and says so aloud when it has not
             hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(sorted(METHODS))}"
             yield Complaint(_HERE, f"vLLM {s.pinned} has no quantization {name}", hint)
     elif name in DEPRECATED and not _allowed(s):
@@ -86,7 +86,7 @@ def complaints(s: VllmSettings) -> Iterator[Complaint]:
 def of_model(s: VllmSettings, model: LockedModel) -> Iterator[Complaint]:
     """What the file says against what the model is."""
     has, said = model.facts.quantization, s.quantization
-    if has in FOREIGN:
+    if has in FOREIGN and number(s.pinned) >= SINCE:
         what = f"{model.name} is quantized with {has}, and vLLM has no loader for that"
         yield Complaint(("model",), what, f"the unquantized model, {_ON_THE_FLY}; or the engine transformers")
         return
