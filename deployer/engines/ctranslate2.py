@@ -45,6 +45,8 @@ _FORBIDDEN = {
     "LD_LIBRARY_PATH": "deployer sets it",
 }
 _PYTHONS = range(10, 16)
+#: Of models that generate text: how clients count tokens.
+_TOKENS = ("/tokenize", "/detokenize", "/tokenizer_info")
 _STOP_S = 30
 _START_S = 600.0
 
@@ -103,7 +105,7 @@ class CTranslate2:
             runtime=runtime,
             ready_path="/health",
             inference=inference(deployment.name, kind),
-            paths=(*ROUTES[kind], "/v1/models"),
+            paths=(*ROUTES[kind], *(_TOKENS if kind == "generator" else ()), "/v1/models"),
             start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
             stop_timeout_s=_STOP_S + 15.0,
             stop_signal="SIGINT",

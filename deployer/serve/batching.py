@@ -16,13 +16,14 @@ from deployer.serve.errors import ApiError
 from deployer.serve.metrics import Metrics
 from deployer.serve.row import Row
 from deployer.serve.sampling import engine_options
+from deployer.serve.scoring import Forward, Scoring, score
 
 GAP_S = 0.02  # nobody has come for so long: those who are there begin
 SPREAD = 64  # tokens: rows of one batch differ by no more; the engine feeds what is longer one token per step
 STRIKES = 3  # batches that fail one after another: the engine is broken, and a new process is the remedy
 
 
-class Generator(Protocol):
+class Generator(Forward, Protocol):
     """The part of `ctranslate2.Generator` that is used."""
 
     def generate_batch(self, start_tokens: list[list[str]], **options: Any) -> Any: ...
@@ -37,7 +38,7 @@ class Batcher:
         metrics: Metrics,
         *,
         eos: tuple[int, ...],
-        vocabulary: int,
+        vocabulary: Sequence[str],
         max_batch_size: int,
         max_wait_ms: float,
         max_queue: int,
@@ -49,8 +50,8 @@ class Batcher:
         self._size, self._wait_s, self._limit = max_batch_size, max_wait_ms / 1000, max_queue
         self._on_broken = on_broken
         self._changed = threading.Condition()
-        self._waiting: deque[Row] = deque()
-        self._running: list[Row] = []
+        self._waiting: deque[Row | Scoring] = deque()
+        self._running: list[Row | Scoring] = []
         self._peak = 1  # the most that waited or ran at once since the last batch began
         self._strikes = 0
         self._closed = False
@@ -66,16 +67,19 @@ class Batcher:
     def running(self) -> int:
         return sum(1 for row in list(self._running) if not row.ended)
 
-    def submit(self, row: Row) -> None:
-        """Raises ApiError 429 when the queue is full."""
+    def submit(self, rows: Sequence[Row | Scoring]) -> None:
+        """All of them or none. Raises ApiError 429 when the queue is full, 400 when it is shorter than that."""
+        if len(rows) > self._limit:
+            what = f"{len(rows)} answers at once are more than may wait here, {self._limit}"
+            raise ApiError(400, what, code="too_many_answers")
         with self._changed:
-            if len(self._waiting) >= self._limit:  # those whose client went away take no place
+            if len(self._waiting) + len(rows) > self._limit:  # those whose client went away take no place
                 self._waiting = deque(waiting for waiting in self._waiting if not waiting.ended)
-            if len(self._waiting) >= self._limit:
+            if len(self._waiting) + len(rows) > self._limit:
                 self._metrics.count("admission_rejections", label="queue_full")
                 message = f"The queue is full: {self._limit} requests wait already. Try again later."
                 raise ApiError(429, message, kind="rate_limit_error", code="queue_full", retry_after_s=1)
-            self._waiting.append(row)
+            self._waiting.extend(rows)
             self._peak = max(self._peak, self._present())
             self._changed.notify()
 
@@ -95,7 +99,10 @@ class Batcher:
             if not rows:
                 continue
             try:
-                self._run(rows)
+                self._run([row for row in rows if isinstance(row, Row)])
+                scorings = [row for row in rows if isinstance(row, Scoring)]
+                if scorings:
+                    score(self._generator, scorings, len(self._vocabulary))
                 self._strikes = 0
             except Exception as error:  # noqa: BLE001  whatever the engine raises ends these rows, not the server
                 self._struck(rows, error)
@@ -103,7 +110,7 @@ class Batcher:
                 with self._changed:
                     self._running = [row for row in self._running if row not in rows]
 
-    def _take(self) -> list[Row]:
+    def _take(self) -> list[Row | Scoring]:
         """The oldest row and those behind it that may share its batch; waits a moment for more of them."""
         with self._changed:
             while not self._waiting and not self._closed:
@@ -130,9 +137,9 @@ class Batcher:
     def _present(self) -> int:
         return len(self._waiting) + self.running
 
-    def _matching(self) -> list[Row]:
-        rows: list[Row] = []
-        rest: deque[Row] = deque()
+    def _matching(self) -> list[Row | Scoring]:
+        rows: list[Row | Scoring] = []
+        rest: deque[Row | Scoring] = deque()
         for row in self._waiting:
             if row.ended:
                 continue
@@ -142,6 +149,8 @@ class Batcher:
         return rows
 
     def _run(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
         now = time.monotonic()
         for row in rows:
             row.started = now
@@ -157,7 +166,7 @@ class Batcher:
         for row in rows:
             row.finish("stop")  # nothing for a row that has ended already
 
-    def _struck(self, rows: Sequence[Row], error: Exception) -> None:
+    def _struck(self, rows: Sequence[Row | Scoring], error: Exception) -> None:
         for row in rows:
             row.fail(f"The engine failed: {error}")
         self._strikes += 1

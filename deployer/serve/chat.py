@@ -43,6 +43,7 @@ class ChatTemplate:
         except TemplateError as error:
             raise ConfigError(f"the model's chat template is not valid: {error}") from None
         self._special = dict(special)
+        self.source = source
 
     def render(self, messages: Any, *, add_generation_prompt: bool = True, extra: Mapping[str, Any] | None = None) -> str:
         """Raises ApiError 400 for messages of a wrong shape, and for what the template itself refuses."""

@@ -42,6 +42,7 @@ class Config:
     max_queue: int = 256
     max_body_bytes: int = 8 * 1024 * 1024
     shutdown_timeout_s: float = 30.0
+    deadline_s: float = 0.0  # from a request's arrival to the end of its answer; 0: as long as it takes
     log_requests: bool = True
     sampling: Defaults = field(default_factory=Defaults)
 
@@ -77,7 +78,7 @@ def parse_config(data: dict[str, Any]) -> Config:
 
 _STRINGS = ("model_dir", "host", "device", "compute_type", "pooling", "source_language", "target_language", "family")
 _LEAST = {"port": 0, "inter_threads": 1, "intra_threads": 0, "max_model_len": 2, "max_batch_size": 1, "max_queue": 1}
-_SECONDS = ("max_wait_ms", "shutdown_timeout_s")
+_SECONDS = ("max_wait_ms", "shutdown_timeout_s", "deadline_s")
 
 
 def _value(name: str, value: Any) -> Any:

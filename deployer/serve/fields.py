@@ -12,20 +12,17 @@ from deployer.serve.sampling import FIELDS
 _HARMLESS = frozenset(
     ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "request_id", "priority")
 )
-_COMMON = FIELDS | _HARMLESS | {"model", "stream", "stream_options", "add_special_tokens"}
-CHAT = _COMMON | {"messages", "add_generation_prompt", "chat_template_kwargs"}
-COMPLETION = _COMMON | {"prompt"}
+_OUTPUT = frozenset(("n", "best_of", "logprobs", "skip_special_tokens", "truncate_prompt_tokens"))
+_COMMON = FIELDS | _HARMLESS | _OUTPUT | {"model", "stream", "stream_options", "add_special_tokens"}
+CHAT = _COMMON | {"messages", "top_logprobs", "add_generation_prompt", "chat_template_kwargs"}
+COMPLETION = _COMMON | {"prompt", "echo"}
 
 #: Known, not supported, and accepted only with a value that asks for nothing; null always is one.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "best_of": (1,),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
     "prompt_logprobs": (),
+    "top_logprobs": (0,),
     "echo": (False,),
     "suffix": ("",),
-    "logit_bias": ({},),
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
     "min_p": (0,),
@@ -39,14 +36,12 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"},),
     "modalities": (["text"],),
     "continue_final_message": (False,),
-    "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True,),
     "verbosity": (),
     "reasoning_effort": (),
     "seed": (),
 }
 _WHY = {
-    "n": "one answer per request; send it again for another one",
     "seed": "this engine cannot repeat a random answer; temperature 0 always gives the same one",
 }
 
@@ -63,23 +58,24 @@ def check_fields(body: Mapping[str, Any], allowed: frozenset[str]) -> None:
             raise bad(name, f"not supported by this engine: {_WHY.get(name, 'leave it out')}")
 
 
-def stream_options(body: Mapping[str, Any]) -> tuple[bool, bool]:
-    """(stream, include usage at its end)."""
+def stream_options(body: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+    """(stream, usage at its end, usage in every chunk)."""
     stream = body.get("stream")
     if stream not in (None, True, False):
         raise bad("stream", "true or false is wanted")
     options = body.get("stream_options")
     if options is None:
-        return bool(stream), False
+        return bool(stream), False, False
     if not stream:
         raise bad("stream_options", "only with stream: true")
     if not isinstance(options, dict):
         raise bad("stream_options", "an object is wanted")
     for name, value in options.items():
-        known = name == "include_usage" or (name in ("include_obfuscation", "continuous_usage_stats") and value in (False, None))
+        known = name in ("include_usage", "continuous_usage_stats") or (name == "include_obfuscation" and value in (False, None))
         if not known or value not in (True, False, None):
             raise bad(f"stream_options.{name}", "not supported by this engine")
-    return True, bool(options.get("include_usage"))
+    end = bool(options.get("include_usage"))
+    return True, end, end and bool(options.get("continuous_usage_stats"))
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,12 +37,12 @@ class Entry:
         self._enabled = enabled
         self._id: str | None = None
         self._job: Job | None = None
-        self._row: Row | None = None
+        self._rows: Sequence[Row] = ()
         self.status = 200
         self.error: str | None = None
 
-    def accepted(self, answer_id: str, job: Job, row: Row) -> None:
-        self._id, self._job, self._row = answer_id, job, row
+    def accepted(self, answer_id: str, job: Job, rows: Sequence[Row]) -> None:
+        self._id, self._job, self._rows = answer_id, job, rows
 
     def close(self) -> None:
         if self._enabled:
@@ -59,10 +60,10 @@ class Entry:
         }
         if self.error is not None:
             facts["error"] = self.error
-        if self._job is not None and self._row is not None:
-            row = self._row
-            facts.update(model=self._job.model_name, stream=self._job.stream, prompt_tokens=len(self._job.prompt))
-            facts.update(completion_tokens=row.tokens, finish_reason=row.reason)
+        if self._job is not None and self._rows:
+            row, prompt = self._rows[0], sum(len(prompt.ids) for prompt in self._job.prompts)
+            facts.update(model=self._job.model_name, stream=self._job.stream, answers=len(self._rows), prompt_tokens=prompt)
+            facts.update(completion_tokens=sum(row.tokens for row in self._rows), finish_reason=row.reason)
             facts.update(queue_ms=_since(row.started, row.arrived), ttft_ms=_since(row.first, row.arrived))
         return facts
 

@@ -29,12 +29,18 @@ _SECONDS = (
     160.0,
     640.0,
 )
+_TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000)
 _HISTOGRAMS: dict[str, str] = {
     "time_to_first_token_seconds": "Time from arrival to the first token.",
     "inter_token_latency_seconds": "Time between two tokens of one answer.",
     "request_time_per_output_token_seconds": "Mean time per token after the first, one value per request.",
     "e2e_request_latency_seconds": "Time from arrival to the end of the answer.",
     "request_queue_time_seconds": "Time a request waited for its batch.",
+    "request_inference_time_seconds": "Time a request was in its batch.",
+    "request_prefill_time_seconds": "Time from the start of its batch to its first token.",
+    "request_decode_time_seconds": "Time from its first token to its end.",
+    "request_prompt_tokens": "Tokens of the prompt, one value per answer.",
+    "request_generation_tokens": "Tokens generated, one value per answer.",
 }
 _COUNTERS: dict[str, tuple[str, str]] = {  # name → (its label, help)
     "prompt_tokens": ("", "Tokens of prompts that were run."),
@@ -56,6 +62,10 @@ class Histogram:
         self.sum += value
 
 
+def _bounds(name: str) -> Sequence[float]:
+    return _SECONDS if name.endswith("_seconds") else _TOKENS
+
+
 class Metrics:
     """Thread-safe: the batch threads count, the server renders."""
 
@@ -63,7 +73,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._labels = {"engine": "0", "model_name": model_name}
         self.info: Mapping[str, str] = {}  # what the model is served as, once it is loaded
-        self._histograms = {name: Histogram() for name in _HISTOGRAMS}
+        self._histograms = {name: Histogram(_bounds(name)) for name in _HISTOGRAMS}
         self._counters: dict[str, dict[str, int]] = {name: {} if label else {"": 0} for name, (label, _) in _COUNTERS.items()}
 
     def count(self, name: str, amount: int = 1, label: str = "") -> None:
@@ -71,9 +81,9 @@ class Metrics:
             values = self._counters[name]
             values[label] = values.get(label, 0) + amount
 
-    def observe(self, name: str, seconds: float) -> None:
+    def observe(self, name: str, value: float) -> None:
         with self._lock:
-            self._histograms[name].observe(seconds)
+            self._histograms[name].observe(value)
 
     def render(self, gauges: Mapping[str, float]) -> str:
         """Prometheus' text format, 0.0.4."""

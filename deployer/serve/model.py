@@ -30,6 +30,14 @@ class Model:
     eos: frozenset[int]
     special: frozenset[int]
     context: int
+    settings: dict[str, Any]  # what tokenizer_config.json says
+
+    def decode_all(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=False))
+
+    def name(self, token: int) -> str:
+        """One token as text; what is only a part of a character is �."""
+        return self.decode_all([token])
 
     def decode(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
@@ -57,6 +65,7 @@ def load_model(config: Config) -> Model:
         eos=_eos(generation, special, tokenizer),
         special=frozenset(number for number, token in added.items() if token.special),
         context=_context(config, settings),
+        settings=settings,
     )
 
 

@@ -36,11 +36,12 @@ class Row:
         self._emit = emit
         self._ending = threading.Lock()  # client and engine may both end it, at the same moment
         self.tokens = 0
+        self.ids: list[int] = []  # without the token that ended it
         self.arrived = time.monotonic()
         self.started: float | None = None
         self.first: float | None = None
         self.last: float | None = None
-        self.reason: str | None = None  # why it ended; also "abort" and "error"
+        self.reason: str | None = None  # why it ended; also "abort", "error" and "deadline"
 
     @property
     def ended(self) -> bool:
@@ -55,6 +56,7 @@ class Row:
         if token in self._ends and self.tokens > self.params.min_tokens:
             self.finish("stop")
             return True
+        self.ids.append(token)
         text = self._text.push(token)
         stopped = False
         if self.tokens > self.params.min_tokens:
@@ -76,8 +78,8 @@ class Row:
             self._emit(("text", rest))
         self._end(reason, ("end", reason))
 
-    def fail(self, message: str) -> None:
-        self._end("error", ("error", message))
+    def fail(self, message: str, reason: str = "error") -> None:
+        self._end(reason, ("error", message))
 
     def cancel(self) -> None:
         """The client went away. The engine drops the row at its next token."""
@@ -90,9 +92,16 @@ class Row:
             self.reason = reason
         self._emit(event)
         self._metrics.count("request_success", label=reason)
-        self._metrics.observe("e2e_request_latency_seconds", time.monotonic() - self.arrived)
+        now = time.monotonic()
+        self._metrics.observe("e2e_request_latency_seconds", now - self.arrived)
+        self._metrics.observe("request_prompt_tokens", len(self.prompt))
+        self._metrics.observe("request_generation_tokens", self.tokens)
         if self.started is not None:
             self._metrics.observe("request_queue_time_seconds", self.started - self.arrived)
+            self._metrics.observe("request_inference_time_seconds", now - self.started)
+        if self.started is not None and self.first is not None:
+            self._metrics.observe("request_prefill_time_seconds", self.first - self.started)
+            self._metrics.observe("request_decode_time_seconds", now - self.first)
         if self.first is not None and self.last is not None and self.tokens > 1:
             self._metrics.observe("request_time_per_output_token_seconds", (self.last - self.first) / (self.tokens - 1))
 

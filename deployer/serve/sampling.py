@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,7 @@ class Params:
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     include_stop: bool = False
+    bans: tuple[int, ...] = ()  # tokens that are never generated
     asked: bool = False  # max_tokens is the request's own: too large is an error, not cut
 
     @property
@@ -109,8 +110,24 @@ _SHARED: dict[str, Callable[[str, Any], Any]] = {
     "max_tokens": _integer(1),
     "stop": _stop,
 }
+
+
+def _bans(name: str, value: Any) -> tuple[int, ...]:
+    """Tokens with a bias of -100, which forbids them; the engine knows no other bias."""
+    if not isinstance(value, dict) or len(value) > 1024:
+        raise bad(name, "an object of token ids is wanted")
+    for token, bias in value.items():
+        if not token.isascii() or not token.isdigit() or len(token) > 9:
+            raise bad(f"{name}.{token[:40]}", "is not a token id")
+        if isinstance(bias, bool) or bias not in (-100, 0):
+            raise bad(f"{name}.{token}", "only -100, which forbids the token, is supported by this engine")
+    return tuple(sorted(int(token) for token, bias in value.items() if bias))
+
+
 _REQUEST: dict[str, Callable[[str, Any], Any]] = {
     **_SHARED,
+    "max_tokens": _integer(0),
+    "logit_bias": _bans,
     "max_completion_tokens": _integer(1),
     "min_tokens": _integer(0),
     "ignore_eos": _flag,
@@ -161,6 +178,7 @@ def parse_request(body: Mapping[str, Any], defaults: Defaults, fallback_max_toke
     given: dict[str, Any] = {n: p(n, body[n]) for n, p in _REQUEST.items() if body.get(n) is not None}
     limits = [given[n] for n in ("max_completion_tokens", "max_tokens") if n in given]
     max_tokens = limits[0] if limits else defaults.max_tokens or fallback_max_tokens
+    bans = given.get("logit_bias", ())
     params = Params(
         temperature=_first(given.get("temperature"), defaults.temperature, 1.0),
         top_p=_first(given.get("top_p"), defaults.top_p, 1.0),
@@ -172,6 +190,7 @@ def parse_request(body: Mapping[str, Any], defaults: Defaults, fallback_max_toke
         stop=given.get("stop", defaults.stop),
         stop_token_ids=given.get("stop_token_ids", ()),
         include_stop=given.get("include_stop_str_in_output", False),
+        bans=bans,
         asked=bool(limits),
     )
     if max_tokens is not None and params.min_tokens > max_tokens:
@@ -191,10 +210,11 @@ def group_key(params: Params, prompt_length: int) -> tuple[Any, ...]:
     choice: tuple[Any, ...] = ("greedy",) if params.greedy else (params.temperature, params.top_p, params.top_k)
     least = 0 if params.ignore_eos else params.min_tokens
     penalty = params.repetition_penalty
-    return (choice, penalty, prompt_length if penalty != 1.0 else None, least, params.stop_token_ids if least else ())
+    ends = params.stop_token_ids if least else ()
+    return (choice, penalty, prompt_length if penalty != 1.0 else None, least, ends, params.bans)
 
 
-def engine_options(params: Params, eos: tuple[int, ...], vocabulary: int) -> dict[str, Any]:
+def engine_options(params: Params, eos: tuple[int, ...], vocabulary: Sequence[str]) -> dict[str, Any]:
     """Options of `Generator.generate_batch` for a group. Ends are found by the callback, row by row; the engine itself needs
     to know them only to keep them away for `min_tokens`.
     """
@@ -202,10 +222,12 @@ def engine_options(params: Params, eos: tuple[int, ...], vocabulary: int) -> dic
     if params.min_tokens and not params.ignore_eos:
         ends: list[int] = sorted({*eos, *params.stop_token_ids})
         options.update(end_token=ends, min_length=params.min_tokens, return_end_token=True)
+    if params.bans:
+        options["suppress_sequences"] = [[vocabulary[token]] for token in params.bans]
     if params.greedy:
         options["sampling_topk"] = 1
     else:
-        options["sampling_topk"] = min(params.top_k, vocabulary)
+        options["sampling_topk"] = min(params.top_k, len(vocabulary))
         options["sampling_topp"] = params.top_p
         options["sampling_temperature"] = params.temperature
     return options

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -17,10 +17,16 @@ from starlette.routing import Route
 from deployer.serve.answer import Answer, event
 from deployer.serve.errors import ApiError
 from deployer.serve.journal import Journal
-from deployer.serve.kinds import GENERATOR, other_kind
-from deployer.serve.request import Job, make_job, parse_body
+from deployer.serve.kinds import GENERATOR
+from deployer.serve.logprobs import chat_logprobs, completion_logprobs
+from deployer.serve.model import Model
+from deployer.serve.request import Job, check_model_name, make_job, parse_body
+from deployer.serve.scoring import Scores
 from deployer.serve.service import Service, Ticket
-from deployer.serve.web import model_list
+from deployer.serve.tokens import detokenize, tokenize, tokenizer_info
+from deployer.serve.web import answer_error, error_handlers, model_list, read_body, unless_gone
+
+_Made = TypeVar("_Made")
 
 _SMALL = 16 * 1024  # bytes of a body that is read faster than handed to another thread
 _SSE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -33,11 +39,16 @@ def build_app(service: Service, journal: Journal) -> Starlette:
         routes=[
             Route("/health", api.health),
             Route("/metrics", api.metrics),
+            Route("/live", api.live),
             Route("/v1/models", api.models),
+            Route("/v1/models/{name:path}", api.one_model),
+            Route("/tokenize", api.tokenize, methods=["POST"]),
+            Route("/detokenize", api.detokenize, methods=["POST"]),
+            Route("/tokenizer_info", api.tokenizer_info),
             Route("/v1/chat/completions", api.chat, methods=["POST"]),
             Route("/v1/completions", api.completions, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: _http_error, ApiError: _api_error, Exception: _unexpected},
+        exception_handlers=error_handlers(GENERATOR),
     )
 
 
@@ -48,16 +59,46 @@ class _Api:
         self._created = int(time.time())
 
     async def health(self, _: Request) -> Response:
+        """Readiness: whether a request would be taken."""
         state = self._service.state
         return JSONResponse({"status": state}, 200 if state == "ready" else 503)
+
+    async def live(self, _: Request) -> Response:
+        """Liveness: the process answers, whether it loads, serves or drains."""
+        return JSONResponse({"status": self._service.state})
 
     async def metrics(self, _: Request) -> Response:
         return PlainTextResponse(self._service.metrics.render(self._service.gauges()), media_type="text/plain; version=0.0.4")
 
     async def models(self, _: Request) -> Response:
         model = self._service.admit()
-        config = self._service.config
-        return JSONResponse(model_list(config, model.context, self._service.compute_type, self._created))
+        return JSONResponse(self._models(model))
+
+    async def one_model(self, request: Request) -> Response:
+        model = self._service.admit()
+        name = check_model_name({"model": request.path_params["name"]}, self._service.config.model_names)
+        return JSONResponse(next(entry for entry in self._models(model)["data"] if entry["id"] == name))
+
+    def _models(self, model: Model) -> dict[str, Any]:
+        return model_list(self._service.config, model.context, self._service.compute_type, self._created)
+
+    async def tokenizer_info(self, _: Request) -> Response:
+        return JSONResponse(tokenizer_info(self._service.admit()))
+
+    async def tokenize(self, request: Request) -> Response:
+        return JSONResponse(await self._with_body(request, tokenize))
+
+    async def detokenize(self, request: Request) -> Response:
+        return JSONResponse(await self._with_body(request, detokenize))
+
+    async def _with_body(self, request: Request, make: Callable[..., _Made]) -> _Made:
+        """`make(body, model=…, names=…)`, in a thread where it may take a while."""
+        model = self._service.admit()
+        raw = await read_body(request, self._service.config.max_body_bytes)
+        names = self._service.config.model_names
+        if len(raw) <= _SMALL:
+            return make(parse_body(raw), model=model, names=names)
+        return await run_in_threadpool(lambda: make(parse_body(raw), model=model, names=names))
 
     async def chat(self, request: Request) -> Response:
         return await self._complete(request, chat=True)
@@ -69,19 +110,21 @@ class _Api:
         entry = self._journal.open(request.url.path)
         self._service.busy += 1
         streaming = False
+        ticket: Ticket | None = None
         try:
-            job = await self._job(request, chat=chat)
+            job = await self._with_body(request, functools.partial(make_job, chat=chat))
             ticket = self._service.submit(job)
-            answer = Answer(job)
-            entry.accepted(answer.id, job, ticket.row)
+            answer = Answer(job, request.headers.get("x-request-id"))
+            entry.accepted(answer.id, job, ticket.rows)
             if job.stream:
                 streaming = True
-                return _Stream(self._stream(answer, ticket), self._closer(ticket, entry.close), headers=_SSE)
-            return await self._whole(request, answer, ticket)
+                headers = {**_SSE, "X-Request-Id": answer.id}
+                return _Stream(self._stream(answer, job, ticket), self._closer(ticket, entry.close), headers=headers)
+            return await self._whole(request, answer, job, ticket)
         except ApiError as error:
             entry.status = error.status
             entry.error = error.code or error.param or error.kind
-            return _answer_error(error)
+            return answer_error(error)
         except ClientDisconnect:
             entry.status = 499
             return Response(status_code=499)
@@ -90,54 +133,65 @@ class _Api:
             raise
         finally:
             if not streaming:
-                self._closer(None, entry.close)()
+                self._closer(ticket, entry.close)()
 
     def _closer(self, ticket: Ticket | None, close: Callable[[], None]) -> Callable[[], None]:
         def end() -> None:
             self._service.busy -= 1
             if ticket is not None:
-                ticket.row.cancel()  # nothing for a row that has ended
+                ticket.close()
             close()
 
         return end
 
-    async def _job(self, request: Request, *, chat: bool) -> Job:
-        model = self._service.admit()
-        raw = await _read(request, self._service.config.max_body_bytes)
-        names = self._service.config.model_names
-        if len(raw) <= _SMALL:
-            return make_job(parse_body(raw), chat=chat, model=model, names=names)
-        return await run_in_threadpool(lambda: make_job(parse_body(raw), chat=chat, model=model, names=names))
-
-    async def _stream(self, answer: Answer, ticket: Ticket) -> AsyncIterator[str]:
-        opening = answer.opening()
-        if opening:
-            yield opening
-        while True:
-            kind, text = await ticket.next()
+    async def _stream(self, answer: Answer, job: Job, ticket: Ticket) -> AsyncIterator[str]:
+        """The first chunk of an answer comes with its first token: clients take it for the time that one took."""
+        silent, left = set(range(len(ticket.rows))), len(ticket.rows)
+        while left:
+            index, kind, text = await ticket.next()
+            chunk = ""
+            if kind != "error" and index in silent:
+                silent.discard(index)
+                chunk = answer.opening(index, self._echo(job, index), ticket.tokens)
             if kind == "text":
-                yield answer.piece(text)
+                yield chunk + answer.piece(index, text, ticket.tokens)
             elif kind == "end":
-                yield answer.closing(text, ticket.row.tokens)
-                return
+                left -= 1
+                yield chunk + answer.closing(index, text, ticket.tokens)
             else:
-                yield event(_engine_error(text).body())
-                yield "data: [DONE]\n\n"
+                yield event(_engine_error(text, ticket.rows[index].reason).body()) + "data: [DONE]\n\n"
                 return
+        yield answer.end(ticket.tokens)
 
-    async def _whole(self, request: Request, answer: Answer, ticket: Ticket) -> Response:
-        gone = asyncio.ensure_future(_gone(request))
-        collected = asyncio.ensure_future(_collect(ticket))
+    def _echo(self, job: Job, index: int) -> str:
+        prompt = job.choices[index][0]
+        if not job.output.echo or self._service.model is None:
+            return ""
+        return prompt.text if prompt.text is not None else self._service.model.decode_all(prompt.ids)
+
+    async def _whole(self, request: Request, answer: Answer, job: Job, ticket: Ticket) -> Response:
+        made = asyncio.ensure_future(self._made(answer, job, ticket))
         try:
-            await asyncio.wait({gone, collected}, return_when=asyncio.FIRST_COMPLETED)
-            if not collected.done():
-                raise ClientDisconnect
-            text, reason = collected.result()
-            return JSONResponse(answer.whole(text, reason, ticket.row.tokens))
+            return JSONResponse(await unless_gone(request, made), headers={"X-Request-Id": answer.id})
         finally:
-            ticket.row.cancel()
-            gone.cancel()
-            collected.cancel()
+            made.cancel()
+
+    async def _made(self, answer: Answer, job: Job, ticket: Ticket) -> dict[str, Any]:
+        texts = await _collect(ticket)
+        logprobs: list[Any] = [None] * len(texts)
+        if job.output.top is not None:
+            logprobs = self._logprobs(job, ticket, await self._service.scores(job, ticket.rows))
+        choices = [(self._echo(job, at) + text, reason, logprobs[at]) for at, (text, reason) in enumerate(texts)]
+        return answer.whole(choices, ticket.tokens)
+
+    def _logprobs(self, job: Job, ticket: Ticket, scores: list[Scores]) -> list[Any]:
+        assert self._service.model is not None
+        name, top, result = self._service.model.name, job.output.top or 0, []
+        for at, (prompt, _) in enumerate(job.choices):
+            ids, begin = prompt.ids + ticket.rows[at].ids, 0 if job.output.echo else len(prompt.ids)
+            shape = chat_logprobs if job.chat else completion_logprobs
+            result.append(shape(ids, scores[at], begin, top, name))
+        return result
 
 
 class _Stream(StreamingResponse):
@@ -154,54 +208,22 @@ class _Stream(StreamingResponse):
             self._done()
 
 
-async def _collect(ticket: Ticket) -> tuple[str, str]:
-    parts: list[str] = []
-    while True:
-        kind, text = await ticket.next()
-        if kind == "end":
-            return "".join(parts), text
-        if kind == "error":
-            raise _engine_error(text)
-        parts.append(text)
+async def _collect(ticket: Ticket) -> list[tuple[str, str]]:
+    """(text, finish reason) of every answer, when all have ended."""
+    parts: list[list[str]] = [[] for _ in ticket.rows]
+    reasons = [""] * len(parts)
+    while not all(reasons):
+        index, kind, text = await ticket.next()
+        if kind == "text":
+            parts[index].append(text)
+        elif kind == "end":
+            reasons[index] = text
+        else:
+            raise _engine_error(text, ticket.rows[index].reason)
+    return [("".join(part), reason) for part, reason in zip(parts, reasons)]  # noqa: B905  Python 3.9
 
 
-async def _gone(request: Request) -> None:
-    """Returns when the client has closed the connection. The body has been read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise ApiError(413, f"The body is larger than {limit} bytes.", code="body_too_large")
-    return bytes(body)
-
-
-def _engine_error(message: str) -> ApiError:
+def _engine_error(message: str, reason: str | None) -> ApiError:
+    if reason == "deadline":
+        return ApiError(504, message, kind="timeout_error", code="deadline_exceeded")
     return ApiError(500, message, kind="server_error", code="engine_error")
-
-
-def _answer_error(error: ApiError) -> Response:
-    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s is not None else None
-    return JSONResponse(error.body(), error.status, headers=headers)
-
-
-async def _api_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return _answer_error(error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    other = other_kind(GENERATOR, request.url.path) if error.status_code == 404 else None
-    if other is not None:
-        return _answer_error(other)
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    return JSONResponse(ApiError(error.status_code, message).body(), error.status_code, headers=error.headers)
-
-
-async def _unexpected(_: Request, error: Exception) -> Response:
-    return _answer_error(ApiError(500, "Something went wrong in the server; its log says more.", kind="server_error"))

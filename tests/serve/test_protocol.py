@@ -88,12 +88,13 @@ def test_a_prompt_of_token_ids_is_taken_as_it_is(model: Model) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n", 2), ("logprobs", True), ("top_logprobs", 5), ("tools", [{"type": "function"}]), ("tool_choice", "required"),
-        ("seed", 7),
-        ("response_format", {"type": "json_object"}), ("logit_bias", {"5": 1}), ("presence_penalty", 0.1),
+        ("n", 0), ("n", 129), ("logprobs", 1), ("top_logprobs", 5), ("tools", [{"type": "function"}]),
+        ("tool_choice", "required"), ("seed", 7),
+        ("response_format", {"type": "json_object"}), ("presence_penalty", 0.1),
         ("frequency_penalty", -1),
-        ("min_p", 0.05), ("temprature", 0.5), ("guided_json", {}), ("skip_special_tokens", False), ("prompt", "x"),
-        ("best_of", 3),
+        ("min_p", 0.05), ("temprature", 0.5), ("guided_json", {}), ("skip_special_tokens", 0), ("prompt", "x"),
+        ("best_of", 3), ("prompt_logprobs", 1), ("structured_outputs", {"json": {}}), ("echo", True), ("bad_words", ["x"]),
+        ("truncate_prompt_tokens", 0), ("repetition_detection", {}), ("max_tokens", 0),
     ],
 )  # fmt: skip
 def test_what_it_cannot_do_is_refused_by_name_never_ignored(served: Served, field: str, value: Any) -> None:
@@ -101,7 +102,16 @@ def test_what_it_cannot_do_is_refused_by_name_never_ignored(served: Served, fiel
 
 
 def test_what_asks_for_nothing_is_no_reason_to_refuse(served: Served) -> None:
-    fields = {"n": 1, "logprobs": False, "tools": [], "presence_penalty": 0.0, "seed": None, "response_format": {"type": "text"}}
+    fields = {
+        "n": 1,
+        "best_of": 1,
+        "logit_bias": {},
+        "logprobs": False,
+        "tools": [],
+        "presence_penalty": 0.0,
+        "seed": None,
+        "response_format": {"type": "text"},
+    }
     assert served.chat(user="me", metadata={"a": "b"}, store=True, **fields).status_code == 200
     assert served.chat(temperature=0, seed=7).status_code == 200  # greedy repeats itself anyway
 

@@ -115,7 +115,7 @@ def test_errors_reach_the_client_as_openai_knows_them(client: openai.OpenAI) -> 
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="gpt-4o", messages=messages)
     with pytest.raises(openai.BadRequestError) as caught:
-        client.chat.completions.create(model="tiny", messages=messages, n=2)
+        client.chat.completions.create(model="tiny", messages=messages, n=1000)
     assert caught.value.param == "n"
     assert [m.id for m in client.models.list()] == ["tiny", "org/Tiny"]
 
@@ -140,3 +140,27 @@ def test_metrics_carry_vllms_names(client: openai.OpenAI, server: Process) -> No
     assert samples[f"vllm:generation_tokens_total{labels}"] >= 5
     count = samples[f"vllm:time_to_first_token_seconds_count{labels}"]
     assert count == samples['vllm:time_to_first_token_seconds_bucket{engine="0",model_name="tiny",le="+Inf"}'] > 0
+
+
+def test_a_greedy_answer_is_the_likeliest_token_at_every_place(client: openai.OpenAI, references: list[dict[str, Any]]) -> None:
+    reference = next(r for r in references if "prompt" in r and r["completion_tokens"] > 5)
+    answer = _ask(client, reference, logprobs=3, echo=True, extra_body={"n": 2})
+    for choice in answer.choices:
+        weighed = choice.logprobs
+        begin = answer.usage.prompt_tokens
+        assert len(weighed.tokens) >= begin + reference["completion_tokens"] - 1
+        for own, top in zip(weighed.token_logprobs[begin:], weighed.top_logprobs[begin:], strict=True):
+            assert own == max(top.values()) <= 0
+            assert len(top) in (3, 4)
+        assert weighed.token_logprobs[0] is None
+
+
+def test_a_token_that_is_forbidden_is_not_said(client: openai.OpenAI, references: list[dict[str, Any]], server: Process) -> None:
+    reference = next(r for r in references if "prompt" in r and r["completion_tokens"] > 5)
+    request = urllib.request.Request(f"{server.url}/tokenize", json.dumps({"prompt": reference["text"]}).encode())
+    with urllib.request.urlopen(request, timeout=10) as response:
+        token = json.loads(response.read())["tokens"][1]
+    answer = _ask(client, reference, logit_bias={str(token): -100}, logprobs=0)
+    assert _text(answer) != reference["text"]
+    with pytest.raises(openai.BadRequestError, match="-100"):
+        _ask(client, reference, logit_bias={str(token): 5})

@@ -7,6 +7,8 @@ import pytest
 from deployer.serve.errors import ApiError
 from deployer.serve.sampling import Defaults, engine_options, group_key, model_defaults, parse_defaults, parse_request
 
+_VOCABULARY = [f"t{number}" for number in range(1024)]
+
 
 def test_the_request_wins_over_the_deployment_and_that_over_the_model() -> None:
     deployment = parse_defaults({"temperature": 0.5, "stop": ["x"], "max_tokens": 9})
@@ -31,7 +33,8 @@ def test_a_zero_that_was_said_is_not_a_silence() -> None:
     [
         ("temperature", -0.1), ("temperature", "hot"), ("temperature", True), ("temperature", float("nan")), ("top_p", 0),
         ("top_p", 1.1),
-        ("top_k", 1.5), ("top_k", -2), ("max_tokens", 0), ("max_tokens", "10"), ("max_completion_tokens", 1.0),
+        ("top_k", 1.5), ("top_k", -2), ("max_tokens", -1), ("logit_bias", []), ("max_tokens", "10"),
+        ("max_completion_tokens", 1.0),
         ("min_tokens", -1),
         ("repetition_penalty", 0), ("ignore_eos", 1), ("stop", 5), ("stop", [""]), ("stop", ["x"] * 65),
         ("stop_token_ids", [-1]),
@@ -70,9 +73,12 @@ def test_what_shares_a_batch() -> None:
 
 def test_options_of_the_engine() -> None:
     greedy = parse_request({"temperature": 0, "min_tokens": 4}, Defaults(), None)
-    options = engine_options(greedy, (0,), 1024)
+    options = engine_options(greedy, (0,), _VOCABULARY)
     assert options["sampling_topk"] == 1
     assert (options["min_length"], options["end_token"]) == (4, [0])
-    assert engine_options(dataclasses.replace(greedy, ignore_eos=True), (0,), 1024)["end_token"] == []
-    free = engine_options(parse_request({"top_k": 5000, "top_p": 0.5, "temperature": 0.3}, Defaults(), None), (0,), 1024)
+    assert engine_options(dataclasses.replace(greedy, ignore_eos=True), (0,), _VOCABULARY)["end_token"] == []
+    free = engine_options(parse_request({"top_k": 5000, "top_p": 0.5, "temperature": 0.3}, Defaults(), None), (0,), _VOCABULARY)
     assert (free["sampling_topk"], free["sampling_topp"], free["sampling_temperature"]) == (1024, 0.5, 0.3)
+    banned = parse_request({"logit_bias": {"7": -100, "5": -100, "9": 0}}, Defaults(), None)
+    assert engine_options(banned, (0,), _VOCABULARY)["suppress_sequences"] == [["t5"], ["t7"]]
+    assert group_key(banned, 1) != group_key(dataclasses.replace(banned, bans=()), 1)
