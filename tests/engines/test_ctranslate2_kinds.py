@@ -66,7 +66,7 @@ def test_the_architecture_decides_what_is_served_and_asked(architecture: str, se
     assert CT2.check_model(spec, locked) == ()
     process = CT2.process(spec, locked, CPU_SLOT)
     tokens = ("/tokenize", "/detokenize", "/tokenizer_info") if kind == "generator" else ()
-        assert process.paths == (*ROUTES[kind], *tokens, "/v1/models")
+    assert process.paths == (*ROUTES[kind], *tokens, "/v1/models")
     assert process.inference["path"] in process.paths
     assert parse_config(json.loads(process.files[0].content)).kind == kind
 
