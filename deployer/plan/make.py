@@ -17,6 +17,7 @@ from deployer.plan import (
     guard,
     modelnames,
     orphans,
+    policies,
     rolledback,
     stopping,
     upgrades,
@@ -80,8 +81,10 @@ def make_plan(world: World) -> Plan:
     changes = computing.with_types(world, placed.places, with_expectations(ordered(waved), world.observed))
     misfits = fitting.misfits(world, placed.places, changes)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
+    broken = policies.of_plan(world, scope.planned, placed.places)
     refusals = [
         *placed.refusals,
+        *policies.refusals(broken),
         *wanted.refusals,
         *decided.refusals,
         *tried.refusals,
@@ -93,7 +96,7 @@ def make_plan(world: World) -> Plan:
         *stopping.refusals(world, roster, recorded, [c for c in changes if c.deployment not in homeless]),
         *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),
     ]
-    fits = tuple(fitting.notices(world, (*placed.places, *kept), misfits))
+    fits = (*policies.notices(broken), *fitting.notices(world, (*placed.places, *kept), misfits))
     return _assemble(
         world, roster, scope, placed, kept, rolled, wanted, recorded, compared, decided, changes, refusals, fits, held, tried
     )

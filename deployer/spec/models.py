@@ -45,6 +45,7 @@ from deployer.spec.gateway import GatewayTls as GatewayTls
 from deployer.spec.gateway import Scrape as Scrape
 from deployer.spec.host import HostSpec as HostSpec
 from deployer.spec.notification import Notification as Notification
+from deployer.spec.policy import PolicySpec as PolicySpec
 
 
 class ModelSpec(Model):
@@ -219,7 +220,8 @@ class DeploymentSpec(Model):
 
 
 class FleetSpec(FleetFile):
-    """deployer.yaml, with the hosts and deployments of its folders."""
+    """deployer.yaml, with the hosts, deployments and policies of its folders."""
 
     hosts: Mapping[str, HostSpec] = Field(default_factory=dict)
     deployments: Mapping[str, DeploymentSpec] = Field(default_factory=dict)
+    policies: Mapping[str, PolicySpec] = Field(default_factory=dict)
