@@ -92,3 +92,30 @@ def test_an_ordinary_start_names_no_cause_and_shows_how_far_it_is() -> None:
         "starting the server",
         "answering",
     ]
+
+
+def test_a_start_on_a_gpu_shows_each_of_its_stages() -> None:
+    """Lines as vLLM 0.32's source and tqdm write them."""
+    lines = [
+        "Multi-thread loading safetensors checkpoint shards:  50% Completed | 2/4 [00:01<00:01,  1.9it/s]",
+        "(EngineCore pid=7) INFO 11-21 10:00:00 [gpu_model_runner.py:5149] Model loading took 14.96 GiB memory and 9.1 seconds",
+        "(EngineCore pid=7) INFO 11-21 10:00:00 [backends.py:1] Dynamo bytecode transform time: 4.1 s",
+        "(EngineCore pid=7) INFO 11-21 10:00:00 [monitor.py:1] torch.compile took 21.30 s in total",
+        "(EngineCore pid=7) INFO 11-21 10:00:00 [gpu_worker.py:1] Available KV cache memory: 51.20 GiB",
+        "Capturing CUDA graphs (mixed prefill-decode, PIECEWISE):  35%|███▌      | 12/35 [00:01<00:02,  8.11it/s]",
+        "(EngineCore pid=7) INFO 11-21 10:00:00 [gpu_model_runner.py:1] Graph capturing finished in 4 secs, took 0.52 GiB",
+    ]
+    phases = ENGINES["vllm"].process(deployment("vllm"), model(), CPU_SLOT).phases
+    shown = []
+    for line in lines:
+        found = [(p.phase, m.groupdict()) for p in phases if (m := re.search(p.regex, line))]
+        shown.append(found[-1])
+    assert shown == [
+        ("loading shards", {"done": "2", "total": "4"}),
+        ("measuring memory", {}),
+        ("compiling", {}),
+        ("measuring memory", {}),
+        ("making the cache", {}),
+        ("capturing CUDA graphs", {"done": "12", "total": "35"}),
+        ("warming up", {}),
+    ]
