@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.engines import ENGINES, settings_models
+from deployer.engines import ENGINES, front, settings_models
 from deployer.engines.base import TakesAdapters
 from deployer.errors import LockfileError, Problem, SpecError
 from deployer.plan.policies import Broken, broken, waiting
@@ -31,7 +31,7 @@ def complaints(loaded: Loaded) -> list[Problem]:
             others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesAdapters))
             what = f"the engine {engine.name} has no adapters"
             found.append(problem_at(loaded.positions, f"deployment:{name}", ("adapters",), what, f"use {others}"))
-        for said in engine.complaints(spec):
+        for said in (*engine.complaints(spec), *front.complaints(spec)):
             found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
     return found
 

@@ -6,10 +6,11 @@ from pydantic import BaseModel
 
 from deployer.engines.base import Engine
 from deployer.engines.ctranslate2 import CTRANSLATE2
+from deployer.engines.predictor import PREDICTOR
 from deployer.engines.transformers import TRANSFORMERS
 from deployer.engines.vllm import VLLM
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (VLLM, CTRANSLATE2, TRANSFORMERS)}
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (VLLM, CTRANSLATE2, TRANSFORMERS, PREDICTOR)}
 
 
 def settings_models() -> dict[str, type[BaseModel]]:

@@ -56,6 +56,7 @@ class Slot:
     gpus: tuple[str, ...]  # UUIDs
     arch: str
     adapters: tuple[Adapter, ...] = ()
+    address: str = "127.0.0.1"  # where it listens: another one when our handler stands before it
 
 
 @dataclass(frozen=True, slots=True)

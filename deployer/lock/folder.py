@@ -22,16 +22,20 @@ def digest_folders(root: Path, needs: Iterable[ModelNeed]) -> dict[str, LockedMo
     """Every `path` model of `needs`, by key, with the fleet's digest cache. Raises LockfileError for the first bad one."""
     cache = DigestCache(root)
     try:
-        return {need.key: digest_folder(root / need.path, name=need.path, cache=cache) for need in needs if need.path}
+        return {
+            need.key: digest_folder(root / need.path, name=need.path, cache=cache, plain=need.plain)
+            for need in needs
+            if need.path
+        }
     finally:
         cache.save()
 
 
-def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | None = None) -> LockedModel:
+def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | None = None, plain: bool = False) -> LockedModel:
     """The folder as a locked model; `name` is its path as the YAML says it. Hidden files are left out.
 
     Raises LockfileError for a folder that is missing, empty, unreadable or without config.json (an adapter has an
-    adapter_config.json instead), and for links that leave it.
+    adapter_config.json instead; `plain`: nothing is wanted), and for links that leave it.
     """
     name = name or path.as_posix()
     cache = cache or DigestCache()
@@ -46,7 +50,7 @@ def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | N
     adapter = None
     if ADAPTER in paths:
         adapter = adapter_facts(parse_config((path / ADAPTER).read_bytes(), f"{name}/{ADAPTER}"))
-    if "config.json" not in paths and adapter is None:
+    if "config.json" not in paths and adapter is None and not plain:
         hint = "model.path must name the folder that holds config.json itself, not one above or below it"
         raise LockfileError("the model folder has no config.json", where=name, hint=hint)
     config = parse_config((path / "config.json").read_bytes(), f"{name}/config.json") if "config.json" in paths else {}

@@ -151,7 +151,7 @@ def disk(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
         reached, host = world.observed.get(name), world.fleet.hosts.get(name)
         if host is None or not isinstance(reached, Reached):
             continue
-        for root, kinds in ((models_root(host), (Kind.MODEL,)), (engines_root(host), (Kind.TOOL, Kind.ENVIRONMENT))):
+        for root, kinds in ((models_root(host), (Kind.MODEL, Kind.SCRIPTS)), (engines_root(host), (Kind.TOOL, Kind.ENVIRONMENT))):
             there = reached.probe.get("disks", {}).get(root)
             wanted = sum(c.impact.disk_bytes for c in mine if c.kind in kinds)
             if there and wanted and wanted + SPARE_BYTES > there["free"]:

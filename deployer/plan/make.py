@@ -16,6 +16,7 @@ from deployer.plan import (
     goingback,
     guard,
     modelnames,
+    numbers,
     orphans,
     policies,
     rolledback,
@@ -242,14 +243,7 @@ def _texts(wanted: Desired, changes: Sequence[Change]) -> dict[str, str]:
 
 def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
     """The number each deployment that changes will have: one more than the highest that any host knows."""
-    highest: dict[str, int] = {}
-    for reached in world.observed.values():
-        if not isinstance(reached, Reached):
-            continue
-        for name, revisions in reached.probe.get("history", {}).items():
-            highest[name] = max([highest.get(name, 0), *(r["revision"] for r in revisions)])
-        for name, record in reached.probe.get("records", {}).items():
-            highest[name] = max(highest.get(name, 0), record.get("revision", 0))
+    highest = numbers.highest(world.observed)
     return {name: highest.get(name, 0) + 1 for name in sorted({c.deployment for c in changes if c.deployment})}
 
 

@@ -15,6 +15,7 @@ from deployer.spec.files import Files
 from deployer.spec.models import DeploymentSpec, FleetFile, FleetSpec, HostSpec, PolicySpec
 from deployer.spec.positions import Positions
 from deployer.spec.problems import hidden, ordered, problem
+from deployer.spec.scripts import Scripts
 from deployer.spec.tree import Node, get, merge, without
 from deployer.spec.validate import Validator, beneath
 
@@ -72,12 +73,21 @@ class _Loading:
         deployment_documents = self._documents("deployment", "deployments", fleet_tree)
         hosts = [(document, self.validator.host(document.tree)) for document in host_documents]
         deployments = [(document, self.validator.deployment(document.tree)) for document in deployment_documents]
+        deployments = [(document, self._scripts(document, spec)) for document, spec in deployments]
         policies = self._policies({document.name for document in deployment_documents if document.name})
         self.problems += Checks(self.files, fleet_tree, host_documents, deployment_documents, [p for p, _ in policies]).run()
         self._refuse()
         assert fleet is not None
         assert fleet_tree is not None
         return self._loaded(fleet, fleet_tree, [*hosts, *deployments, *policies])
+
+    def _scripts(self, document: Document, spec: DeploymentSpec | None) -> DeploymentSpec | None:
+        if spec is None or spec.handler is None:
+            return spec
+        scripts = Scripts(self.files, document.tree)
+        found = scripts.read(spec)
+        self.problems += scripts.problems
+        return found
 
     def _fleet_tree(self) -> Node | None:
         if not (self.root / FLEET_FILE).exists():

@@ -43,6 +43,7 @@ from deployer.spec.fleetfile import Packages as Packages
 from deployer.spec.gateway import GatewaySpec as GatewaySpec
 from deployer.spec.gateway import GatewayTls as GatewayTls
 from deployer.spec.gateway import Scrape as Scrape
+from deployer.spec.handler import HandlerSpec as HandlerSpec
 from deployer.spec.host import HostSpec as HostSpec
 from deployer.spec.notification import Notification as Notification
 from deployer.spec.policy import PolicySpec as PolicySpec
@@ -213,7 +214,7 @@ class DeploymentSpec(Model):
     protected: bool = False
     previous_names: tuple[Name, ...] = ()
     adapters: tuple[AdapterSpec, ...] = ()
-    handler: Later = None
+    handler: HandlerSpec | None = None
     env: Later = None
     keep: Keep | None = None  # revisions that hosts remember; the fleet's when not said
     notify: tuple[Notification, ...] = ()

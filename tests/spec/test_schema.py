@@ -43,5 +43,5 @@ def test_an_engine_is_one_line_in_the_choice(settings):
 
 def test_what_is_not_supported_yet_has_its_place_and_no_right_value(settings):
     defs = schemas(settings)["deployment.schema.json"]["$defs"]
-    assert defs["DeploymentSpec"]["properties"]["handler"]["anyOf"][0]["not"] == {}
+    assert defs["DeploymentSpec"]["properties"]["env"]["anyOf"][0]["not"] == {}
     assert defs["Logging"]["properties"]["requests"]["anyOf"][0]["enum"] == ["off", "metadata"]
