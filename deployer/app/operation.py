@@ -131,8 +131,7 @@ class Operation:
 
     def _run(self) -> None:
         try:
-            times = steptimes.read(self.fleet.root)
-            self.board = Board(self.plan, times if self.plan is None else steptimes.expecting(times, self.plan))
+            self.board = Board(self.plan, steptimes.read(self.fleet.root))
             self.report = self._work(self._take, self._control)
             self.board.end(self.report)
             self.endpoints = self._answering(self.report)

@@ -30,10 +30,6 @@ def _model(resource: Resource) -> str:
     return f"model {name.value if name else resource.name} {more}".rstrip()
 
 
-def _scripts(resource: Resource) -> str:
-    return f"scripts of {resource.name.partition('/')[0].removeprefix('scripts--')} {resource.name.rpartition('/')[2]}"
-
-
 def _replica(resource: Resource) -> str:
     gpus = resource.payload.get("gpus", [])
     on = f" on {count(len(gpus), 'GPU')}" if gpus else ""
@@ -67,7 +63,6 @@ def _history(resource: Resource) -> str:
 
 _SUBJECTS: dict[Kind, Callable[[Resource], str]] = {
     Kind.MODEL: _model,
-    Kind.SCRIPTS: _scripts,
     Kind.REPLICA: _replica,
     Kind.ENDPOINT: _endpoint,
     Kind.GATEWAY: _gateway,
@@ -93,7 +88,7 @@ def cost(change: Change) -> str:
         packages = change.after.attribute("packages")
         pushed = f", {size(change.impact.download_bytes)} pushed" if change.impact.download_bytes else ""
         return f"build from {count(int(packages.value or 0), 'package') if packages else 'its lock'}{pushed}"
-    if kind in (Kind.TOOL, Kind.SCRIPTS):
+    if kind is Kind.TOOL:
         return f"push {size(change.impact.download_bytes)}"
     if kind is Kind.PACKAGE:
         return "install"

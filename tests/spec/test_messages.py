@@ -72,11 +72,7 @@ logging: {requests: full}
                     ^ logging.requests: full is not supported yet
 
 handler: {predictor: a.py}
-                     ^ there is no file 'a.py'
-? handler.predictor is relative to the folder of deployer.yaml
-
-handler: {requirements: a.txt}
-^ handler needs predictor or transformer
+         ^ handler is not supported yet
 
 adapters: [{name: chat, repo: org/a}]
                   ^ 'chat' is the name of another model of this deployment
