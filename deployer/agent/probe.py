@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 from deployer.agent import files, lock, paths, peers, runs, systemctl, wire
-from deployer.agent.facts import artifacts, machine, ports, state, units
+from deployer.agent.facts import artifacts, machine, ports, standing, state, units
 from deployer.agent.fingerprint import fingerprint
 from deployer.agent.system import System
 from deployer.agent.times import iso
@@ -28,7 +28,7 @@ def probe(system: System, request: Any, own_run: Optional[str] = None) -> Dict[s
     found["unreadable"] = sorted(found["unreadable"] + found.pop("unreadable_units"))
     found["artifacts"] = artifacts.artifacts(system, overrides, bool(request.get("verify")))
     found["host_paths"] = artifacts.host_paths(system, request.get("host_paths") or [])
-    found["unfinished"] = [_unfinished(one, shown) for one in remembered if _counts(one, shown)]
+    found["unfinished"] = [_unfinished(system, fleet, one, shown) for one in remembered if _counts(one, shown)]
     found["lock"] = lock.holder(system)
     found.update(_gpus(system) if request.get("gpus", True) else {"gpus": [], "gpu_error": None, "driver": None, "cuda": None})
     found["fingerprint"] = fingerprint(found, fleet)
@@ -97,9 +97,11 @@ def _counts(one: Dict[str, Any], shown: Any) -> bool:
     return not one["finished"] or runs.lives(one["run"], shown)
 
 
-def _unfinished(one: Dict[str, Any], shown: Any) -> Dict[str, Any]:
+def _unfinished(system: System, fleet: wire.Fleet, one: Dict[str, Any], shown: Any) -> Dict[str, Any]:
     keys = ("run", "plan", "who", "since", "stage", "deployments")
-    return dict({key: one[key] for key in keys}, alive=runs.lives(one["run"], shown))
+    alive = runs.lives(one["run"], shown)
+    found = dict({key: one[key] for key in keys}, alive=alive)
+    return dict(found, starting=standing.starting(system, one["run"], fleet)) if alive else found
 
 
 def _gpus(system: System) -> Dict[str, Any]:

@@ -191,7 +191,8 @@ class Probe(TypedDict, total=False):
     roster: Optional[Dict[str, Any]]
     name_conflict: Optional[str]  # id of another fleet that has our name here
     lock: Optional[Dict[str, Any]]  # who holds it: {"run", "who", "since", "doing", "fleet"}
-    unfinished: List[Dict[str, Any]]  # {"run", "who", "since", "stage", "deployments", "alive"}
+    #: {"run", "who", "since", "stage", "deployments", "alive"}; of one that is alive also "starting": unit → {"phase", "since"}
+    unfinished: List[Dict[str, Any]]
     peer: Dict[str, Any]  # "certificate": this host's own, for other gateways; "known": {host: digest} of those it trusts
     secret_key: Optional[str]  # hex; a secret: never leaves memory
     host_paths: Dict[str, Optional[Dict[str, Any]]]  # path → {"files": {name: size}} or None

@@ -1,11 +1,12 @@
-"""What can be said about the files without asking anybody: spec, engines' settings, the lock. Called by Fleet.load."""
+"""What can be said about the files without asking anybody: spec, engines' settings, policies. Called by Fleet.load, validate."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.engines import ENGINES, settings_models
-from deployer.engines.base import TakesAdapters, TakesFiles
-from deployer.errors import Problem, SpecError
+from deployer.engines import ENGINES, front, settings_models
+from deployer.engines.base import TakesAdapters
+from deployer.errors import LockfileError, Problem, SpecError
+from deployer.plan.policies import Broken, broken, waiting
 from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.problems import ordered, problem_at
 
@@ -30,10 +31,20 @@ def complaints(loaded: Loaded) -> list[Problem]:
             others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesAdapters))
             what = f"the engine {engine.name} has no adapters"
             found.append(problem_at(loaded.positions, f"deployment:{name}", ("adapters",), what, f"use {others}"))
-        if spec.model.file is not None and not isinstance(engine, TakesFiles):
-            others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesFiles))
-            what = f"the engine {engine.name} serves a whole folder, not one file of it"
-            found.append(problem_at(loaded.positions, f"deployment:{name}", ("model", "file"), what, f"use {others}"))
-        for said in engine.complaints(spec):
+        for said in (*engine.complaints(spec), *front.complaints(spec)):
             found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
     return found
+
+
+def policies(loaded: Loaded) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
+    """What the deployments break as far as the files and the lock tell, and the policies that only a plan can judge."""
+    if not loaded.fleet.policies:
+        return (), ()
+    from deployer.lock.file import read_lock
+
+    try:
+        locked = read_lock(loaded.root)
+    except LockfileError:
+        locked = None
+    found = broken(loaded.fleet, loaded.positions, loaded.fleet.deployments.values(), locked, None)
+    return tuple(found), waiting(loaded.fleet, locked=locked is not None)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from deployer.app.secretvalues import SecretValues
 from deployer.engines import ENGINES
+from deployer.engines.front import environment_of
 from deployer.errors import LockfileError, Problem, UsageError
 from deployer.lock import check
 from deployer.lock.check import behind
@@ -104,6 +105,10 @@ def _asked(loaded: Loaded, locked: Locked) -> check.Needed:
         for environment in ENGINES[spec.engine.name].environments(spec):
             if place is not None:
                 places.setdefault(environment.name, place)
+        handler = environment_of(spec)
+        place = loaded.positions.of(f"deployment:{name}", "handler")
+        if handler is not None and place is not None:
+            places.setdefault(handler.name, place)
     folders = {key: model.digest for key, model in digest_folders(loaded.root, models).items()}
     return check.Needed(models, wanted.environments, loaded.fleet.packages.targets, folders, places, _tools(locked))
 

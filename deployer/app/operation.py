@@ -131,7 +131,8 @@ class Operation:
 
     def _run(self) -> None:
         try:
-            self.board = Board(self.plan, steptimes.read(self.fleet.root))
+            times = steptimes.read(self.fleet.root)
+            self.board = Board(self.plan, times if self.plan is None else steptimes.expecting(times, self.plan))
             self.report = self._work(self._take, self._control)
             self.board.end(self.report)
             self.endpoints = self._answering(self.report)

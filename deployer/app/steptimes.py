@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from deployer.execute.events import Event
+from deployer.plan.model import Plan
+from deployer.plan.starts import NOT_SEEN
 
 FILE = Path(".deployer") / "times.json"
 #: Quicker steps need no expectation. Seconds.
@@ -25,6 +27,16 @@ def read(root: Path) -> dict[str, dict[str, float]]:
         return {str(h): {str(label): float(s) for label, s in steps.items()} for h, steps in found.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
+
+
+def expecting(times: Times, plan: Plan) -> Times:
+    """The same, and for starts what the plan expects of them: hosts remember starts of every controller."""
+    found = {host: dict(steps) for host, steps in times.items()}
+    for change in plan.changes:
+        seconds, basis = change.impact.start_s, change.impact.start_basis
+        if seconds is not None and basis and basis != NOT_SEEN:
+            found.setdefault(change.host, {})[f"{change.name} answers"] = seconds
+    return found
 
 
 class StepTimes:

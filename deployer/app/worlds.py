@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from deployer.app import certificates
-from deployer.app.files import serve_tool
+from deployer.app.files import OWN_TOOLS, own_tool
 from deployer.app.secretvalues import SecretValues
 from deployer.engines import ENGINES
 from deployer.plan.world import Git, Options, World
@@ -44,8 +44,8 @@ def make_world(
 
 
 def tools(locked: Locked) -> Mapping[str, LockedTool]:
-    """The programs we bring: those of the lock, and our own server as this version carries it."""
-    return {**locked.tools, "serve": serve_tool()[0]}
+    """The programs we bring: those of the lock, and our own as this version carries them."""
+    return {**locked.tools, **{name: own_tool(name)[0] for name in OWN_TOOLS}}
 
 
 def commits(observed: Observed) -> list[str]:

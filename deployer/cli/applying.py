@@ -62,7 +62,7 @@ def _carry_out(planned: Planned, args: argparse.Namespace, what: str, done: Call
     report = follow(
         lambda listen, control: planned.apply(why=args.why, on_event=listen, control=control, lock_wait_s=left),
         as_json=args.json,
-        times=steptimes.read(planned.fleet.root),
+        times=steptimes.expecting(steptimes.read(planned.fleet.root), planned.plan),
     )
     addresses = planned.addresses() if report.exit_code in (0, 6) else {}
     finish(planned.fleet, report, as_json=args.json, nothing=not plan.changes, addresses=addresses)

@@ -18,7 +18,7 @@ EXAMPLES = (
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", nargs="?", help="where (default: schemas/ of the fleet)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when they differ")
-    parser.add_argument("--print", metavar="NAME", dest="shown", help="print one: deployment, host or deployer")
+    parser.add_argument("--print", metavar="NAME", dest="shown", help="print one: deployment, host, policy or deployer")
 
 
 def run(args: argparse.Namespace) -> int:

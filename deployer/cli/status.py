@@ -1,8 +1,9 @@
 """`deployer status`: how deployments and hosts are."""
 
 import argparse
+from datetime import datetime
 
-from deployer.app.times import ago
+from deployer.app.times import ago, clock
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet
@@ -49,7 +50,7 @@ def _deployments(status: Status) -> str:
     rows: list[tuple[str, ...]] = [("NAME", "STATE", "REV", "REPLICAS", "ENDPOINT", "WHERE")]
     for one in status.deployments:
         running = sum(1 for replica in one.replicas if replica.state == "deployed")
-        where = " ".join(_where(replica) for replica in one.replicas if replica.units) or "–"
+        where = " ".join(_where(replica, status.at) for replica in one.replicas if replica.units) or "–"
         endpoint = one.endpoint if one.endpoint and one.state in ("deployed", "degraded", "starting") else "–"
         revision = str(one.revision) if one.revision else "–"
         rows.append((one.name, _state(one.state), revision, f"{running}/{len(one.replicas)}", endpoint, where))
@@ -65,9 +66,28 @@ def _state(state: str) -> str:
     return f"{_MARKS[state][0]} {state}" if console.unicode() else state
 
 
-def _where(replica: ReplicaState) -> str:
+def _where(replica: ReplicaState, at: str) -> str:
     unit = replica.units[0]
-    return f"{unit.host}:{unit.port}"
+    doing = f" ({_start(replica, at)})" if replica.phase else ""
+    return f"{unit.host}:{unit.port}{doing}"
+
+
+def _start(replica: ReplicaState, at: str) -> str:
+    """ "loading shards 5 of 15, 0:37 of about 0:52". One that serves meanwhile says only that a new one comes."""
+    if replica.state != "starting":
+        return f"a new one: {replica.phase}"
+    about = f"about {clock(replica.expected_s)}" if replica.expected_s else ""
+    seconds = _between(replica.since, at)
+    took = clock(seconds) if seconds is not None else ""
+    said = f"{took} of {about}" if took and about else took or about
+    return f"{replica.phase}, {said}" if said else str(replica.phase)
+
+
+def _between(since: str | None, at: str) -> float | None:
+    try:
+        return max(0.0, (datetime.fromisoformat(at) - datetime.fromisoformat(str(since))).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def _notes(one: DeploymentState) -> list[str]:

@@ -56,6 +56,7 @@ class Slot:
     gpus: tuple[str, ...]  # UUIDs
     arch: str
     adapters: tuple[Adapter, ...] = ()
+    address: str = "127.0.0.1"  # where it listens: another one when our handler stands before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +152,6 @@ class ChecksGpus(Protocol):
 
     def check_gpu(self, deployment: DeploymentSpec, model: LockedModel | None, gpu: str, capability: str) -> Sequence[Complaint]:
         """`gpu`: its name; `capability` as in "9.0"."""
-
-
-@runtime_checkable
-class TakesFiles(Protocol):
-    """What an engine that serves one file of a model (`model.file`) has besides."""
-
-    file_suffix: str
-
-
-@runtime_checkable
-class RunsPrograms(Protocol):
-    """What an engine has besides, when a program of the host itself may serve. It may then have no environment."""
-
-    def programs(self, deployment: DeploymentSpec) -> Sequence[str]:
-        """Paths of what must be on the host already; a plan is refused where it is not."""
 
 
 @runtime_checkable

@@ -129,7 +129,7 @@ def _config(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedMod
     return {
         "model_dir": "{model}",
         "model_names": [deployment.name, *deployment.endpoint.model_names],
-        "host": "127.0.0.1",
+        "host": slot.address,
         "port": slot.port,
         "device": "cuda" if slot.gpus else "cpu",
         "device_index": list(range(len(slot.gpus))) or [0],

@@ -14,7 +14,9 @@ from deployer.render.unit import UnitSpec, render_unit, unit_files
 from deployer.spec.models import DeploymentSpec
 from deployer.state.canonical import digest
 
-PLACEHOLDERS = ("{env}", "{model}", "{credentials}", "{cache}", "{serve}")
+#: Of a process with our handler before it: its archive, its environment, the scripts, the revision.
+HANDLER = ("{handler}", "{handler_env}", "{handler_scripts}", "{handler_revision}")
+PLACEHOLDERS = ("{env}", "{model}", "{credentials}", "{cache}", "{serve}", *HANDLER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,12 @@ def environment(
     exclude: Sequence[str] = (),
     always_exclude: Sequence[str] = (),
     index_url: str | None = None,
+    hashes: tuple[tuple[str, tuple[str, ...]], ...] = (),
 ) -> EnvironmentNeed:
     """An environment by its usual name; what the user adds or leaves out makes it another one, with another name."""
-    custom = [sorted(more), sorted(exclude), index_url]
+    custom = [sorted(more), sorted(exclude), index_url, *([sorted(hashes)] if hashes else [])]
     name = f"{base}-{digest(custom, 8)}" if more or exclude or index_url else base
-    return EnvironmentNeed(name, (*requirements, *more), (*always_exclude, *exclude), index_url, ">=3.10")
+    return EnvironmentNeed(name, (*requirements, *more), (*always_exclude, *exclude), index_url, ">=3.10", hashes)
 
 
 def environment_complaints(engine: str, env: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[Complaint]:

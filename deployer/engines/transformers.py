@@ -159,7 +159,7 @@ def _config(deployment: DeploymentSpec, s: TransformersSettings, slot: Slot) -> 
     """What the program in front reads."""
     # with one GPU "auto" could still leave layers on the CPU, which is slow and says nothing
     device = "cpu" if not slot.gpus else "cuda:0" if len(slot.gpus) == 1 else "auto"
-    serve: dict[str, Any] = {"host": "127.0.0.1", "port": slot.port, "device": device}
+    serve: dict[str, Any] = {"host": slot.address, "port": slot.port, "device": device}
     serve |= {name: value for name in (*_SERVE, "cb_max_memory_percent") if (value := getattr(s, name)) is not None}
     return {
         "model": "{model}",

@@ -193,7 +193,7 @@ def _options(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> dict[st
     """The config file, option by option."""
     options: dict[str, Any] = {
         "model": "{model}",
-        "host": "127.0.0.1",
+        "host": slot.address,
         "port": slot.port,
         "served-model-name": [deployment.name, *deployment.endpoint.model_names],
         "shutdown-timeout": _DRAIN_S,

@@ -1,6 +1,6 @@
 """What vLLM writes while it starts, seen with 0.32. Data only; read by engines.vllm, used by the agent.
 
-Patterns match within one line, and the message only, never a file and line number.
+Patterns match within one line, and the message only, never a file and line number. Of several that match, the last counts.
 """
 
 from deployer.engines.base import Phase
@@ -9,11 +9,16 @@ PHASES = (
     Phase(r"Resolved architecture: (?P<what>\w+)", "reading the model's configuration"),
     Phase(r"Initializing a V1 LLM engine", "starting the engine"),
     Phase(r"Starting to load model", "loading the model"),
-    Phase(r"Loading safetensors checkpoint shards:\s+\d+% Completed \| (?P<done>\d+)/(?P<total>\d+)", "loading shards"),
+    Phase(r"[Ll]oading \w+ checkpoint shards:\s+\d+% Completed \| (?P<done>\d+)/(?P<total>\d+)", "loading shards"),
     Phase(r"Loading weights took", "weights loaded"),
-    Phase(r"Dynamo bytecode transform time|Warming up model for the compilation", "compiling"),
+    Phase(r"Model loading took", "measuring memory"),  # a GPU's: the longest batch is tried
+    Phase(r"Dynamo bytecode transform time|Warming up model for the compilation|Compile and warming up", "compiling"),
+    Phase(r"torch\.compile took", "measuring memory"),
+    Phase(r"Profiling CUDA graph memory", "measuring memory of CUDA graphs"),
     Phase(r"(GPU|CPU) KV cache size|Available KV cache memory", "making the cache"),
-    Phase(r"Capturing CUDA graphs", "capturing CUDA graphs"),
+    Phase(r"Capturing [\w -]*CUDA graphs", "capturing CUDA graphs"),
+    Phase(r"Capturing [\w -]*CUDA graphs[^|]*\|[^|]*\| (?P<done>\d+)/(?P<total>\d+)", "capturing CUDA graphs"),
+    Phase(r"Graph capturing finished", "warming up"),
     Phase(r"init engine \(profile, create kv cache, warmup model\) took", "warmed up"),
     Phase(r"Starting vLLM server on", "starting the server"),
     Phase(r"Application startup complete", "answering"),

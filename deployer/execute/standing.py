@@ -19,13 +19,17 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
-    """`state`: pending, downloading, starting, deployed, failed, stopped; or unknown: its host did not answer."""
+    """`state`: pending, downloading, starting, deployed, failed, stopped; or unknown: its host did not answer.
+    Of one that starts: `phase`, what it does ("loading shards 5 of 15"), and `expected_s`, how long earlier starts took.
+    """
 
     slot: int
     state: str
     since: str | None
     reason: str | None
     units: tuple[UnitState, ...]
+    phase: str | None = None
+    expected_s: float | None = None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -34,6 +38,7 @@ class ReplicaState:
             "since": self.since,
             "reason": self.reason,
             "units": [unit.json() for unit in self.units],
+            **({"phase": self.phase, "expected_s": self.expected_s} if self.phase else {}),
         }
 
 

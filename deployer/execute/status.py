@@ -16,10 +16,13 @@ from deployer.plan.canaries import Canary, standing
 from deployer.plan.canaries import one_json as canary_json
 from deployer.plan.cordons import one_json as cordon_json
 from deployer.plan.cordons import stronger
-from deployer.plan.record import HOST_RECORD
+from deployer.plan.record import HOST_RECORD, resource_from
 from deployer.plan.roster import ROLLED_BACK, Place, Roster, hold_json, latest
+from deployer.plan.starts import NOT_SEEN, expect, starts
+from deployer.render.names import parse_unit_name
 from deployer.spec.models import FleetSpec
 from deployer.state.observed import Observed, Reached
+from deployer.state.resources import Kind, Resource
 
 #: What a run that is alive does, by the stage it is in.
 _STAGES = {"artifacts": "downloading"}
@@ -61,7 +64,7 @@ def _deployment(fleet: FleetSpec, observed: Observed, remembered: Observed, rost
     stopped = (hold is not None and hold.kind in ("stopped", "destroyed")) or (
         spec is not None and spec.state == "stopped" and not held
     )
-    replicas = tuple(_replica(observed, name, slot, places.get(slot), stopped) for slot in slots)
+    replicas = tuple(_replica(fleet.name, observed, name, slot, places.get(slot), stopped) for slot in slots)
     found = endpoint(fleet, roster, name)
     carriers = gateways(fleet, [place.host for place in places.values()])
     closed = _closed(fleet, observed, carriers) if places else None
@@ -116,7 +119,7 @@ def _closed(fleet: FleetSpec, observed: Observed, carriers: Iterable[str]) -> st
     return said
 
 
-def _replica(observed: Observed, name: str, slot: int, place: Place | None, stopped: bool) -> ReplicaState:
+def _replica(fleet: str, observed: Observed, name: str, slot: int, place: Place | None, stopped: bool) -> ReplicaState:
     if place is None:
         return ReplicaState(slot, "stopped" if stopped else "pending", None, "it has no place yet: deployer plan", ())
     found = observed.get(place.host)
@@ -125,6 +128,10 @@ def _replica(observed: Observed, name: str, slot: int, place: Place | None, stop
         units = (UnitState(place.host, "", 0, place.port, place.gpus),)
         return ReplicaState(slot, "unknown", None, f"{place.host}: {why}", units)
     resource = _resource(found.probe, name, slot)
+    begun = _begun(found.probe, fleet, name, slot)
+    if resource is None and begun is not None:
+        units = (UnitState(place.host, "", 0, place.port, place.gpus),)
+        return ReplicaState(slot, "starting", begun.get("since"), None, units, begun["phase"], _expected(observed, place))
     if resource is None:
         moving = _moving(found.probe, name)
         units = (UnitState(place.host, "", 0, place.port, place.gpus),)
@@ -132,7 +139,30 @@ def _replica(observed: Observed, name: str, slot: int, place: Place | None, stop
     unit_name = str(resource["payload"]["unit"])
     units = (UnitState(place.host, unit_name, 0, int(resource["payload"]["port"]), tuple(resource["payload"].get("gpus", ()))),)
     state, since, reason = _unit_state(found.probe, name, unit_name, resource)
+    if begun is not None:  # its successor may stand beside it, or in its place
+        expected = _expected(observed, place, resource_from(resource))
+        return ReplicaState(
+            slot, state, begun.get("since") if state == "starting" else since, reason, units, begun["phase"], expected
+        )
     return ReplicaState(slot, state, since, reason, units)
+
+
+def _begun(probe: wire.Probe, fleet: str, name: str, slot: int) -> Mapping[str, Any] | None:
+    """What a run that is alive says of the start of this replica."""
+    for run in probe.get("unfinished", ()):
+        for unit, said in (run.get("starting") or {}).items():
+            parsed = parse_unit_name(unit, fleet)
+            if parsed is not None and (parsed.deployment, parsed.slot) == (name, slot):
+                return {"phase": said.get("phase"), "since": said.get("since")}
+    return None
+
+
+def _expected(observed: Observed, place: Place, before: Resource | None = None) -> float | None:
+    """From the starts that hosts noted, as a plan says it; None where none is known. `before`: what the replica was."""
+    known = starts(observed)
+    replica = before or Resource(place.host, Kind.REPLICA, f"{place.deployment}/{place.number}", place.deployment)
+    found = expect(replica, known)
+    return None if found.basis == NOT_SEEN else found.start_s
 
 
 def _unit_state(probe: wire.Probe, name: str, unit_name: str, resource: Mapping[str, Any]) -> tuple[str, str | None, str | None]:

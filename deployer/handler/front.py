@@ -93,7 +93,8 @@ class Front:
         if self.predictor is not None and request.method == "GET" and request.path == "/v1/models":
             return self.predictor.models()
         is_json = request.method == "POST" and request.content_type == "application/json"
-        if self.engine is not None and not is_json:
+        served = not self.config.paths or request.path in self.config.paths
+        if self.engine is not None and not (is_json and served):
             return await self._passed(self.engine, request)
         if not is_json:
             raise Problem(404 if request.method != "POST" else 415, "A POST with a body of application/json is wanted.")

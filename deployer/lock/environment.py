@@ -5,7 +5,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from deployer.errors import LockfileError
 from deployer.lock.indexes import Indexes
@@ -64,7 +67,22 @@ def _compile(need: EnvironmentNeed, target: Target, indexes: Indexes, *, local: 
             ) from None
         if done.returncode != 0:
             raise _Unsolved(done.stderr)
-        return pin((work / "pylock.toml").read_text())
+        return _as_hashed(pin((work / "pylock.toml").read_text()), need)
+
+
+def _as_hashed(pinned: Pinned, need: EnvironmentNeed) -> Pinned:
+    """Only the files that the user's own requirements name by hash."""
+    given = {canonicalize_name(name): set(hashes) for name, hashes in need.hashes}
+    lines = []
+    for line in pinned.text.splitlines():
+        package, *hashes = line.split(" --hash=sha256:")
+        known = given.get(canonicalize_name(re.split(r"[ =@]", package, maxsplit=1)[0]))
+        kept = hashes if known is None else [one for one in hashes if one in known]
+        if not kept:
+            hint = "make the hashes again: uv pip compile --generate-hashes requirements.in -o requirements.txt"
+            raise LockfileError(f"{package}: no file of the index has a hash that handler.requirements names", hint=hint)
+        lines.append("".join([package, *(f" --hash=sha256:{one}" for one in kept)]))
+    return replace(pinned, text="".join(f"{line}\n" for line in lines))
 
 
 def _command(target: Target) -> list[str]:

@@ -2,12 +2,13 @@
 needs them: the environment of a converter is wanted only where the converted model is not there yet.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployer.agent import wire
-from deployer.engines.base import Adapter, Conversion, Engine, RunsPrograms
+from deployer.engines import front
+from deployer.engines.base import Adapter, Conversion
 from deployer.plan.model import Refusal
 from deployer.plan.target import fitting_target
 from deployer.plan.world import World
@@ -44,14 +45,16 @@ class Serving:
     model: str
     serve: str | None
     needs: tuple[str, ...]
-    identity: tuple[str, str]  # environment and model by name: part of what a running process is
+    identity: tuple[str, ...]  # environment and model by name: part of what a running process is; then the handler's
     locked: LockedModel | None
     adapters: tuple[Adapter, ...] = ()
+    handler: Mapping[str, str] = field(default_factory=dict)  # placeholders of engines.front and what they stand for
 
 
 def model_need(spec: DeploymentSpec) -> ModelNeed:
     m = spec.model
-    return ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path, file=m.file)
+    plain = spec.handler is not None and spec.handler.predictor is not None
+    return ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path, plain=plain)
 
 
 def adapter_need(adapter: AdapterSpec) -> ModelNeed:
@@ -73,16 +76,55 @@ def complete(reached: Reached) -> dict[str, wire.Artifact]:
 
 def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, out: Artifacts) -> Serving | None:
     """Adds what one deployment needs on one host to `out`; None when it cannot be had (a refusal says why)."""
+    serving = _served(world, spec, host, reached, out)
+    need = front.environment_of(spec)
+    if serving is None or need is None:
+        return serving
+    environment = _environment(world, spec, host, reached, need, out, serves=True)
+    if environment is None:
+        return None
+    tool = _tool(host, "handler", world.tools["handler"], "handler.pyz", out)
+    scripts = _scripts(world, spec, host, out)
+    needs = (*serving.needs, environment.address, tool.address, *((scripts.address,) if scripts else ()))
+    handler = {
+        "handler": f"{tool.payload['path']}/handler.pyz",
+        "handler_env": environment.payload["path"],
+        "handler_scripts": scripts.payload["path"] if scripts else "",
+    }
+    identity = (*serving.identity, environment.name, *((scripts.name,) if scripts else ()))
+    return replace(serving, needs=tuple(dict.fromkeys(needs)), identity=identity, handler=handler)
+
+
+def _scripts(world: World, spec: DeploymentSpec, host: HostSpec, out: Artifacts) -> Resource | None:
+    """The deployment's own scripts, pushed from the fleet's folder: what they hold names the directory."""
+    found = spec.handler.found.files if spec.handler is not None else ()
+    if not found:
+        return None
+    whole = digest(sorted([f.path, f.digest] for f in found))
+    name = f"scripts--{spec.name}/{whole[:12]}"
+    total = sum(f.size for f in found)
+    files = [{"path": f.path, "size": f.size, "digest": f.digest, "source": f.source} for f in found]
+    resource = Resource(
+        host.name,
+        Kind.SCRIPTS,
+        name,
+        attributes=(Attribute("files", len(found)), Attribute("digest", whole[:12])),
+        payload={"path": f"{models_root(host)}/{name}", "name": name, "digest": whole, "files": files},
+        source=world.positions.of(f"deployment:{spec.name}", "handler"),
+        download_bytes=total,
+        disk_bytes=total,
+    )
+    return out.resources.setdefault(resource.address, resource)
+
+
+def _served(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, out: Artifacts) -> Serving | None:
+    """What the engine stands on."""
     engine = world.engines[spec.engine.name]
     environments = engine.environments(spec)
-    needs: list[str] = []
-    environment, runs = "", ", ".join(_programs(engine, spec))
-    if environments:
-        serving = _environment(world, spec, host, reached, environments[0], out, serves=True)
-        if serving is None:
-            return None
-        environment, runs, needs = serving.payload["path"], serving.name, [serving.address]
-    needs += [_package(host, name, out).address for name in engine.packages(spec)]
+    serving = _environment(world, spec, host, reached, environments[0], out, serves=True)
+    if serving is None:
+        return None
+    needs = [serving.address, *(_package(host, name, out).address for name in engine.packages(spec))]
     serve_path = None
     if engine.serve:
         serve = _tool(host, "serve", world.tools["serve"], "serve.pyz", out)
@@ -95,19 +137,17 @@ def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
     needs += addresses
     need = model_need(spec)
     if need.host_path is not None:
-        identity = (runs, f"host:{need.host_path}")
-        return Serving(environment, need.host_path, serve_path, tuple(needs), identity, None, adapters)
+        identity = (serving.name, f"host:{need.host_path}")
+        return Serving(serving.payload["path"], need.host_path, serve_path, tuple(needs), identity, None, adapters)
     locked = world.locked.models[need.key]
     conversion = engine.conversion(spec, locked)
     model = _model(world, spec, host, reached, locked, conversion, out)
     if model is None:
         return None
-    identity = (runs, model.name)
-    return Serving(environment, model.payload["path"], serve_path, (*needs, model.address), identity, locked, adapters)
-
-
-def _programs(engine: Engine, spec: DeploymentSpec) -> Sequence[str]:
-    return engine.programs(spec) if isinstance(engine, RunsPrograms) else ()
+    identity = (serving.name, model.name)
+    return Serving(
+        serving.payload["path"], model.payload["path"], serve_path, (*needs, model.address), identity, locked, adapters
+    )
 
 
 def _adapters(

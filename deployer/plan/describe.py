@@ -30,6 +30,10 @@ def _model(resource: Resource) -> str:
     return f"model {name.value if name else resource.name} {more}".rstrip()
 
 
+def _scripts(resource: Resource) -> str:
+    return f"scripts of {resource.name.partition('/')[0].removeprefix('scripts--')} {resource.name.rpartition('/')[2]}"
+
+
 def _replica(resource: Resource) -> str:
     gpus = resource.payload.get("gpus", [])
     on = f" on {count(len(gpus), 'GPU')}" if gpus else ""
@@ -63,6 +67,7 @@ def _history(resource: Resource) -> str:
 
 _SUBJECTS: dict[Kind, Callable[[Resource], str]] = {
     Kind.MODEL: _model,
+    Kind.SCRIPTS: _scripts,
     Kind.REPLICA: _replica,
     Kind.ENDPOINT: _endpoint,
     Kind.GATEWAY: _gateway,
@@ -88,7 +93,7 @@ def cost(change: Change) -> str:
         packages = change.after.attribute("packages")
         pushed = f", {size(change.impact.download_bytes)} pushed" if change.impact.download_bytes else ""
         return f"build from {count(int(packages.value or 0), 'package') if packages else 'its lock'}{pushed}"
-    if kind is Kind.TOOL:
+    if kind in (Kind.TOOL, Kind.SCRIPTS):
         return f"push {size(change.impact.download_bytes)}"
     if kind is Kind.PACKAGE:
         return "install"

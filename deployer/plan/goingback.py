@@ -122,7 +122,7 @@ def _in_git(world: World, one: Held) -> list[str]:
     if found is None:
         return ["it ends by itself when the files say the same; what they said then was not noted"]
     if not found:
-        return ["the YAML says the same; the lock, or our own version, says otherwise"]
+        return ["the YAML says the same; the lock, a script or our own version says otherwise"]
     lines = [f"{edit.source or ''}  {edit.text}".strip() for edit in found[:TOLD]]
     lines += [f"and {count(len(found) - TOLD, 'more value')}"] if len(found) > TOLD else []
     return ["it ends by itself when git says this again (deployer rollback --write):", *(f"  {line}" for line in lines)]

@@ -16,7 +16,9 @@ from deployer.plan import (
     goingback,
     guard,
     modelnames,
+    numbers,
     orphans,
+    policies,
     rolledback,
     stopping,
     upgrades,
@@ -80,8 +82,10 @@ def make_plan(world: World) -> Plan:
     changes = computing.with_types(world, placed.places, with_expectations(ordered(waved), world.observed))
     misfits = fitting.misfits(world, placed.places, changes)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
+    broken = policies.of_plan(world, scope.planned, placed.places)
     refusals = [
         *placed.refusals,
+        *policies.refusals(broken),
         *wanted.refusals,
         *decided.refusals,
         *tried.refusals,
@@ -93,7 +97,7 @@ def make_plan(world: World) -> Plan:
         *stopping.refusals(world, roster, recorded, [c for c in changes if c.deployment not in homeless]),
         *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),
     ]
-    fits = tuple(fitting.notices(world, (*placed.places, *kept), misfits))
+    fits = (*policies.notices(broken), *fitting.notices(world, (*placed.places, *kept), misfits))
     return _assemble(
         world, roster, scope, placed, kept, rolled, wanted, recorded, compared, decided, changes, refusals, fits, held, tried
     )
@@ -239,14 +243,7 @@ def _texts(wanted: Desired, changes: Sequence[Change]) -> dict[str, str]:
 
 def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
     """The number each deployment that changes will have: one more than the highest that any host knows."""
-    highest: dict[str, int] = {}
-    for reached in world.observed.values():
-        if not isinstance(reached, Reached):
-            continue
-        for name, revisions in reached.probe.get("history", {}).items():
-            highest[name] = max([highest.get(name, 0), *(r["revision"] for r in revisions)])
-        for name, record in reached.probe.get("records", {}).items():
-            highest[name] = max(highest.get(name, 0), record.get("revision", 0))
+    highest = numbers.highest(world.observed)
     return {name: highest.get(name, 0) + 1 for name in sorted({c.deployment for c in changes if c.deployment})}
 
 

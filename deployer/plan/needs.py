@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deployer.engines import front
 from deployer.engines.base import Engine
 from deployer.plan.artifacts import HUB, adapter_need, model_need
 from deployer.spec.models import DeploymentSpec, FleetSpec, SecretRef
@@ -45,4 +46,5 @@ def needed(fleet: FleetSpec, engines: Mapping[str, Engine]) -> Needed:
 
 
 def _environments(spec: DeploymentSpec, engines: Mapping[str, Engine]) -> tuple[EnvironmentNeed, ...]:
-    return tuple(engines[spec.engine.name].environments(spec))
+    before = front.environment_of(spec)
+    return (*engines[spec.engine.name].environments(spec), *((before,) if before is not None else ()))

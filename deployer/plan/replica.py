@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.engines import front
 from deployer.engines.base import Process, Slot
-from deployer.engines.launch import launch
+from deployer.engines.launch import launch, runtime_digest
 from deployer.engines.memory import memory_settings
+from deployer.plan import numbers
 from deployer.plan.artifacts import Serving
 from deployer.plan.roster import Place
 from deployer.plan.world import World
@@ -20,8 +22,13 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
     """`runs`: false leaves everything in place but stopped."""
     engine = world.engines[spec.engine.name]
     slot = Slot(place.host, place.number, place.port, place.gpus, reached.probe.get("arch", ""), serving.adapters)
-    process = engine.process(spec, serving.locked, slot)
-    paths = {"env": serving.environment, "model": serving.model, "serve": serving.serve or ""}
+    process = front.behind(engine.process(spec, serving.locked, front.inner(spec, slot)), spec, slot)
+    paths = {"env": serving.environment, "model": serving.model, "serve": serving.serve or "", **serving.handler}
+    first = None
+    if serving.handler:
+        runtime = runtime_digest(process, spec, slot, fleet_id=world.fleet.id, identity=serving.identity)
+        first = numbers.first_with(world.observed, spec.name, runtime)
+        paths["handler_revision"] = str(first)
     # the description is only noted: were it in the unit, changing it would write a file for nothing
     plain = spec.model_copy(update={"description": None})
     made = launch(process, plain, slot, fleet=world.fleet.name, fleet_id=world.fleet.id, identity=serving.identity, paths=paths)
@@ -49,6 +56,7 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
             "inference": dict(process.inference),
             "ready_path": process.ready_path,
             **_gpu_share(spec, place),
+            **({"revision": first} if first is not None else {}),
             **({"adapters": [{"name": a.name, "path": a.path} for a in serving.adapters]} if serving.adapters else {}),
         },
         needs=serving.needs,
@@ -103,6 +111,8 @@ def _attributes(
         attribute("memory", spec.resources.memory, "resources", "memory"),
         attribute("cpu", spec.resources.cpu, "resources", "cpu"),
     ]
+    for name, made in zip(("handler.environment", "handler.scripts"), serving.identity[2:], strict=False):
+        found.append(attribute(name, made, "handler"))
     found += [attribute(n, v, *_path(process.sources, n, spec)) for n, v in process.runtime.items()]
     if serving.adapters:
         told = ", ".join(f"{a.name} {a.revision}" for a in serving.adapters)

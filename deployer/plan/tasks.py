@@ -22,6 +22,11 @@ def blobs(resource: Resource) -> list[dict[str, Any]]:
         return [{"sha256": payload["sha256"], "size": payload["size"], "origin": payload["origin"]}]
     if resource.kind is Kind.ENVIRONMENT:
         return [{"sha256": w["sha256"], "size": w["size"], "origin": f"wheel:{w['name']}"} for w in payload["wheels"]]
+    if resource.kind is Kind.SCRIPTS:
+        return [
+            {"sha256": f["digest"].removeprefix("sha256:"), "size": f["size"], "origin": f"scripts:{f['source']}"}
+            for f in payload["files"]
+        ]
     if payload.get("method") == "push":
         return [
             {
@@ -48,6 +53,8 @@ def artifact(plan: Plan, change: Change) -> wire.Transaction:
     elif after.kind is Kind.ENVIRONMENT:
         payload["requirements"] = plan.texts[payload["requirements"]]
         steps.append(step("artifacts", "env.build", change, after.name, _HOUR, **payload))
+    elif after.kind is Kind.SCRIPTS:
+        steps.append(step("artifacts", "scripts.push", change, after.name, 300.0, **payload))
     else:
         kind = f"model.{payload['method']}"
         steps.append(step("artifacts", kind, change, after.name, 24 * _HOUR, **payload))

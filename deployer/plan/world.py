@@ -88,7 +88,7 @@ class Options:
 class World:
     """`secrets` maps (host, secret id) to the keyed fingerprint of the value at hand, None when it is not at hand.
 
-    `tools` are the programs we bring: "uv" as the lock pins it, "serve" as this version of ours carries it.
+    `tools` are the programs we bring: "uv" as the lock pins it, "serve" and "handler" as this version of ours carries them.
     """
 
     fleet: FleetSpec

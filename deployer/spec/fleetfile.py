@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from deployer.spec.base import Model
-from deployer.spec.fields import FleetId, Keep, Later, Line, Name, Share, Target, Url, at_least_one
+from deployer.spec.fields import FleetId, Keep, Line, Name, Share, Target, Url, at_least_one
 from deployer.spec.gateway import GatewaySpec
 from deployer.spec.notification import Notification
 
@@ -66,4 +66,3 @@ class FleetFile(Model):
     guard: GuardSpec = GuardSpec()
     keep: Keep = 3  # revisions of each deployment that hosts remember for a rollback; `deployer gc` removes older ones
     notify: tuple[Notification, ...] = ()
-    policies: Later = None

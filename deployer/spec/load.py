@@ -1,7 +1,7 @@
 """A folder of YAML → a checked fleet, or every problem of every file at once. Stage 1; called by `app` and the public API."""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,22 @@ from deployer import __version__
 from deployer.errors import Problem, SpecError
 from deployer.spec.checks import Checks, Document
 from deployer.spec.files import Files
-from deployer.spec.models import DeploymentSpec, FleetFile, FleetSpec, HostSpec
+from deployer.spec.models import DeploymentSpec, FleetFile, FleetSpec, HostSpec, PolicySpec
 from deployer.spec.positions import Positions
 from deployer.spec.problems import hidden, ordered, problem
+from deployer.spec.scripts import Scripts
 from deployer.spec.tree import Node, get, merge, without
 from deployer.spec.validate import Validator, beneath
 
 FLEET_FILE = "deployer.yaml"
+_FOLDERS = {"host": "hosts", "deployment": "deployments", "policy": "policies"}
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A fleet as it was written. `origins` names the file of each document: "host:NAME", "deployment:NAME", "deployer"."""
+    """A fleet as it was written. `origins` names the file of each document: "deployer", "host:NAME", "deployment:NAME",
+    "policy:NAME".
+    """
 
     fleet: FleetSpec
     positions: Positions
@@ -32,7 +36,7 @@ class Loaded:
 
 
 def load_fleet(root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str | None] | None = None) -> Loaded:
-    """Reads deployer.yaml, hosts/ and deployments/ below `root`; `settings` maps an engine's name to its settings model.
+    """Reads deployer.yaml, hosts/, deployments/ and policies/ below `root`; `settings` maps an engine's name to its model.
     `instead`: texts of files that are not written yet, by name (None: as if it were not there): the fleet as it would be.
 
     Raises SpecError with all problems, by file and line.
@@ -69,11 +73,21 @@ class _Loading:
         deployment_documents = self._documents("deployment", "deployments", fleet_tree)
         hosts = [(document, self.validator.host(document.tree)) for document in host_documents]
         deployments = [(document, self.validator.deployment(document.tree)) for document in deployment_documents]
-        self.problems += Checks(self.files, fleet_tree, host_documents, deployment_documents).run()
+        deployments = [(document, self._scripts(document, spec)) for document, spec in deployments]
+        policies = self._policies({document.name for document in deployment_documents if document.name})
+        self.problems += Checks(self.files, fleet_tree, host_documents, deployment_documents, [p for p, _ in policies]).run()
         self._refuse()
         assert fleet is not None
         assert fleet_tree is not None
-        return self._loaded(fleet, fleet_tree, hosts, deployments)
+        return self._loaded(fleet, fleet_tree, [*hosts, *deployments, *policies])
+
+    def _scripts(self, document: Document, spec: DeploymentSpec | None) -> DeploymentSpec | None:
+        if spec is None or spec.handler is None:
+            return spec
+        scripts = Scripts(self.files, document.tree)
+        found = scripts.read(spec)
+        self.problems += scripts.problems
+        return found
 
     def _fleet_tree(self) -> Node | None:
         if not (self.root / FLEET_FILE).exists():
@@ -81,6 +95,10 @@ class _Loading:
             self.problems.append(Problem(FLEET_FILE, 0, 0, "there is no deployer.yaml here", hint))
             return None
         return self.files.tree(FLEET_FILE)
+
+    def _policies(self, deployments: set[str]) -> list[tuple[Document, PolicySpec | None]]:
+        documents = self._documents("policy", "policies", None)
+        return [(document, self.validator.policy(document.tree, deployments)) for document in documents]
 
     def _documents(self, kind: str, folder: str, fleet: Node | None) -> list[Document]:
         documents = []
@@ -157,17 +175,16 @@ class _Loading:
         self,
         fleet: FleetFile,
         fleet_tree: Node,
-        hosts: list[tuple[Document, HostSpec | None]],
-        deployments: list[tuple[Document, DeploymentSpec | None]],
+        read: Iterable[tuple[Document, HostSpec | DeploymentSpec | PolicySpec | None]],
     ) -> Loaded:
         trees, origins = {"deployer": fleet_tree}, {"deployer": FLEET_FILE}
-        by_name: dict[str, dict[str, HostSpec | DeploymentSpec]] = {"host": {}, "deployment": {}}
-        for document, one in [*hosts, *deployments]:
+        by_name: dict[str, dict[str, HostSpec | DeploymentSpec | PolicySpec]] = {"host": {}, "deployment": {}, "policy": {}}
+        for document, one in read:
             assert one is not None
             by_name[document.kind][one.name] = one
             trees[f"{document.kind}:{one.name}"] = document.tree
             origins[f"{document.kind}:{one.name}"] = document.file
-        found = {f"{kind}s": dict(sorted(specs.items())) for kind, specs in by_name.items()}
+        found = {_FOLDERS[kind]: dict(sorted(specs.items())) for kind, specs in by_name.items()}
         given = {name: getattr(fleet, name) for name in fleet.model_fields_set}
         spec = FleetSpec.model_construct(_fields_set={*given, *found}, **{**dict(fleet), **found})
         return Loaded(spec, Positions(trees=trees, texts=self.files.texts), self.root, origins)

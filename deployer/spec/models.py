@@ -20,7 +20,6 @@ from deployer.spec.fields import (
     CanaryShare,
     Duration,
     FilePath,
-    GgufFile,
     GitRevision,
     Keep,
     Later,
@@ -44,8 +43,10 @@ from deployer.spec.fleetfile import Packages as Packages
 from deployer.spec.gateway import GatewaySpec as GatewaySpec
 from deployer.spec.gateway import GatewayTls as GatewayTls
 from deployer.spec.gateway import Scrape as Scrape
+from deployer.spec.handler import HandlerSpec as HandlerSpec
 from deployer.spec.host import HostSpec as HostSpec
 from deployer.spec.notification import Notification as Notification
+from deployer.spec.policy import PolicySpec as PolicySpec
 
 
 class ModelSpec(Model):
@@ -57,9 +58,6 @@ class ModelSpec(Model):
     revision: GitRevision = "main"
     path: FilePath | None = None  # a folder of the fleet, pushed
     host_path: AbsolutePath | None = None  # already on the host
-    file: GgufFile | None = Field(
-        default=None, description="one GGUF file of it, for the engines that serve GGUF; nothing else is fetched"
-    )
     accept_license: Line | None = None
     token: SecretRef | None = None
     catalog: Later = None
@@ -216,14 +214,15 @@ class DeploymentSpec(Model):
     protected: bool = False
     previous_names: tuple[Name, ...] = ()
     adapters: tuple[AdapterSpec, ...] = ()
-    handler: Later = None
+    handler: HandlerSpec | None = None
     env: Later = None
     keep: Keep | None = None  # revisions that hosts remember; the fleet's when not said
     notify: tuple[Notification, ...] = ()
 
 
 class FleetSpec(FleetFile):
-    """deployer.yaml, with the hosts and deployments of its folders."""
+    """deployer.yaml, with the hosts, deployments and policies of its folders."""
 
     hosts: Mapping[str, HostSpec] = Field(default_factory=dict)
     deployments: Mapping[str, DeploymentSpec] = Field(default_factory=dict)
+    policies: Mapping[str, PolicySpec] = Field(default_factory=dict)

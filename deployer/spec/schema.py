@@ -1,4 +1,4 @@
-"""JSON Schema of the three kinds of file, made from the models: for editors, and for our own messages.
+"""JSON Schema of the kinds of file, made from the models: for editors, and for our own messages.
 
 `deployer schema` writes them, `schemas/` holds those of the built-in engines, a test compares. By hand is only what pydantic
 cannot know: that a file which `extends` another one may leave things out, and that null means "not written".
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from deployer.spec.models import DeploymentSpec, FleetFile, HostSpec
+from deployer.spec.models import DeploymentSpec, FleetFile, HostSpec, PolicySpec
 
 Schema = dict[str, Any]
 OWN = ("name", "model", "previous_names")  # of one deployment alone: not in `defaults`
@@ -23,7 +23,7 @@ def schemas(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
     """File name → schema, each in 2020-12 and in draft-07; `settings` maps an engine's name to its settings model."""
     made: dict[str, Schema] = {}
     for kind, schema in documents(settings).items():
-        title = {"deployment": "deployments/*.yaml", "host": "hosts/*.yaml", "deployer": "deployer.yaml"}[kind]
+        title = {"deployer": "deployer.yaml", "policy": "policies/*.yaml"}.get(kind, f"{kind}s/*.yaml")
         for suffix, dialect in _DIALECTS.items():
             full = {"$schema": dialect, "title": title, **schema}
             made[f"{kind}{suffix}.schema.json"] = _draft_07(full) if suffix else full
@@ -31,10 +31,10 @@ def schemas(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
 
 
 def documents(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
-    """ "deployment", "host" and "deployer" → schema without a dialect."""
+    """ "deployment", "host", "policy" and "deployer" → schema without a dialect."""
     defs = _definitions(settings)
     deployment, part = defs["DeploymentSpec"], _part(defs["DeploymentSpec"])
-    parts = {f"{name}Part": _part(schema) for name, schema in defs.items() if name not in ("HostSpec", "FleetFile")}
+    parts = {f"{name}Part": _part(schema) for name, schema in defs.items() if name not in ("HostSpec", "FleetFile", "PolicySpec")}
     for choice, suffix in ((deployment, ""), (part, "Part")):
         choice["properties"]["engine"] = _engine(settings, suffix)
     extends = {"type": "string", "minLength": 1, "description": "Another file of the fleet, laid beneath this one."}
@@ -50,6 +50,7 @@ def documents(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
     roots: dict[str, Schema] = {
         "deployment": either,
         "host": {"$ref": "#/$defs/HostSpec"},
+        "policy": {"$ref": "#/$defs/PolicySpec"},
         "deployer": {"$ref": "#/$defs/FleetFile"},
     }
     return {kind: {**root, "$defs": _reached(root, defs)} for kind, root in roots.items()}
@@ -81,7 +82,7 @@ def _read(file: Path) -> str | None:
 
 def _definitions(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
     """Every model by name; `settings` under "engine:NAME"."""
-    models: list[type[BaseModel]] = [DeploymentSpec, HostSpec, FleetFile, *settings.values()]
+    models: list[type[BaseModel]] = [DeploymentSpec, HostSpec, FleetFile, PolicySpec, *settings.values()]
     references, made = models_json_schema([(model, "validation") for model in models])
     defs: dict[str, Schema] = made["$defs"]
     for schema in defs.values():

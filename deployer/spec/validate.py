@@ -1,7 +1,7 @@
 """One document's tree → its model and its problems. Called by `spec.load` for deployer.yaml, each host and each deployment."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from deployer.errors import Problem
 from deployer.spec.explain import Explainer, did_you_mean, shown
-from deployer.spec.models import DeploymentSpec, EngineChoice, FleetFile, HostSpec
+from deployer.spec.models import DeploymentSpec, EngineChoice, FleetFile, HostSpec, PolicySpec
+from deployer.spec.policychecks import PolicyChecks
 from deployer.spec.problems import problem
 from deployer.spec.schema import OWN, documents
 from deployer.spec.tree import Entry, Node, Path, Place, get, merge, plain, walk, without
@@ -23,8 +24,8 @@ _INCOMPLETE = ("missing", "one_of", "needs")
 def grammars(settings: tuple[tuple[str, type[BaseModel]], ...]) -> Mapping[str, Grammar]:
     """What the fields of each kind of file want. Slow to make, so made once: a form asks at every key."""
     made = documents(dict(settings))
-    roots = {"deployment": "DeploymentSpec", "host": "HostSpec", "deployer": "FleetFile"}
-    nouns = {"deployment": "a deployment", "host": "a host", "deployer": "deployer.yaml"}
+    roots = {"deployment": "DeploymentSpec", "host": "HostSpec", "deployer": "FleetFile", "policy": "PolicySpec"}
+    nouns = {"deployment": "a deployment", "host": "a host", "deployer": "deployer.yaml", "policy": "a policy"}
     return {kind: Grammar({"$ref": f"#/$defs/{name}", "$defs": made[kind]["$defs"]}, nouns[kind]) for kind, name in roots.items()}
 
 
@@ -50,6 +51,12 @@ class Validator:
 
     def host(self, root: Node) -> HostSpec | None:
         return self._model(HostSpec, "host", root)
+
+    def policy(self, root: Node, deployments: Collection[str]) -> PolicySpec | None:
+        """`deployments`: the names there are."""
+        found = self._model(PolicySpec, "policy", root)
+        self.problems += PolicyChecks(root, self._grammars["deployment"], set(deployments), self.texts).run()
+        return found
 
     def deployment(self, root: Node, *, partial: bool = False) -> DeploymentSpec | None:
         """`partial`: what is missing may come from elsewhere, and several engines may be set."""

@@ -79,9 +79,9 @@ class Grammar:
         choices = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
         if choices:
             return _either([c if isinstance(c, str) else json.dumps(c) for c in choices])
-        options = [self._phrase(option) for option in schema.get("anyOf", ())]
+        options = [phrase for option in schema.get("anyOf", ()) if (phrase := self._phrase(option))]
         if options:
-            return _either([option for option in options if option])
+            return _either(options)
         kind = schema.get("type")
         if kind in ("integer", "number"):
             return ("a whole number" if kind == "integer" else "a number") + _bounds(schema)

@@ -15,12 +15,14 @@ class EnvironmentNeed:
     exclude: tuple[str, ...] = ()
     index_url: str | None = None
     python: str | None = None  # ">=3.10": an interpreter newer than the host's is wanted
+    hashes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (name, sha256 of each file it may be) where the user pinned them
 
     @property
     def asked(self) -> str:
         """A digest of what is asked; the order does not count, nor do credentials in the index's address."""
         index = re.sub(r"//[^/@]*@", "//", self.index_url) if self.index_url else None
-        return digest([sorted(set(self.requirements)), sorted(set(self.exclude)), index, self.python], 16)
+        asked = [sorted(set(self.requirements)), sorted(set(self.exclude)), index, self.python]
+        return digest([*asked, sorted(self.hashes)] if self.hashes else asked, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,10 @@ class ModelNeed:
     revision: str = "main"
     path: str | None = None
     host_path: str | None = None
-    file: str | None = None  # one GGUF file of it
+    plain: bool = False  # files of a predictor's own: no config.json is wanted
 
     @property
     def key(self) -> str:
-        one = f":{self.file}" if self.file else ""
         if self.repo:
-            return f"hub:{self.repo}@{self.revision}{one}"
-        return f"path:{self.path}{one}" if self.path else f"host:{self.host_path}"
+            return f"hub:{self.repo}@{self.revision}"
+        return f"path:{self.path}" if self.path else f"host:{self.host_path}"

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     TOOL = "tool"  # a single program we bring (uv)
     ENVIRONMENT = "environment"  # a Python environment built from hash-pinned requirements
     MODEL = "model"  # an immutable directory of model files: downloaded, pushed, or converted from another
+    SCRIPTS = "scripts"  # an immutable directory of a deployment's own scripts
     GATEWAY = "gateway"  # the HAProxy service of the fleet on one host
     REPLICA = "replica"  # one running copy of a deployment
     ENDPOINT = "endpoint"  # a deployment's address on one gateway
@@ -26,7 +27,7 @@ class Kind(StrEnum):
 
 
 #: Kinds that are content-addressed directories, shared between deployments and fleets.
-ARTIFACTS = frozenset({Kind.TOOL, Kind.ENVIRONMENT, Kind.MODEL})
+ARTIFACTS = frozenset({Kind.TOOL, Kind.ENVIRONMENT, Kind.MODEL, Kind.SCRIPTS})
 
 
 @dataclass(frozen=True, slots=True)

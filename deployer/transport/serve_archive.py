@@ -1,8 +1,14 @@
-"""Our server as one file, `serve.pyz`: made here, brought to hosts as a tool, started there as `python -I serve.pyz`."""
+"""Our programs as one file each, `serve.pyz` and `handler.pyz`: made here, brought to hosts as tools, started there as
+`python -I serve.pyz`.
+"""
 
 from deployer.transport.archive import package, packed
 
 
 def serve_archive() -> bytes:
-    """A zip with `__main__.py` at its top and the package `deployer.serve`. Same sources, same bytes, on every machine."""
-    return packed(package("serve"))
+    return package_archive("serve")
+
+
+def package_archive(name: str) -> bytes:
+    """A zip with `__main__.py` at its top and that package of ours. Same sources, same bytes, on every machine."""
+    return packed(package(name))

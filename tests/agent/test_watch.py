@@ -16,7 +16,7 @@ from deployer.agent.watch import watch
 from deployer.errors import DeployerError
 from deployer.serve.metrics import Metrics
 from deployer.transport.fake import FakeChannel, FakeHost
-from tests.agent.support import FLEET, OTHER, Run, connect, deployment, run_request, unit_name
+from tests.agent.support import FLEET, OTHER, Run, connect, deployment, probe, run_request, unit_name
 
 Sample = dict[str, Any]
 
@@ -142,13 +142,20 @@ def test_a_starting_engine_is_shown_with_what_its_run_says_it_does(host: FakeHos
     running.start()
     standing = {watching.first["standing"]}
     seen: list[tuple[str, str | None]] = []
+    probed: list[dict[str, Any]] = []
     while running.is_alive() or not seen or seen[-1][0] != "active":
         sample = watching.next()
         standing.add(sample["standing"])
+        if not probed and sample["units"] and sample["units"][0]["phase"]:
+            probed += probe(host)["unfinished"]
         seen += [(unit["active"], unit["phase"]) for unit in sample["units"] if unit["replica"] == "chat/0"]
     running.join()
     watching.channel.close()
     assert ("activating", "loading shards 1 of 5") in seen
+    (starting,) = probed[0]["starting"].items()
+    assert starting[0] == unit_name()
+    assert starting[1]["phase"] in {phase for _, phase in seen}
+    assert starting[1]["since"].startswith("20")
     assert seen[-1] == ("active", None)
     assert len(standing) > 2, "the run, its unit and its record each change what stands"
     assert done[0].result == "done"

@@ -1,6 +1,7 @@
 """An apply that somebody looks at: what is known of its steps, pausing, stopping, leaving it and finding it again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -172,6 +173,15 @@ def test_how_long_a_step_took_is_what_the_next_one_is_expected_to_take(loaded: F
     answers = board.steps.named(next(k for k in board.steps._rows if board.steps._rows[k].label == "chat/0 answers"))
     assert answers is not None
     assert answers.expected_s == 52.0
+
+
+def test_what_hosts_remember_of_starts_is_expected_before_what_this_machine_saw(loaded: Fleet, hosts: Hosts) -> None:
+    plan = loaded.plan().plan
+    (change,) = (c for c in plan.changes if c.name == "chat/0" and c.kind == "replica")
+    assert steptimes.expecting({"h": {"x": 1.0}}, plan) == {"h": {"x": 1.0}}, "nothing was seen yet"
+    seen = replace(change, impact=replace(change.impact, start_s=41.0, start_basis="as the last start there"))
+    known = replace(plan, changes=tuple(seen if c is change else c for c in plan.changes))
+    assert steptimes.expecting({change.host: {"chat/0 answers": 7.0}}, known) == {change.host: {"chat/0 answers": 41.0}}
 
 
 def test_a_host_whose_clock_is_wrong_does_not_lengthen_its_steps() -> None:

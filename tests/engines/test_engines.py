@@ -26,18 +26,6 @@ OTHER: dict[str, dict[str, Any]] = {
         "args": {"seed": 3},
         "env": {"A": "1"},
     },
-    "llamacpp": {
-        "version": "11435",
-        "program": "/usr/local/bin/llama-server",
-        "device": "cuda",
-        "max_model_len": 512,
-        "threads": 2,
-        "gpu_layers": 7,
-        "cache_type_k": "q8_0",
-        "cache_type_v": "q8_0",
-        "flash_attn": "on",
-        "env": {"A": "1"},
-    },
     "transformers": {
         "version": "5.22.2",
         "device": "cuda",
@@ -50,6 +38,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "trust_remote_code": True,
         "env": {"A": "1"},
     },
+    "predictor": {"paths": ("/v1/other",), "probe": {"inputs": [2]}, "threads": 4},
     "ctranslate2": {
         "version": "4.9.0",
         "quantization": "int8",
@@ -67,6 +56,12 @@ OTHER: dict[str, dict[str, Any]] = {
         "env": {"A": "1"},
     },
 }
+HANDLER = {
+    "handler": "/opt/deployer/engines/h-1/handler.pyz",
+    "handler_env": "/opt/deployer/engines/he-1",
+    "handler_scripts": "/var/lib/deployer/models/scripts--chat/1",
+    "handler_revision": "3",
+}
 #: These make another environment, which is part of what runs by its own name.
 IN_THE_ENVIRONMENT = {"requirements", "exclude", "wheel", "index_url"}
 
@@ -80,7 +75,9 @@ def started(spec: DeploymentSpec, **paths: str) -> Launch:
         "model": "/var/lib/deployer/models/m/1",
         "serve": "/opt/deployer/engines/s-1/serve.pyz",
     }
-    return launch(process, spec, CPU_SLOT, fleet="acme", fleet_id="7f3a9c21", identity=("e-1", "m-1"), paths={**places, **paths})
+    return launch(
+        process, spec, CPU_SLOT, fleet="acme", fleet_id="7f3a9c21", identity=("e-1", "m-1"), paths={**places, **HANDLER, **paths}
+    )
 
 
 def test_the_settings_of_each_engine_are_offered_to_the_spec() -> None:
@@ -148,9 +145,9 @@ def test_no_placeholder_is_left_and_credentials_are_named_by_the_unit(engine: st
     written = started(deployment(engine))
     everything = written.text + "".join(content for _, content in written.files)
     assert not any(placeholder in everything for placeholder in PLACEHOLDERS)
-    assert (f"/run/credentials/{written.unit}/" in written.text) is ("LoadCredential=" in written.text)
+    assert f"/run/credentials/{written.unit}/" in written.text
     assert all(path.startswith(written.directory + "/") for path, _ in written.files)
-    assert "/var/lib/deployer/models/m/1" in everything
+    assert "/var/lib/deployer/models/m/1" in everything or engine == "predictor"  # its file is engines.front's matter
 
 
 @engines

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from deployer.cli.status import render
 from deployer.execute.history import history
 from deployer.execute.standing import DeploymentState
 from deployer.execute.status import make_status
@@ -119,3 +120,27 @@ def test_history_joins_the_hosts_newest_first() -> None:
     assert [(r["revision"], r["hosts"], r["current"]) for r in found] == [
         (3, ["h1", "h2"], True), (2, ["h1", "h2"], False), (1, ["h1"], False)
     ]  # fmt: skip
+
+
+def test_a_start_says_how_far_it_is_and_what_is_expected_of_it() -> None:
+    unit = "deployer-acme-chat-0-0a1b2c3d.service"
+    doing = {unit: {"phase": "loading shards 5 of 15", "since": "2026-01-01T23:59:23+00:00"}}
+    run = {**ALIVE, "stage": "switch", "starting": doing}
+    roster = {"generation": 1, "hosts": {}, "slots": {"chat": {"0": {"host": "h1", "port": 20000, "gpus": []}}}, "holds": {}}
+    began = [{"at": "2026", "start_s": 41.0, "model": "local--tiny/1"}, {"at": "2027", "start_s": 52.0, "model": "local--tiny/1"}]
+    new = Reached("h1", {"roster": roster, "unfinished": [run], "starts": {"chat": began}})  # type: ignore[typeddict-item]
+    (replica,) = chat({"h1": new}).replicas
+    assert (replica.state, replica.phase, replica.expected_s) == ("starting", "loading shards 5 of 15", 52.0)
+    status = make_status(fleet(), {"h1": new}, "2026-01-02T00:00:00+00:00")
+    assert "h1:20000 (loading shards 5 of 15, 0:37 of about 0:52)" in render(status)
+    assert status.json()["deployments"][0]["replicas"][0]["phase"] == "loading shards 5 of 15"
+
+
+def test_one_that_serves_while_its_successor_starts_says_so() -> None:
+    unit = "deployer-acme-chat-0-0a1b2c3d.service"
+    run = {**ALIVE, "stage": "switch", "starting": {unit: {"phase": "compiling", "since": None}}}
+    found = host(unfinished=[run])
+    found.probe["records"]["chat"]["resources"][0] |= {"host": "h1", "attributes": []}
+    (replica,) = chat({"h1": found}).replicas
+    assert (replica.state, replica.phase, replica.expected_s) == ("deployed", "compiling", None)
+    assert "(a new one: compiling)" in render(make_status(fleet(), {"h1": found}, "2026-01-02T00:00:00Z"))

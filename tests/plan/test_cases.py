@@ -36,6 +36,7 @@ from tests.plan.worlds import apply_to, probe
 CASES = Path(__file__).parent.parent / "cases" / "plan"
 SITUATIONS = sorted(p.name for p in CASES.iterdir() if p.is_dir() and not p.name.startswith("_"))
 SERVE = LockedTool("serve", "0.1.0", "f" * 64, 40_000, "any")
+HANDLER = LockedTool("handler", "0.1.0", "e" * 64, 40_000, "any")
 
 
 def world(fleet_dir: Path, said: dict[str, Any], probes: dict[str, Any]) -> World:
@@ -54,7 +55,7 @@ def world(fleet_dir: Path, said: dict[str, Any], probes: dict[str, Any]) -> Worl
     if back:
         holds = tuple(HoldRequest(n, "rolled-back", "ada@desk", "slow answers", revision=number) for n, number in back.items())
         options = replace(options, names=tuple(back), holds=holds)
-    tools = {"serve": SERVE}
+    tools = {"serve": SERVE, "handler": HANDLER}
     return World(
         loaded.fleet,
         loaded.positions,

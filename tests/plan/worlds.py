@@ -152,7 +152,7 @@ class WorldMaker:
             )
         }
         observed = {name: Reached(name, p) for name, p in self.probes.items()} | dict(self.unreached)
-        tools = {"serve": LockedTool("serve", "0.1.0", "f" * 64, 500, "any")}
+        tools = {n: LockedTool(n, "0.1.0", c * 64, 500, "any") for n, c in (("serve", "f"), ("handler", "e"))}
         base = World(fleet, Positions(places), locked(), observed, {"toy": Toy()}, "2026-11-20T12:00:00Z", tools=tools)
         return replace(base, **changes)
 

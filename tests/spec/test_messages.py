@@ -72,7 +72,11 @@ logging: {requests: full}
                     ^ logging.requests: full is not supported yet
 
 handler: {predictor: a.py}
-         ^ handler is not supported yet
+                     ^ there is no file 'a.py'
+? handler.predictor is relative to the folder of deployer.yaml
+
+handler: {requirements: a.txt}
+^ handler needs predictor or transformer
 
 adapters: [{name: chat, repo: org/a}]
                   ^ 'chat' is the name of another model of this deployment

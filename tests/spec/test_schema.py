@@ -19,7 +19,7 @@ def test_the_committed_schemas_are_what_the_models_say():
 @pytest.mark.parametrize(
     ("form", "validator"), [("", jsonschema.Draft202012Validator), (".draft-07", jsonschema.Draft7Validator)]
 )
-@pytest.mark.parametrize("kind", ["deployment", "host", "deployer"])
+@pytest.mark.parametrize("kind", ["deployment", "host", "policy", "deployer"])
 def test_each_schema_is_right_in_its_dialect(kind, form, validator, settings):
     schema = schemas(settings)[f"{kind}{form}.schema.json"]
     assert jsonschema.validators.validator_for(schema) is validator
@@ -28,7 +28,7 @@ def test_each_schema_is_right_in_its_dialect(kind, form, validator, settings):
 
 
 def test_writing_names_what_changed_and_a_second_time_nothing(tmp_path, settings):
-    assert len(write(tmp_path, settings)) == 6
+    assert len(write(tmp_path, settings)) == 8
     assert write(tmp_path, settings) == []
     (tmp_path / "host.schema.json").write_text("{}")
     assert drift(tmp_path, settings) == ["host.schema.json"]
@@ -43,5 +43,5 @@ def test_an_engine_is_one_line_in_the_choice(settings):
 
 def test_what_is_not_supported_yet_has_its_place_and_no_right_value(settings):
     defs = schemas(settings)["deployment.schema.json"]["$defs"]
-    assert defs["DeploymentSpec"]["properties"]["handler"]["anyOf"][0]["not"] == {}
+    assert defs["DeploymentSpec"]["properties"]["env"]["anyOf"][0]["not"] == {}
     assert defs["Logging"]["properties"]["requests"]["anyOf"][0]["enum"] == ["off", "metadata"]

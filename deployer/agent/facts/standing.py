@@ -147,6 +147,16 @@ class Standing:
         return next((run.ports[unit] for run in self._runs.values() if unit in run.ports), None)
 
 
+def starting(system: System, run_id: str, fleet: wire.Fleet) -> Dict[str, Dict[str, Any]]:
+    """What a run that is alive is starting: unit → {"phase", "since"}."""
+    asked = runs.request(system, run_id)
+    if asked is None:
+        return {}
+    run = _Run(run_id, asked, fleet["id"])
+    run.read(system)
+    return {unit: {"phase": said, "since": run.since.get(unit)} for unit, said in run.phases.items()}
+
+
 class _Run:
     """A run's journal, read as it grows. One of another fleet is passed over."""
 
@@ -154,6 +164,7 @@ class _Run:
         self.run_id = run_id
         self.phases: Dict[str, str] = {}
         self.ports: Dict[str, int] = {}
+        self.since: Dict[str, Any] = {}
         self._ours = (asked.get("fleet") or {}).get("id") == fleet_id
         self._units: Dict[str, str] = {}  # step → unit
         self._offset = 0
@@ -192,6 +203,8 @@ class _Run:
             unit = self._units.get(str(event.get("step")))
             if unit is None:
                 return
+            if event.get("state") == "start":
+                self.since[unit] = event.get("at")
             if event.get("state") in ("start", "progress"):
                 self.phases[unit] = phase(event.get("data") or {})
             else:

@@ -11,7 +11,7 @@ from deployer.agent.system import System
 #: Fields of a revision that history shows; the resources travel only for deployments whose whole history is asked for.
 SHORT = ("deployment", "revision", "at", "who", "why", "git_commit", "protected", "canary")
 #: Kinds of resources that are directories shared by many.
-ARTIFACTS = frozenset({"tool", "environment", "model"})
+ARTIFACTS = frozenset({"tool", "environment", "model", "scripts"})
 
 
 class FleetState:

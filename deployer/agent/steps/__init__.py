@@ -35,6 +35,7 @@ STEPS: Dict[str, Step] = {
     "env.build": environment.Build(),
     "model.download": model.Download(),
     "model.push": model.Push(),
+    "scripts.push": model.PushScripts(),
     "model.convert": convert.Convert(),
     "artifact.remove": artifacts.Remove(),
     "package.install": packages.Install(),

@@ -102,6 +102,10 @@ def _sha256(file: Dict[str, Any]) -> str:
     return str(file["digest"]).rpartition(":")[2]
 
 
+class PushScripts(Push):
+    kind = "scripts"
+
+
 class Download(Artifact):
     kind = "model"
     renamed = True

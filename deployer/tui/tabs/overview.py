@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 
 from deployer.app.advice import place_of_hint
 from deployer.app.dossier import Dossier
-from deployer.app.times import ago
+from deployer.app.times import ago, clock
 from deployer.app.values import DeploymentState, ReplicaState
 from deployer.tui import holding
 from deployer.tui.glyphs import STATE_ROLES
@@ -174,7 +174,7 @@ class Overview(Tab):
             if wide:
                 cells.append((line((unit.unit if unit else "", "dim")), 44))
             yield f"replica {name} {number}", columns(cells)
-        reason = replica.reason or phase
+        reason = replica.reason or _start(phase or replica.phase, replica.expected_s)
         for number, one in enumerate(folded(reason, width, 5) if reason else ()):
             yield f"reason {name} {number}", one
 
@@ -210,6 +210,11 @@ class Overview(Tab):
             yield "", line(("NOT HEARD", "bold dim"), "  what stands there now is not known")
         for name, message, hint in silent:
             yield "", line((f"{name:<12}", "warn"), clean(message), (f"  {clean(hint or '')}", "dim"))
+
+
+def _start(phase: str | None, expected_s: float | None) -> str | None:
+    """ "loading shards 5 of 15, about 0:52 in all"."""
+    return f"{phase}, about {clock(expected_s)} in all" if phase and expected_s else phase
 
 
 def _told(label: str, text: str, width: int, role: str = "") -> Iterator[tuple[str, Line]]:
