@@ -31,7 +31,10 @@ from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
 from deployer.state.resources import Scalar
 
-SERVER = ("tokenizers>=0.22,<0.24", "starlette>=0.50,<2", "uvicorn>=0.38,<1", "jinja2>=3.1,<4")
+SERVER = (
+    *("tokenizers>=0.22,<0.24", "starlette>=0.50,<2", "uvicorn>=0.38,<1", "jinja2>=3.1,<4"),
+    *("python-multipart>=0.0.20,<1", "sentencepiece>=0.2,<0.3"),  # speech comes as a form; Marian brings its tokenizer that way
+)
 CONVERTER = (TORCH_CPU, "transformers>=5,<6", "safetensors>=0.6,<1", "sentencepiece>=0.2,<0.3")
 #: CTranslate2's wheels are built for CUDA 12 and load cuBLAS at run time.
 CUBLAS = "nvidia-cublas-cu12>=12.8,<13"

@@ -19,6 +19,8 @@ ROUTES: Mapping[Kind, tuple[str, ...]] = {
     "translator": ("/v1/translate", "/v1/chat/completions"),
     "whisper": ("/v1/audio/transcriptions", "/v1/audio/translations"),
 }
+#: Of one request; OpenAI takes 25 MB. 13 minutes of 16 kHz and 16 bits.
+_SPEECH_BYTES = 26 * 1024 * 1024
 #: Copied beside the weights by the converter where they are there.
 _COPIED = (
     "tokenizer.json",
@@ -98,6 +100,8 @@ def more_config(s: CTranslate2Settings, kind: Kind, model: LockedModel | None) -
     own: dict[str, Any] = {"kind": kind, "max_model_len": s.max_model_len, "max_positions": positions(family, context)}
     if kind == "encoder":
         own |= {"pooling": s.pooling, "normalize": s.normalize}
+    if kind == "whisper":
+        own |= {"max_body_bytes": _SPEECH_BYTES, "max_positions": None}
     if kind == "translator":
         own |= {"source_language": s.source_language, "target_language": s.target_language}
         own |= {"family": family.config.removesuffix("Config") if family else None}

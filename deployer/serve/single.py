@@ -15,7 +15,7 @@ from starlette.routing import Route
 from deployer.serve.config import Config
 from deployer.serve.errors import ApiError
 from deployer.serve.journal import Journal
-from deployer.serve.kinds import ENCODER, ROUTES, check_kind
+from deployer.serve.kinds import ENCODER, ROUTES, TRANSLATOR, WHISPER, check_kind
 from deployer.serve.metrics import Metrics
 from deployer.serve.oneshot import Batches, Job
 from deployer.serve.web import answer_error, error_handlers, model_list
@@ -35,6 +35,8 @@ class SingleModel(Protocol):
 #: Kind → (module and class of its model, route → module whose `answer` answers it). Imported when the kind is served.
 _KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
     ENCODER: ("encoder", "EncoderModel", {"/v1/embeddings": "embeddings"}),
+    TRANSLATOR: ("translator", "TranslatorModel", {"/v1/translate": "translate", "/v1/chat/completions": "translate"}),
+    WHISPER: ("whisper", "WhisperModel", {"/v1/audio/transcriptions": "audio", "/v1/audio/translations": "audio"}),
 }
 Answer = Callable[["SingleService", Request], Awaitable[Response]]
 
