@@ -3,11 +3,14 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import parse_wheel_filename
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,3 +107,20 @@ def test_a_tier_that_does_not_exist_is_said_so(copy: Path) -> None:
     done = call(copy, "script/test", "labb")
     assert done.returncode == 64
     assert "there are lint, unit, lab, vllm" in done.stderr
+
+
+def test_a_llama_server_is_packed_as_a_wheel_that_no_index_can_have(tmp_path: Path) -> None:
+    program, licence = tmp_path / "llama-server", tmp_path / "LICENSE"
+    program.write_bytes(b"\x7fELF")
+    licence.write_text("MIT")
+    command = (sys.executable, str(ROOT / "script/llama-server-wheel"), str(program), str(licence), "11434+cpu", str(tmp_path))
+    made = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    first = Path(made[0]).read_bytes()
+    assert Path(made[1]).read_bytes() == first, "the same program gives the same bytes"
+    name, version, _, tags = parse_wheel_filename(Path(made[0]).name)
+    assert (name, version.local) == ("deployer-llama-server", "cpu")
+    assert all(tag.platform.startswith("manylinux_2_") for tag in tags)
+    with zipfile.ZipFile(made[0]) as wheel:
+        entry = wheel.getinfo("deployer_llama_server-11434+cpu.data/scripts/llama-server")
+        assert entry.external_attr >> 16 & 0o111
+        assert wheel.read(entry) == b"\x7fELF"

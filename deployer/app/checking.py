@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployer.engines import ENGINES, front, settings_models
-from deployer.engines.base import TakesAdapters
+from deployer.engines.base import TakesAdapters, TakesFiles
 from deployer.errors import LockfileError, Problem, SpecError
 from deployer.plan.policies import Broken, broken, waiting
 from deployer.spec.load import Loaded, load_fleet
@@ -31,6 +31,10 @@ def complaints(loaded: Loaded) -> list[Problem]:
             others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesAdapters))
             what = f"the engine {engine.name} has no adapters"
             found.append(problem_at(loaded.positions, f"deployment:{name}", ("adapters",), what, f"use {others}"))
+        if spec.model.file is not None and not isinstance(engine, TakesFiles):
+            others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesFiles))
+            what = f"the engine {engine.name} serves a whole folder, not one file of it"
+            found.append(problem_at(loaded.positions, f"deployment:{name}", ("model", "file"), what, f"use {others}"))
         for said in (*engine.complaints(spec), *front.complaints(spec)):
             found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
     return found

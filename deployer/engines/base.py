@@ -155,6 +155,21 @@ class ChecksGpus(Protocol):
 
 
 @runtime_checkable
+class TakesFiles(Protocol):
+    """What an engine that serves one file of a model (`model.file`) has besides."""
+
+    file_suffix: str
+
+
+@runtime_checkable
+class RunsPrograms(Protocol):
+    """What an engine has besides, when a program of the host itself may serve. It may then have no environment."""
+
+    def programs(self, deployment: DeploymentSpec) -> Sequence[str]:
+        """Paths of what must be on the host already; a plan is refused where it is not."""
+
+
+@runtime_checkable
 class TakesAdapters(Protocol):
     """What an engine has besides, when it can serve LoRA adapters beside the model. A running one must take another list over
     its API as the step unit.adapters knows it.

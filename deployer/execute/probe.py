@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import cast
 
 from deployer.agent.wire import Probe, ProbeRequest
+from deployer.engines import programs
 from deployer.errors import DeployerError, HostKeyError, Unreachable
 from deployer.execute.fanout import fan_out
 from deployer.execute.pool import Pool
@@ -18,12 +20,13 @@ def probe_request(
     """What the agent is asked on this host. Apply sends the same again, to read the fingerprint in the same way.
     `history`: deployments whose revisions are wanted whole.
     """
-    paths = sorted({d.model.host_path for d in fleet.deployments.values() if d.model.host_path})
+    paths = {d.model.host_path for d in fleet.deployments.values() if d.model.host_path}
+    paths |= {str(PurePosixPath(program).parent) for d in fleet.deployments.values() for program in programs(d)}
     request = ProbeRequest(
         fleet={"id": fleet.id, "name": fleet.name},
         paths={str(kind): path for kind, path in host.paths.items()},
         ports=list(host.ports),
-        host_paths=paths,
+        host_paths=sorted(paths),
         verify=verify,
         gpus=gpus,
     )

@@ -5,14 +5,17 @@ app before planning, since the folder's content now must be what the lock says.
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from deployer.errors import LockfileError
 from deployer.lock.adapterfacts import ADAPTER, adapter_facts
 from deployer.lock.digests import DigestCache
 from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
+from deployer.lock.gguf import gguf_facts
+from deployer.lock.selection import one_file, whole
 from deployer.lock.tensors import in_folder
-from deployer.state.locked import LockedFile, LockedModel, content_digest
+from deployer.state.locked import LockedFile, LockedModel, ModelFacts, content_digest
 from deployer.state.needs import ModelNeed
 
 _POINTER = b"version https://git-lfs"
@@ -23,7 +26,7 @@ def digest_folders(root: Path, needs: Iterable[ModelNeed]) -> dict[str, LockedMo
     cache = DigestCache(root)
     try:
         return {
-            need.key: digest_folder(root / need.path, name=need.path, cache=cache, plain=need.plain)
+            need.key: digest_folder(root / need.path, name=need.path, cache=cache, plain=need.plain, file=need.file)
             for need in needs
             if need.path
         }
@@ -31,8 +34,11 @@ def digest_folders(root: Path, needs: Iterable[ModelNeed]) -> dict[str, LockedMo
         cache.save()
 
 
-def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | None = None, plain: bool = False) -> LockedModel:
-    """The folder as a locked model; `name` is its path as the YAML says it. Hidden files are left out.
+def digest_folder(
+    path: Path, *, name: str | None = None, cache: DigestCache | None = None, plain: bool = False, file: str | None = None
+) -> LockedModel:
+    """The folder as a locked model; `name` is its path as the YAML says it. Hidden files are left out; `file`: everything
+    but this GGUF file and its other parts.
 
     Raises LockfileError for a folder that is missing, empty, unreadable or without config.json (an adapter has an
     adapter_config.json instead; `plain`: nothing is wanted), and for links that leave it.
@@ -41,15 +47,24 @@ def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | N
     cache = cache or DigestCache()
     _check_folder(path, name)
     try:
-        files = tuple(_locked(path, relative, name, cache) for relative in sorted(_walk(path, "", name)))
+        every = sorted(_walk(path, "", name))
+        chosen = sorted(one_file(every, file)) if file else every
+        files = tuple(_locked(path, relative, name, cache) for relative in chosen)
     except OSError as error:
         raise LockfileError(f"cannot read {error.filename or path}: {error.strerror}", where=name) from None
+    if file and not files:
+        raise LockfileError(f"the model folder has no {file}", where=name, hint=_there(every))
     if not files:
         raise LockfileError("the model folder is empty", where=name, hint="put config.json, the tokenizer and the weights there")
     paths = {f.path for f in files}
     adapter = None
     if ADAPTER in paths:
         adapter = adapter_facts(parse_config((path / ADAPTER).read_bytes(), f"{name}/{ADAPTER}"))
+    gguf = sorted(one for one in paths if one.endswith(".gguf"))
+    if gguf and "config.json" not in paths and not plain:
+        facts = gguf_facts(path / gguf[0], f"{name}/{gguf[0]}") if whole(gguf) else ModelFacts()
+        facts = replace(facts, weights_bytes=weights_bytes(files))
+        return LockedModel(_key(name, file), "path", name, None, None, content_digest(files), files, facts)
     if "config.json" not in paths and adapter is None and not plain:
         hint = "model.path must name the folder that holds config.json itself, not one above or below it"
         raise LockfileError("the model folder has no config.json", where=name, hint=hint)
@@ -60,7 +75,16 @@ def digest_folder(path: Path, *, name: str | None = None, cache: DigestCache | N
     tensors = in_folder(path, files)
     weights = weights_bytes(files)
     facts = facts_from_config(config, chat_template=template, weights_bytes=weights, tensors=tensors, adapter=adapter)
-    return LockedModel(f"path:{name}", "path", name, None, None, content_digest(files), files, facts)
+    return LockedModel(_key(name, file), "path", name, None, None, content_digest(files), files, facts)
+
+
+def _key(name: str, file: str | None) -> str:
+    return ModelNeed(path=name, file=file).key
+
+
+def _there(paths: list[str]) -> str:
+    found = [path for path in paths if path.endswith(".gguf")]
+    return f"it has {', '.join(found[:10])}" if found else "it holds no GGUF file at all"
 
 
 def _check_folder(path: Path, name: str) -> None:

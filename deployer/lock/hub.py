@@ -6,6 +6,7 @@ Honours HF_ENDPOINT and, when the deployment names no token, the one huggingface
 import hashlib
 import os
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -18,9 +19,9 @@ from deployer.lock.adapterfacts import ADAPTER, adapter_facts
 from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
 from deployer.lock.hub_errors import check_token, explain
 from deployer.lock.request import Secret
-from deployer.lock.selection import select
+from deployer.lock.selection import one_file, select
 from deployer.lock.tensors import counted
-from deployer.state.locked import AdapterFacts, LockedFile, LockedModel, content_digest
+from deployer.state.locked import AdapterFacts, LockedFile, LockedModel, ModelFacts, content_digest
 from deployer.state.needs import ModelNeed
 
 _TIMEOUT_S = 30.0
@@ -68,21 +69,38 @@ class _Repository:
             commit=commit,
             digest=content_digest(files),
             files=files,
-            facts=facts_from_config(
-                self._config(commit, files),
-                license=_license(info),
-                gated=bool(info.gated),
-                chat_template=self._has_template(commit, files),
-                weights_bytes=weights_bytes(files),
-                tensors=counted(getattr(info.safetensors, "parameters", None), weights_bytes(files)),
-                adapter=self._adapter(commit, files),
-            ),
+            facts=self._facts(info, commit, files),
+        )
+
+    def _facts(self, info: ModelInfo, commit: str, files: tuple[LockedFile, ...]) -> ModelFacts:
+        facts = facts_from_config(
+            self._config(commit, files),
+            license=_license(info),
+            gated=bool(info.gated),
+            chat_template=self._has_template(commit, files),
+            weights_bytes=weights_bytes(files),
+            tensors=counted(getattr(info.safetensors, "parameters", None), weights_bytes(files)),
+            adapter=self._adapter(commit, files),
+        )
+        said = getattr(info, "gguf", None)  # what the hub has read in the header of such a file
+        if not isinstance(said, dict) or facts.model_type is not None:
+            return facts
+        kind, context = said.get("architecture"), said.get("context_length")
+        return replace(
+            facts,
+            model_type=kind if isinstance(kind, str) else None,
+            context=context if isinstance(context, int) and context > 0 else None,
+            chat_template=facts.chat_template or bool(said.get("chat_template")),
         )
 
     def _files(self, commit: str) -> tuple[LockedFile, ...]:
         tree = self.api.list_repo_tree(self.repo, recursive=True, revision=commit)
         every = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
-        chosen = select(every)
+        chosen = one_file(every, self.need.file) if self.need.file else select(every)
+        if not chosen and self.need.file:
+            there = ", ".join(sorted(path for path in every if path.endswith(".gguf"))[:10])
+            hint = f"it has {there}" if there else "it holds no GGUF file at all"
+            raise LockfileError(f"{self.repo} has no {self.need.file} at {self.need.revision}", where=self.repo, hint=hint)
         if not chosen:
             raise LockfileError(f"{self.repo} holds no files at {self.need.revision}", where=self.repo)
         return tuple(_file(every[path]) for path in sorted(chosen))

@@ -83,8 +83,9 @@ def _known_targets(request: LockRequest, need: EnvironmentNeed) -> Mapping[str, 
 
 def _lock_model(request: LockRequest, wanted: WantedModel, cache: DigestCache) -> LockedModel:
     try:
-        if wanted.need.path:
-            return digest_folder(request.root / wanted.need.path, name=wanted.need.path, cache=cache, plain=wanted.need.plain)
+        need = wanted.need
+        if need.path:
+            return digest_folder(request.root / need.path, name=need.path, cache=cache, plain=need.plain, file=need.file)
         from deployer.lock.hub import lock_hub_model  # late: huggingface_hub takes a while to load
 
         return lock_hub_model(wanted.need, wanted.token)

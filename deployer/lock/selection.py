@@ -1,10 +1,12 @@
 """Which files of a repository a host needs. Pure; called by hub.py and folder.py."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 _OTHER_FRAMEWORKS = (".h5", ".msgpack", ".ot", ".tflite", ".onnx", ".onnx_data", ".mlmodel", ".mlpackage")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _OTHER_FOLDERS = frozenset({"onnx", "openvino", "coreml", "original", "metal"})
 
 
@@ -40,6 +42,19 @@ def select(paths: Iterable[str]) -> frozenset[str]:
         and not (whole and path.startswith("consolidated") and path.endswith((".safetensors", ".safetensors.index.json")))
         and not path.endswith(".bin.index.json")
     )
+
+
+def one_file(paths: Iterable[str], file: str) -> frozenset[str]:
+    """A GGUF file with its other parts, when it is the first of several (…-00001-of-00003.gguf); nothing when it is not there."""
+    part = _PART.fullmatch(file)
+    if part is None:
+        return frozenset(path for path in paths if path == file)
+    return frozenset(p for p in paths if (other := _PART.fullmatch(p)) and (other[1], other[3]) == (part[1], part[3]))
+
+
+def whole(paths: Sequence[str]) -> bool:
+    """Are these GGUF files one model: a single one, or the parts of one?"""
+    return len(paths) == 1 or (bool(paths) and one_file(paths, paths[0]) == frozenset(paths) and "-of-" in paths[0])
 
 
 def _foreign(path: str) -> bool:

@@ -2,13 +2,13 @@
 needs them: the environment of a converter is wanted only where the converted model is not there yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployer.agent import wire
 from deployer.engines import front
-from deployer.engines.base import Adapter, Conversion
+from deployer.engines.base import Adapter, Conversion, Engine, RunsPrograms
 from deployer.plan.model import Refusal
 from deployer.plan.target import fitting_target
 from deployer.plan.world import World
@@ -54,7 +54,7 @@ class Serving:
 def model_need(spec: DeploymentSpec) -> ModelNeed:
     m = spec.model
     plain = spec.handler is not None and spec.handler.predictor is not None
-    return ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path, plain=plain)
+    return ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path, file=m.file, plain=plain)
 
 
 def adapter_need(adapter: AdapterSpec) -> ModelNeed:
@@ -121,10 +121,14 @@ def _served(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
     """What the engine stands on."""
     engine = world.engines[spec.engine.name]
     environments = engine.environments(spec)
-    serving = _environment(world, spec, host, reached, environments[0], out, serves=True)
-    if serving is None:
-        return None
-    needs = [serving.address, *(_package(host, name, out).address for name in engine.packages(spec))]
+    needs: list[str] = []
+    environment, runs = "", ", ".join(_programs(engine, spec))
+    if environments:
+        serving = _environment(world, spec, host, reached, environments[0], out, serves=True)
+        if serving is None:
+            return None
+        environment, runs, needs = serving.payload["path"], serving.name, [serving.address]
+    needs += [_package(host, name, out).address for name in engine.packages(spec)]
     serve_path = None
     if engine.serve:
         serve = _tool(host, "serve", world.tools["serve"], "serve.pyz", out)
@@ -137,17 +141,19 @@ def _served(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
     needs += addresses
     need = model_need(spec)
     if need.host_path is not None:
-        identity = (serving.name, f"host:{need.host_path}")
-        return Serving(serving.payload["path"], need.host_path, serve_path, tuple(needs), identity, None, adapters)
+        identity = (runs, f"host:{need.host_path}")
+        return Serving(environment, need.host_path, serve_path, tuple(needs), identity, None, adapters)
     locked = world.locked.models[need.key]
     conversion = engine.conversion(spec, locked)
     model = _model(world, spec, host, reached, locked, conversion, out)
     if model is None:
         return None
-    identity = (serving.name, model.name)
-    return Serving(
-        serving.payload["path"], model.payload["path"], serve_path, (*needs, model.address), identity, locked, adapters
-    )
+    identity = (runs, model.name)
+    return Serving(environment, model.payload["path"], serve_path, (*needs, model.address), identity, locked, adapters)
+
+
+def _programs(engine: Engine, spec: DeploymentSpec) -> Sequence[str]:
+    return engine.programs(spec) if isinstance(engine, RunsPrograms) else ()
 
 
 def _adapters(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from deployer.engines.base import ChecksGpus, TakesAdapters
+from deployer.engines.base import ChecksGpus, RunsPrograms, TakesAdapters
 from deployer.plan import certificate
 from deployer.plan.artifacts import adapter_need, engines_root, model_need, models_root
 from deployer.plan.model import Change, Notice, Refusal
@@ -28,6 +28,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *licences(world, wanted),
         *models(world, wanted),
         *host_paths(world, wanted, changes),
+        *programs(world, wanted, changes),
         *disk(world, changes),
         *foreign_units(world, changes),
         *ports(world, changes),
@@ -139,6 +140,32 @@ def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence
             what = f"{spec.name}: there is no model at {spec.model.host_path} on {change.host}"
             source = world.positions.of(f"deployment:{spec.name}", "model", "host_path")
             yield Refusal("host-path", what, (), "put it there, or use model.path", change.host, spec.name, source)
+        elif isinstance(reached, Reached) and spec.model.file is not None:
+            found = reached.probe.get("host_paths", {}).get(spec.model.host_path) or {}
+            if spec.model.file not in found.get("files", {}):
+                what = f"{spec.name}: there is no {spec.model.file} in {spec.model.host_path} on {change.host}"
+                source = world.positions.of(f"deployment:{spec.name}", "model", "file")
+                yield Refusal("host-path", what, (), "put it there, or name another one", change.host, spec.name, source)
+
+
+def programs(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+    """What an engine runs that is not ours to bring."""
+    by_name = {spec.name: spec for spec in wanted}
+    for change in changes:
+        spec = by_name.get(change.deployment or "")
+        if change.kind is not Kind.REPLICA or spec is None or change.after is None:
+            continue
+        engine, reached = world.engines[spec.engine.name], world.observed[change.host]
+        if not isinstance(engine, RunsPrograms) or not isinstance(reached, Reached):
+            continue
+        for program in engine.programs(spec):
+            folder, _, name = program.rpartition("/")
+            there = reached.probe.get("host_paths", {}).get(folder or "/") or {}
+            if name not in there.get("files", {}):
+                what = f"{spec.name}: {program} is not on {change.host}"
+                source = world.positions.of(f"deployment:{spec.name}", "engine", engine.name, "program")
+                hint = f"install it there, or say where it is: engine.{engine.name}.program"
+                yield Refusal("program", what, (), hint, change.host, spec.name, source)
 
 
 def disk(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:

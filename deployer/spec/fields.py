@@ -146,6 +146,7 @@ Name = Annotated[
 Line = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "one line of text")]
 FilePath = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "a path")]
 AbsolutePath = Annotated[str, text(r"^/[^\x00-\x1f\x7f]*$", "a path that starts with /")]
+GgufFile = Annotated[str, text(r"^[A-Za-z0-9_][A-Za-z0-9 ._+/-]*\.gguf$", "the name of a .gguf file", longest=200)]
 Url = Annotated[str, text(r"^https?://[^\s/@]+(/\S*)?$", "an address such as https://example.org/simple, without a password")]
 Proxy = Annotated[str, text(r"^(https?|socks5h?)://[^\s/@]+/?$", "an address such as http://proxy:3128, without a password")]
 HeaderName = Annotated[str, text(r"^[A-Za-z][A-Za-z0-9-]*$", "the name of a header", longest=64)]

@@ -20,6 +20,7 @@ from deployer.spec.fields import (
     CanaryShare,
     Duration,
     FilePath,
+    GgufFile,
     GitRevision,
     Keep,
     Later,
@@ -58,6 +59,9 @@ class ModelSpec(Model):
     revision: GitRevision = "main"
     path: FilePath | None = None  # a folder of the fleet, pushed
     host_path: AbsolutePath | None = None  # already on the host
+    file: GgufFile | None = Field(
+        default=None, description="one GGUF file of it, for the engines that serve GGUF; nothing else is fetched"
+    )
     accept_license: Line | None = None
     token: SecretRef | None = None
     catalog: Later = None

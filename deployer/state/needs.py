@@ -34,9 +34,11 @@ class ModelNeed:
     path: str | None = None
     host_path: str | None = None
     plain: bool = False  # files of a predictor's own: no config.json is wanted
+    file: str | None = None  # one GGUF file of it
 
     @property
     def key(self) -> str:
+        one = f":{self.file}" if self.file else ""
         if self.repo:
-            return f"hub:{self.repo}@{self.revision}"
-        return f"path:{self.path}" if self.path else f"host:{self.host_path}"
+            return f"hub:{self.repo}@{self.revision}{one}"
+        return f"path:{self.path}{one}" if self.path else f"host:{self.host_path}"

@@ -53,7 +53,12 @@ TEXT = st.one_of(
     st.lists(st.sampled_from(NASTY), max_size=5).map("".join),
     st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30),
 )
-ENGINE_SETTINGS: dict[str, dict[str, Any]] = {"ctranslate2": {}, "vllm": {"variant": "cpu"}, "transformers": {}}
+ENGINE_SETTINGS: dict[str, dict[str, Any]] = {
+    "ctranslate2": {},
+    "vllm": {"variant": "cpu"},
+    "transformers": {},
+    "llamacpp": {"program": "/usr/bin/llama-server"},
+}
 
 
 def load(root: Path, engine: str, env: dict[str, str], description: str, stop: list[str]) -> DeploymentSpec:
@@ -61,7 +66,7 @@ def load(root: Path, engine: str, env: dict[str, str], description: str, stop: l
     written = {
         "name": "chat",
         "description": description,
-        "model": {"host_path": "/srv/m"},
+        "model": {"host_path": "/srv/m", **({"file": "m.gguf"} if engine == "llamacpp" else {})},
         "engine": {engine: {**ENGINE_SETTINGS[engine], "env": env}},
         "sampling": {"stop": stop},
     }

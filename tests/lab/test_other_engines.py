@@ -1,11 +1,14 @@
 """Engines beside vLLM and CTranslate2 on a real host: greedy answers of each equal the reference, streamed and not."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from openai import OpenAI
 
-from tests.lab.commands import REFERENCES, written
+from tests.gguffile import write_gguf
+from tests.lab.commands import REFERENCES, write_settings, written
 from tests.lab.conftest import LabFleet
 from tests.lab.test_engines import asked
 
@@ -46,3 +49,39 @@ def test_transformers_is_asked_by_its_own_name_only_and_lists_it(url: str) -> No
     assert answer.model == "chat-transformers"
     assert answer.usage is not None
     assert answer.usage.completion_tokens <= 48
+
+
+#: Where `script/llama-server` has put its wheel: building it takes ten minutes, so that is not done here.
+WHEELS = os.environ.get("DEPLOYER_LLAMA_SERVER", "")
+LLAMACPP = """\
+model: {path: models/tiny-gguf, file: tiny.gguf}
+engine: {llamacpp: {max_model_len: 512}}
+sampling: {temperature: 0, max_tokens: 48}
+endpoint: {open: true}
+placement: {hosts: [lab-2]}
+"""
+
+
+@pytest.fixture(scope="module")
+def llamacpp(lab_fleet: LabFleet) -> Iterator[str]:
+    if not (WHEELS and list(Path(WHEELS).glob("deployer_llama_server-*.whl"))):
+        pytest.skip("DEPLOYER_LLAMA_SERVER names no folder with a wheel of script/llama-server")
+    run = written(lab_fleet, {"chat-gguf": LLAMACPP})
+    with (lab_fleet.root / "deployer.yaml").open("a") as settings:
+        settings.write(f"packages: {{find_links: [{WHEELS}]}}\n")
+    (lab_fleet.root / "models/tiny-gguf").mkdir(parents=True, exist_ok=True)
+    write_gguf(lab_fleet.root / "models/tiny-gguf/tiny.gguf")
+    run("lock")
+    run("apply", "--yes", timeout=600)
+    yield run.json("endpoint", "chat-gguf")["url"]
+    (lab_fleet.root / "deployments/chat-gguf.yaml").unlink()
+    run("prune", "--yes")
+    write_settings(lab_fleet.root)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_llamacpp_answers_as_the_reference_does(llamacpp: str, stream: bool) -> None:
+    with OpenAI(base_url=llamacpp, api_key="none", max_retries=0) as client:
+        for reference in REFERENCES:
+            said = asked(client, "chat-gguf", reference, stream)
+            assert said.rstrip("\ufffd") == str(reference["text"]).rstrip("\ufffd")

@@ -1,4 +1,4 @@
-"""An engine's own metrics, under vLLM's names (our server says them under the same), as the few figures that `watch` sends."""
+"""An engine's own metrics, under vLLM's names (our server says them under the same) or llama.cpp's, as what `watch` sends."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ _NAMES = {
     "vllm:request_success_total": "requests",
     "vllm:prompt_tokens_total": "prompt_tokens",
     "vllm:generation_tokens_total": "generation_tokens",
+    "llamacpp:requests_processing": "running",
+    "llamacpp:requests_deferred": "waiting",
+    "llamacpp:prompt_tokens_total": "prompt_tokens",
+    "llamacpp:tokens_predicted_total": "generation_tokens",
 }
 _TTFT = "vllm:time_to_first_token_seconds_bucket"
 
@@ -38,7 +42,7 @@ def figures(text: str) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
     buckets: Dict[float, float] = {}
     for line in text.splitlines():
-        if not line.startswith("vllm:"):
+        if not line.startswith(("vllm:", "llamacpp:")):
             continue
         end = min(at for at in (line.find("{"), line.find(" "), len(line)) if at >= 0)
         name = line[:end]
