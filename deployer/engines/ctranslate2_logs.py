@@ -37,7 +37,8 @@ FAILURES = (
         "engine.ctranslate2.version: the one that converted it",
     ),
     FailurePattern(
-        r"Unable to open file '(?P<what>model\.bin|.*?/model\.bin)' in model|has an invalid payload size",
+        r"Unable to open file '(?P<what>model\.bin|.*?/model\.bin)' in model|has an invalid payload size|"
+        r"File model\.bin is incomplete",
         "model.bin is missing or cut off",
         "model: `deployer hosts probe --verify` reads the digests again",
     ),

@@ -20,10 +20,10 @@ DEAD = "RuntimeError: Engine core initialization failed. See root cause above. F
 HERE = Path(__file__).parent
 
 
-def cases(engine: str) -> list[Any]:
+def cases(engine: str, kind: str = "failures") -> list[Any]:
     """(lines of the log, cause, beginning of the hint)."""
     found = []
-    for block in (HERE / f"failures.{engine}.txt").read_text().split("\n\n"):
+    for block in (HERE / f"{kind}.{engine}.txt").read_text().split("\n\n"):
         lines = [line for line in block.splitlines() if line and not line.startswith("#")]
         if lines:
             log = [line for line in lines if line[:2] not in ("= ", "! ")]
@@ -66,6 +66,36 @@ def test_every_cause_has_a_text_that_shows_it(engine: str) -> None:
     shown = {next(i for i, p in enumerate(known) if classify(log, [p])) for log in logs}
     host = set() if engine == "vllm" else {f.regex for f in (*HOST_FAILURES, *HOST_FALLBACKS)}
     assert [p["regex"] for i, p in enumerate(known) if i not in shown and p["regex"] not in host] == []
+
+
+@pytest.mark.parametrize(("log", "cause", "hint"), cases("vllm", "provoked"))
+def test_what_a_real_vllm_said_when_it_was_made_to_fail_is_told(log: list[str], cause: str, hint: str) -> None:
+    """By provoke_vllm.py, with vLLM 0.32.0 for CPUs; each of the twenty by another cause."""
+    assert cause
+    assert told("vllm", log)[0] == cause
+
+
+def test_the_provoked_failures_have_a_cause_each() -> None:
+    causes = [case.values[1] for case in cases("vllm", "provoked")]
+    assert len(causes) == len(set(causes)) >= 15
+
+
+@pytest.mark.parametrize(
+    ("content", "device", "cause"),
+    [
+        (None, "cpu", "model.bin is missing or cut off"),
+        (b"\x63\x00\x00\x00abc", "cpu", "the model was converted by a newer CTranslate2"),
+        (b"\x06\x00\x00\x00", "cpu", "model.bin is missing or cut off"),
+    ],
+)
+def test_what_a_real_ctranslate2_says_is_told(tmp_path: Path, content: bytes | None, device: str, cause: str) -> None:
+    import ctranslate2
+
+    if content is not None:
+        (tmp_path / "model.bin").write_bytes(content)
+    with pytest.raises(RuntimeError) as raised:
+        ctranslate2.Generator(str(tmp_path), device=device)
+    assert told("ctranslate2", [f"RuntimeError: {raised.value}"])[0] == cause, raised.value
 
 
 def test_a_share_that_cannot_be_computed_is_no_crash() -> None:
