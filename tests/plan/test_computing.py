@@ -14,13 +14,13 @@ from tests.engines.builders import GPU, deployment, model
 from tests.plan import worlds
 
 
-def told(settings: dict[str, Any], gpus: Sequence[str] = (), **probe: Any) -> tuple[Change, list[str]]:
+def told(settings: dict[str, Any], on: Sequence[str] = (), **probe: Any) -> tuple[Change, list[str]]:
     """The change that starts chat/0 on host a, and what is refused of it."""
     found = model()
     maker = worlds.WorldMaker(deployments=[deployment("ctranslate2", settings)])
     maker.probes["h1"].update(probe)  # type: ignore[typeddict-item]
     world = maker.world(locked=Locked(models={found.key: found}))
-    place = Place("chat", 0, "h1", 20000, tuple(gpus))
+    place = Place("chat", 0, "h1", 20000, tuple(on))
     resource = Resource("h1", Kind.REPLICA, "chat/0", deployment="chat", payload={"port": 20000})
     plain = Change("1", "h1", Kind.REPLICA, "chat/0", "chat", ("create",), "new", after=resource)
     [change] = computing.with_types(world, [place], [plain])
