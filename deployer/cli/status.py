@@ -8,6 +8,7 @@ from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet
 from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status
+from deployer.plan.costs import words
 
 EXAMPLES = ("deployer status", "deployer status chat", "deployer status --json | jq .deployments")
 
@@ -41,25 +42,35 @@ def render(status: Status) -> str:
     ]
     blocks += [line for deployment in status.deployments for line in _notes(deployment)]
     blocks += [line for host in status.hosts for line in _host_notes(host)]
+    blocks += _idle(status)
     if not status.hosts:
         blocks.append("no hosts yet: write hosts/NAME.yaml, or try deployer lab up 1")
     return "\n".join(blocks)
 
 
 def _deployments(status: Status) -> str:
-    rows: list[tuple[str, ...]] = [("NAME", "STATE", "REV", "REPLICAS", "ENDPOINT", "WHERE")]
+    priced = status.idle is not None
+    rows: list[tuple[str, ...]] = [("NAME", "STATE", "REV", "REPLICAS", "ENDPOINT", *(["A MONTH"] if priced else []), "WHERE")]
     for one in status.deployments:
         running = sum(1 for replica in one.replicas if replica.state == "deployed")
         where = " ".join(_where(replica, status.at) for replica in one.replicas if replica.units) or "–"
         endpoint = one.endpoint if one.endpoint and one.state in ("deployed", "degraded", "starting") else "–"
         revision = str(one.revision) if one.revision else "–"
-        rows.append((one.name, _state(one.state), revision, f"{running}/{len(one.replicas)}", endpoint, where))
+        cost = [words(one.cost) if one.cost else "–"] if priced else []
+        rows.append((one.name, _state(one.state), revision, f"{running}/{len(one.replicas)}", endpoint, *cost, where))
     text = console.table(rows)
     if not console.color():
         return text
     for state, (_, code) in _MARKS.items():
         text = text.replace(_state(state), f"\033[{code}m{_state(state)}\033[0m")
     return text
+
+
+def _idle(status: Status) -> list[str]:
+    if status.idle is None or not status.idle.hosts:
+        return []
+    where = ", ".join(f"{number} on {host}" for host, number in status.idle.hosts.items())
+    return [f"idle GPUs: {words(status.idle.cost)} a month ({where})"]
 
 
 def _state(state: str) -> str:

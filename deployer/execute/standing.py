@@ -59,6 +59,7 @@ class DeploymentState:
     hold: Mapping[str, Any] | None = None
     failure: Mapping[str, Any] | None = None
     canary: Mapping[str, Any] | None = None
+    cost: Mapping[str, float] | None = None  # a month, by currency; None: it uses no GPU with a price
 
     def json(self) -> dict[str, Any]:
         return {
@@ -73,6 +74,7 @@ class DeploymentState:
             "hold": dict(self.hold) if self.hold else None,
             "failure": dict(self.failure) if self.failure else None,
             "canary": dict(self.canary) if self.canary else None,
+            "cost": dict(self.cost) if self.cost else None,
         }
 
 
@@ -111,11 +113,22 @@ class HostState:
 
 
 @dataclass(frozen=True, slots=True)
+class Idle:
+    """GPUs that no slot has, by host, and what they cost a month by currency."""
+
+    hosts: Mapping[str, int]
+    cost: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
+    """`idle`: None when no host's file says a price."""
+
     fleet: str
     at: str
     deployments: tuple[DeploymentState, ...]
     hosts: tuple[HostState, ...]
+    idle: Idle | None = None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -123,4 +136,5 @@ class Status:
             "at": self.at,
             "deployments": [deployment.json() for deployment in self.deployments],
             "hosts": [host.json() for host in self.hosts],
+            "idle": {"hosts": dict(self.idle.hosts), "cost": dict(self.idle.cost)} if self.idle else None,
         }

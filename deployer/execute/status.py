@@ -11,7 +11,8 @@ from typing import Any
 
 from deployer.agent import wire
 from deployer.execute.endpoint import endpoint, gateways
-from deployer.execute.standing import DeploymentState, HostState, ReplicaState, Status, UnitState
+from deployer.execute.standing import DeploymentState, HostState, Idle, ReplicaState, Status, UnitState
+from deployer.plan import costs
 from deployer.plan.canaries import Canary, standing
 from deployer.plan.canaries import one_json as canary_json
 from deployer.plan.cordons import one_json as cordon_json
@@ -41,9 +42,14 @@ def make_status(
     known = {*fleet.deployments, *roster.by_deployment(), *_recorded(remembered)}
     wanted = [name for name in sorted(known) if not names or name in names]
     tried = standing(remembered, roster.canaries)
-    deployments = tuple(_with_canary(_deployment(fleet, observed, remembered, roster, name), tried.get(name)) for name in wanted)
+    cost = costs.of_places(fleet, roster.places)
+    deployments = tuple(
+        replace(_with_canary(_deployment(fleet, observed, remembered, roster, name), tried.get(name)), cost=cost.get(name))
+        for name in wanted
+    )
     hosts = tuple(_held(fleet, _host(name, found, roster), roster, at) for name, found in sorted(observed.items()))
-    return Status(fleet.name, at, deployments, hosts)
+    idle = Idle(*costs.idle(fleet, observed, roster.places)) if costs.priced(fleet) else None
+    return Status(fleet.name, at, deployments, hosts, idle)
 
 
 def _with_canary(one: DeploymentState, tried: Canary | None) -> DeploymentState:

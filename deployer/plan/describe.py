@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from deployer.plan import costs
 from deployer.plan.counts import verb
 from deployer.plan.model import Change, Rollout
 from deployer.plan.starts import NOT_SEEN
@@ -84,9 +85,9 @@ def cost(change: Change) -> str:
     if word == "adopt":
         return "stops, and is disabled, once ours answers"
     if word == "delete":
-        return _deleted(change)
+        return f"{_deleted(change)}{_month(change)}"
     if kind is Kind.REPLICA:
-        return _replica_cost(change, word)
+        return f"{_replica_cost(change, word)}{_month(change)}"
     if kind is Kind.MODEL and change.after is not None:
         return _model_cost(change.after)
     if kind is Kind.ENVIRONMENT and change.after is not None:
@@ -100,6 +101,11 @@ def cost(change: Change) -> str:
     if kind in (Kind.ENDPOINT, Kind.GATEWAY):
         return "new" if word == "create" else "reload, no connection dropped"
     return "new" if word == "create" else "no restart"
+
+
+def _month(change: Change) -> str:
+    more = costs.total((change,))
+    return f"; {costs.words(more, sign=True)} a month" if more else ""
 
 
 def _model_cost(model: Resource) -> str:

@@ -12,6 +12,7 @@ from deployer.plan import (
     certificate,
     computing,
     cordons,
+    costs,
     fitting,
     goingback,
     guard,
@@ -80,6 +81,7 @@ def make_plan(world: World) -> Plan:
     every = list(rolledback.said((c for part in compared for c in part.changes), rolled))
     waved = in_waves(world, [*placed.places, *rolled.places], wanted, decided, every)
     changes = computing.with_types(world, placed.places, with_expectations(ordered(waved), world.observed))
+    changes = costs.with_costs(world, changes)
     misfits = fitting.misfits(world, placed.places, changes)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     broken = policies.of_plan(world, scope.planned, placed.places)
@@ -215,6 +217,7 @@ def _assemble(
             *canary.notices(world, tried),
             *orphans.notices(world, roster, compared),
             *upgrades.notices(world, scope.planned, changes),
+            *costs.notices(world, changes, (*placed.places, *staying, *rolled.places)),
             *fits,
         ),
         roster=to_json(after),

@@ -25,7 +25,8 @@ class Delta:
 @dataclass(frozen=True, slots=True)
 class Impact:
     """What a change costs. `downtime_s` None: none; bytes where the name says so. `start_s`: what the start of a replica is
-    expected to take, `start_basis` from what ("as the last 5 starts there"); the downtime rests on the same.
+    expected to take, `start_basis` from what ("as the last 5 starts there"); the downtime rests on the same. `month`: what it
+    costs more each month, in `currency`; None: the host's file says no price.
     """
 
     downtime_s: float | None = None
@@ -35,6 +36,8 @@ class Impact:
     download_bytes: int = 0
     start_s: float | None = None
     start_basis: str = ""
+    month: float = 0.0
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

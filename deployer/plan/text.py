@@ -6,7 +6,7 @@ Symbols carry the meaning; colour only repeats it. The summary is last, where th
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deployer.plan import computing
+from deployer.plan import computing, costs
 from deployer.plan.counts import download_bytes, downtime_s, restarts, summary, verb
 from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.model import Change, Delta, Notice, Plan, Refusal
@@ -214,6 +214,8 @@ def totals(plan: Plan) -> Sequence[str]:
     parts.append(f"about {duration(down)} of downtime" if down is not None else "no downtime")
     if download_bytes(plan):
         parts.append(f"{size(download_bytes(plan))} to bring")
+    if more := costs.total(plan.changes):
+        parts.append(f"{costs.words(more, sign=True)} a month")
     if plan.unreachable:
         parts.append(f"{count(len(plan.unreachable), 'host')} unreachable")
     return parts

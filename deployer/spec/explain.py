@@ -100,7 +100,9 @@ class Explainer:
         if not isinstance(node.value, str):
             if "duration" in wanted:
                 return f"did you mean {node.raw}s?"
-            return f"write {quoted(node.raw)}" if texts and "size" not in wanted and "range" not in wanted else None
+            return (
+                f"write {quoted(node.raw)}" if texts and not any(form in wanted for form in ("size", "range", "price")) else None
+            )
         if "size" in wanted and node.raw[-1:] in tuple("KMGT"):
             return f"did you mean {node.raw}iB?"
         if schema.get("enum"):

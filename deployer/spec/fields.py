@@ -20,6 +20,12 @@ _DURATION = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|[smhd]))+$"
 _DURATION_NOT_ZERO = r"^(?=.*[1-9])([0-9]{1,9}(\.[0-9]{1,9})?(ms|[smhd]))+$"
 _SIZE = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?[KMGT]i?B$"
 _RATE = r"^[1-9][0-9]{0,8}/[smhd]$"
+#: Below 1000 of most currencies, below a million of those whose unit is small: a point that was forgotten is refused.
+_PRICE = (
+    r"^(?=[0-9.]*[1-9])([0-9]{1,3}(\.[0-9]{1,4})? [A-Z]{3}"
+    r"|[0-9]{1,6}(\.[0-9]{1,4})? (CLP|COP|HUF|IDR|IRR|ISK|JPY|KRW|NGN|TZS|UGX|VND))$"
+)
+_PRICE_FORM = "must be the price of one GPU for an hour such as 2.49 EUR, more than nothing and less than 1000"
 _PORTS = r"^[0-9]{1,5}-[0-9]{1,5}$"
 
 
@@ -72,6 +78,15 @@ def _ports(value: Any, info: ValidationInfo) -> Any:
         raise _wrong("must be a range between 1024 and 65535, the smaller port first")
     if isinstance(value, str) or info.mode == "json":
         raise _wrong("must be a range of ports such as 20000-20999")
+    return value
+
+
+def _price(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and _fits(_PRICE, value):
+        number, _, currency = value.partition(" ")
+        return (float(number), currency)
+    if isinstance(value, str) or info.mode == "json":
+        raise _wrong(_PRICE_FORM)
     return value
 
 
@@ -135,6 +150,7 @@ Wait = Annotated[float, _duration(_DURATION_NOT_ZERO), _written(_DURATION_NOT_ZE
 Size = Annotated[int, BeforeValidator(_size), _written(_SIZE, "must be a size such as 64GiB or 512MiB")]
 Rate = Annotated[tuple[int, float], BeforeValidator(_rate), _written(_RATE, "must be a rate such as 60/m, 5/s or 1000/h")]
 PortRange = Annotated[tuple[int, int], BeforeValidator(_ports), _written(_PORTS, "must be a range of ports such as 20000-20999")]
+Price = Annotated[tuple[float, str], BeforeValidator(_price), _written(_PRICE, _PRICE_FORM)]
 Share = Annotated[str, text(r"^(100|[1-9]?[0-9])%$", "a share from 0% to 100%")]
 Keep = Annotated[int, Field(ge=1, le=1000)]
 CanaryShare = Annotated[str, text(r"^([1-9]|[1-4][0-9]|50)%$", "a share from 1% to 50%")]

@@ -14,11 +14,11 @@ from deployer.spec.fields import (
     GpuUuid,
     HostKey,
     Jump,
-    Later,
     Line,
     Name,
     Port,
     PortRange,
+    Price,
     Proxy,
     Url,
     User,
@@ -57,7 +57,7 @@ class HostSpec(Model):
     proxy: Proxy | None = None
     ca: FilePath | None = None
     state: Literal["active", "cordoned", "drained", "retired"] = "active"
-    price: Later = None
+    price: Price | None = Field(None, description="Of one GPU for an hour; plans and status say what that costs a month.")
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

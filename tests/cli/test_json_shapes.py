@@ -15,7 +15,7 @@ PLAN = {
     "summary",
 }  # fmt: skip
 CHANGE = {"id", "host", "deployment", "resource", "actions", "reason", "source", "before", "after", "impact", "depends_on"}
-IMPACT = {"downtime_s", "restarts", "vram_bytes", "disk_bytes", "download_bytes", "start_s", "start_basis"}
+IMPACT = {"downtime_s", "restarts", "vram_bytes", "disk_bytes", "download_bytes", "start_s", "start_basis", "month", "currency"}
 DEPLOYMENT = {"name", "state", "revision", "endpoint", "replicas", "tags"}
 REPLICA = {"slot", "state", "since", "reason", "units"}
 UNIT = {"host", "unit", "rank", "port", "gpus"}

@@ -101,6 +101,7 @@ RIGHT: dict[str, Schema] = {
         "proxy": "http://proxy:3128",
         "ca": "ca.pem",
         "state": "active",
+        "price": "2.49 EUR",
     },
     "deployer": {
         "id": "7f3a9c21",

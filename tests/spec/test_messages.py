@@ -172,7 +172,22 @@ proxy: http://me:secret@proxy:1
        ^ proxy must be an address such as http://proxy:3128, without a password, not "http://me:secret@proxy:1"
 
 price: 2
-       ^ price: 2 is not supported yet
+       ^ price must be the price of one GPU for an hour such as 2.49 EUR, more than nothing and less than 1000, not 2
+
+price: -2.49 EUR
+       ^ price must be the price of one GPU for an hour such as 2.49 EUR, more than nothing and less than 1000, not "-2.49 EUR"
+
+price: 0.00 EUR
+       ^ price must be the price of one GPU for an hour such as 2.49 EUR, more than nothing and less than 1000, not "0.00 EUR"
+
+price: 2490 EUR
+       ^ price must be the price of one GPU for an hour such as 2.49 EUR, more than nothing and less than 1000, not "2490 EUR"
+
+price: 2.49 €
+       ^ price must be the price of one GPU for an hour such as 2.49 EUR, more than nothing and less than 1000, not "2.49 €"
+
+price: {eur: 2}
+       ^ price must be the price of one GPU for an hour such as 2.49 EUR, more than nothing and less than 1000, not a mapping
 
 state: asleep
        ^ state must be active, cordoned, drained or retired, not "asleep"
