@@ -1,7 +1,7 @@
 """Requests wait in one bounded queue; threads take those that may share a batch and run them together.
 
-The engine has no continuous batching: a batch runs until its last row ends. Rows end one by one (limit, end token, stop text,
-a client that went away) and then cost nothing more.
+The engine has no continuous batching: a batch runs until its last row ends, or until it is stopped for the sake of those who
+wait (`rebatch`). Rows end one by one (limit, end token, stop text, a client that went away) and then cost nothing more.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from deployer.serve.errors import ApiError
 from deployer.serve.metrics import Metrics
+from deployer.serve.rebatch import Going, Pace, worth
 from deployer.serve.row import Row
-from deployer.serve.sampling import engine_options
+from deployer.serve.sampling import engine_options, may_restart
 from deployer.serve.scoring import Forward, Scoring, score
 
 GAP_S = 0.02  # nobody has come for so long: those who are there begin
@@ -143,7 +144,7 @@ class Batcher:
         for row in self._waiting:
             if row.ended:
                 continue
-            fits = not rows or (row.key == rows[0].key and abs(len(row.prompt) - len(rows[0].prompt)) <= SPREAD)
+            fits = not rows or _together(rows[0], row)
             (rows if fits and len(rows) < self._size else rest).append(row)
         self._waiting = rest
         return rows
@@ -153,18 +154,39 @@ class Batcher:
             return
         now = time.monotonic()
         for row in rows:
-            row.started = now
-            self._metrics.count("prompt_tokens", len(row.prompt))
+            if row.started is None:
+                row.started = now
+                self._metrics.count("prompt_tokens", len(row.prompt))
         self._metrics.count("batches")
+        batch = _Batch(rows, self._joining)
         self._generator.generate_batch(
-            [row.prompt for row in rows],
-            max_length=max(row.limit for row in rows),
+            [row.prompt + [self._vocabulary[token] for token in row.ids] for row in rows],
+            max_length=max(row.limit - row.tokens for row in rows),
             include_prompt_in_result=False,
-            callback=lambda step: _step(rows[step.batch_id], step.token_id),
+            callback=batch.step,
             **engine_options(rows[0].params, self._eos, self._vocabulary),
         )
-        for row in rows:
-            row.finish("stop")  # nothing for a row that has ended already
+        if batch.stopping:
+            self._resume([row for row in rows if not row.ended])
+        else:
+            for row in rows:
+                row.finish("stop")  # nothing for a row that has ended already
+
+    def _resume(self, rows: Sequence[Row]) -> None:
+        """They go on before all others, with whoever of these fits."""
+        self._metrics.count("num_preemptions", len(rows))
+        with self._changed:
+            self._waiting.extendleft(reversed(rows))
+            self._changed.notify()
+
+    def _joining(self, rows: Sequence[Row]) -> list[int]:
+        """Lengths of those who wait and could go on together with these."""
+        if not self._waiting:  # without the lock: asked at every step, and the next step asks again
+            return []
+        with self._changed:
+            free = self._size - len(rows)
+            fitting = (w.length for w in self._waiting if not w.ended and _together(rows[0], w))
+            return [length for length, _ in zip(fitting, range(free))]  # noqa: B905  as many as there is room for
 
     def _struck(self, rows: Sequence[Row | Scoring], error: Exception) -> None:
         for row in rows:
@@ -172,6 +194,37 @@ class Batcher:
         self._strikes += 1
         if self._strikes == STRIKES:
             self._on_broken(error)
+
+
+class _Batch:
+    """The engine's callback while a batch runs. `stopping`: rows that have not ended go on in another one."""
+
+    def __init__(self, rows: Sequence[Row], joining: Callable[[Sequence[Row]], list[int]]) -> None:
+        self._rows, self._joining = rows, joining
+        lengths = [row.length for row in rows]
+        self._pace = Pace(len(rows) * min(lengths), max(lengths) - min(lengths))
+        self._step = -1
+        self._restartable = may_restart(rows[0].params)
+        self.stopping = False
+
+    def step(self, result: Any) -> bool:
+        if result.step != self._step:  # the first row of a step decides for all of them
+            self._step = result.step
+            now = time.monotonic()
+            self._pace.at(result.step, now)
+            self.stopping = self.stopping or (self._restartable and self._worth_stopping(now))
+        return _step(self._rows[result.batch_id], result.token_id) or self.stopping
+
+    def _worth_stopping(self, now: float) -> bool:
+        going = [row for row in self._rows if not row.ended]
+        joining = self._joining(going) if going else []
+        if not joining:
+            return False
+        return worth(self._pace, [Going(row.length, row.tokens, row.limit - row.tokens) for row in going], joining, now)
+
+
+def _together(one: Row | Scoring, other: Row | Scoring) -> bool:
+    return one.key == other.key and abs(one.length - other.length) <= SPREAD
 
 
 def _step(row: Row, token: int) -> bool:

@@ -47,6 +47,7 @@ _COUNTERS: dict[str, tuple[str, str]] = {  # name → (its label, help)
     "generation_tokens": ("", "Tokens generated."),
     "request_success": ("finished_reason", "Requests that ended, by reason."),
     "admission_rejections": ("reason", "Requests that were refused before they ran."),
+    "num_preemptions": ("", "Answers that went on in another batch, so that others need not wait for it to end."),
     "batches": ("", "Batches run; generation happens in static batches."),
 }
 

@@ -44,6 +44,11 @@ class Row:
         self.reason: str | None = None  # why it ended; also "abort", "error" and "deadline"
 
     @property
+    def length(self) -> int:
+        """Tokens of prompt and answer so far."""
+        return len(self.prompt) + len(self.ids)
+
+    @property
     def ended(self) -> bool:
         return self.reason is not None
 

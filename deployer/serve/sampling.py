@@ -214,6 +214,12 @@ def group_key(params: Params, prompt_length: int) -> tuple[Any, ...]:
     return (choice, penalty, prompt_length if penalty != 1.0 else None, least, ends, params.bans)
 
 
+def may_restart(params: Params) -> bool:
+    """Whether a row may go on in another batch: what it has said is then a prompt for the engine, which does not count for
+    a penalty or for `min_tokens`."""
+    return params.repetition_penalty == 1.0 and not params.min_tokens
+
+
 def engine_options(params: Params, eos: tuple[int, ...], vocabulary: Sequence[str]) -> dict[str, Any]:
     """Options of `Generator.generate_batch` for a group. Ends are found by the callback, row by row; the engine itself needs
     to know them only to keep them away for `min_tokens`.

@@ -40,6 +40,10 @@ class Scoring:
         self._ending = threading.Lock()
         self.ended = False
 
+    @property
+    def length(self) -> int:
+        return len(self.prompt)
+
     def take(self, table: Any) -> None:
         """`table[place][token]`: log probabilities of what follows each place."""
         self._end(scores(self.prompt, table, self._top))

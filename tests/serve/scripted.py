@@ -33,7 +33,7 @@ class Scripted:
         for step in range(max_length):
             for row in list(alive):
                 self.steps += 1
-                if callback(SimpleNamespace(batch_id=row, token_id=self._token(start_tokens[row], step))):
+                if callback(SimpleNamespace(batch_id=row, token_id=self._token(start_tokens[row], step), step=step)):
                     alive.remove(row)
             if not alive:
                 return
