@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.engines import ctranslate2_settings, vllm_settings
+from deployer.engines import ctranslate2_settings, vllm_adapters, vllm_settings
 from deployer.engines.vllm_flags import ALIASES
 from deployer.spec.models import DeploymentSpec
 
@@ -35,6 +35,7 @@ class MemorySettings:
     eager: bool = False
     block: int = BLOCK
     prefix_caching: bool = True
+    adapters: tuple[int, int] = (0, 0)  # LoRA: the highest rank, and how many at once
     cache_bytes: int | None = None  # --kv-cache-memory-bytes: as much cache and no more, per GPU
     unread: tuple[str, ...] = ()  # settings that move memory and that the formulas do not know
 
@@ -47,7 +48,8 @@ _UNREAD = frozenset(
         "offload-backend",
         "decode-context-parallel-size",
         "disable-hybrid-kv-cache-manager",
-        "enable-lora",
+        "fully-sharded-loras",
+        "lora-target-modules",
         "hf-overrides",
         "kv-cache-dtype-skip-layers",
         "mamba-block-size",
@@ -64,20 +66,20 @@ _UNREAD = frozenset(
 )
 
 
-def memory_settings(deployment: DeploymentSpec) -> MemorySettings | None:
-    """None: nothing is known of how this engine uses a GPU's memory, or it uses none."""
+def memory_settings(deployment: DeploymentSpec, adapter_rank: int = 0) -> MemorySettings | None:
+    """None: nothing is known of how this engine uses a GPU's memory, or it uses none. `adapter_rank`: the highest of its LoRA
+    adapters.
+    """
     read = _READERS.get(deployment.engine.name)
-    return read(deployment) if read else None
+    return read(deployment, adapter_rank) if read else None
 
 
-def _vllm(deployment: DeploymentSpec) -> MemorySettings | None:
+def _vllm(deployment: DeploymentSpec, adapter_rank: int) -> MemorySettings | None:
     s = vllm_settings.settings_of(deployment)
     if s.variant == "cpu":
         return None
     given = {_option(name): value for name, value in s.args.items()}
     cache, unread = given.get("kv-cache-memory-bytes"), sorted(_UNREAD & set(given))
-    if deployment.adapters and "enable-lora" not in given:
-        unread.append("adapters")
     if cache is not None and not _whole(cache):
         unread.append("kv-cache-memory-bytes")
     return MemorySettings(
@@ -94,12 +96,13 @@ def _vllm(deployment: DeploymentSpec) -> MemorySettings | None:
         eager=given.get("enforce-eager") is True,
         block=_number(given, "block-size") or BLOCK,
         prefix_caching=given.get("enable-prefix-caching") is not False,
+        adapters=vllm_adapters.reserved(deployment, s, adapter_rank),
         cache_bytes=_number(given, "kv-cache-memory-bytes"),
         unread=tuple(unread),
     )
 
 
-def _ctranslate2(deployment: DeploymentSpec) -> MemorySettings:
+def _ctranslate2(deployment: DeploymentSpec, _adapter_rank: int) -> MemorySettings:
     """What it computes in is what it keeps: weights of another type are converted when it loads."""
     s = ctranslate2_settings.settings_of(deployment)
     kept = s.quantization if s.compute_type == "default" else s.compute_type
@@ -114,7 +117,7 @@ def _ctranslate2(deployment: DeploymentSpec) -> MemorySettings:
     )
 
 
-_READERS: Mapping[str, Callable[[DeploymentSpec], MemorySettings | None]] = {"vllm": _vllm, "ctranslate2": _ctranslate2}
+_READERS: Mapping[str, Callable[[DeploymentSpec, int], MemorySettings | None]] = {"vllm": _vllm, "ctranslate2": _ctranslate2}
 
 
 def _option(name: str) -> str:

@@ -43,6 +43,13 @@ def runtime(deployment: DeploymentSpec, s: VllmSettings, adapters: Sequence[Adap
     return f"rank {_rank(s, adapters)}, {_at_once(s)} at once" if enabled(deployment, s) else None
 
 
+def reserved(deployment: DeploymentSpec, s: VllmSettings, highest: int) -> tuple[int, int]:
+    """(rank, adapters at once) that room is kept for on the GPU; (0, 0): none. `highest`: the highest rank of the adapters."""
+    if not enabled(deployment, s):
+        return 0, 0
+    return _reserved(s) or _fitting(highest), _at_once(s)
+
+
 def complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:
     if deployment.adapters and _given(s, "enable-lora") is False:
         yield Complaint(("engine", "vllm", "args"), "enable_lora is off, and there are adapters", "leave it out")

@@ -61,6 +61,12 @@ def adapter_need(adapter: AdapterSpec) -> ModelNeed:
     return ModelNeed(repo=adapter.repo, revision=adapter.revision, path=adapter.path)
 
 
+def adapter_rank(world: World, spec: DeploymentSpec) -> int:
+    """The highest of its adapters; 0 when there are none, or nobody knows."""
+    found = [world.locked.models.get(adapter_need(adapter).key) for adapter in spec.adapters]
+    return max([m.facts.adapter.rank or 0 for m in found if m is not None and m.facts.adapter is not None], default=0)
+
+
 def engines_root(host: HostSpec) -> str:
     return host.paths.get("engines") or wire.ROOT_ENGINES
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import adapter_rank, model_need
 from deployer.plan.model import Change
 from deployer.plan.room import Claims, free_gpus, free_port
 from deployer.plan.roster import Place
@@ -114,7 +114,7 @@ def _gpu_memory(world: World, spec: DeploymentSpec, reached: Reached, gpus: tupl
 
 def _need(world: World, spec: DeploymentSpec, gpu: fit.Gpu) -> int | None:
     """Bytes of one GPU that a replica takes. vLLM takes its whole share, whatever it needs."""
-    settings, locked = memory_settings(spec), world.locked.models.get(model_need(spec).key)
+    settings, locked = memory_settings(spec, adapter_rank(world, spec)), world.locked.models.get(model_need(spec).key)
     if settings is None or locked is None:
         return None
     found = fit.answer(fit.Question(locked.facts, settings, gpu))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import adapter_rank, model_need
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Place
 from deployer.plan.world import World
@@ -75,7 +75,8 @@ def _question(world: World, place: Place) -> fit.Question | None:
     spec = world.fleet.deployments.get(place.deployment)
     if spec is None or not place.gpus:
         return None
-    settings, locked, gpu = memory_settings(spec), world.locked.models.get(model_need(spec).key), _gpu(world, place)
+    settings, gpu = memory_settings(spec, adapter_rank(world, spec)), _gpu(world, place)
+    locked = world.locked.models.get(model_need(spec).key)
     return None if settings is None or locked is None or gpu is None else fit.Question(locked.facts, settings, gpu)
 
 

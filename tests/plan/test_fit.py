@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployer.engines.memory import memory_settings
 from deployer.plan.fit import GIB, Answer, Gpu, Question, Settings, answer, explain, lacking, line, longest
 from deployer.plan.fit.cache import pool, request_bytes, requests
 from deployer.plan.fit.weights import conversion_bytes
+from deployer.spec.models import AdapterSpec
 from deployer.state.locked import CacheFacts, ModelFacts
+from tests.engines import builders
 from tests.plan import models
 
 VLLM = "github.com/vllm-project/vllm"
@@ -436,3 +439,33 @@ def test_odd_numbers_give_an_answer_or_say_what_is_not_known(
     assert explain(found)
     assert found.unknown is not None or (found.weights > 0 and found.request >= 0)
     assert found.unknown is not None or all(lacking(found))
+
+
+# LoRA adapters
+
+
+def test_room_for_adapters_is_two_matrices_for_each_linear_layer() -> None:
+    """Rank 16 on all layers of Llama 3 8B is 41.9 million parameters, as PEFT counts them; output layer and head room beside."""
+    plain, adapted = answer(ask(models.LLAMA_3_8B)), answer(ask(models.LLAMA_3_8B, adapters=(16, 4)))
+    more = adapted.overhead.adapters
+    assert more == 4 * 2 * (41_943_040 + 16 * (4096 + 128256))
+    assert adapted.total - plain.total == more
+    assert plain.overhead.adapters == 0
+    shared = answer(ask(models.LLAMA_3_8B, adapters=(16, 4), tensor_parallel=2)).overhead.adapters
+    assert more / 2 < shared < more, "not all of it is divided"
+
+
+def test_room_for_adapters_of_experts_is_not_guessed() -> None:
+    found = answer(ask(models.QWEN3_30B_A3B, adapters=(16, 4)))
+    assert found.unknown is not None
+    assert "LoRA adapters" in found.unknown
+
+
+def test_the_highest_rank_of_the_lock_is_what_room_is_kept_for() -> None:
+    spec = builders.deployment("vllm", {}, adapters=(AdapterSpec(name="a", repo="o/a"),))
+    found = memory_settings(spec, 40)
+    assert found is not None
+    assert (found.adapters, found.unread) == ((64, 4), ())
+    none = memory_settings(builders.deployment("vllm", {}), 0)
+    assert none is not None
+    assert none.adapters == (0, 0)

@@ -7,6 +7,7 @@ how far such logs were from the sum.
 
 from dataclasses import dataclass
 
+from deployer.plan.fit.lora import adapter_bytes
 from deployer.plan.fit.question import GIB, Question
 
 #: Published logs lie within this of the computed sum: 0.4 to 3.3 GiB for seven starts (tests/plan/test_fit.py has them).
@@ -31,11 +32,12 @@ class Overhead:
     context: int
     activation: int
     graphs: int
+    adapters: int = 0
     source: str = "computed"
 
     @property
     def total(self) -> int:
-        return self.context + self.activation + self.graphs
+        return self.context + self.activation + self.graphs + self.adapters
 
 
 def overhead(question: Question) -> Overhead:
@@ -44,7 +46,8 @@ def overhead(question: Question) -> Overhead:
         return Overhead(_CT2_CONTEXT, _logits(question, question.settings.sequences or 16), 0)
     many = settings.tensor_parallel * settings.pipeline_parallel > 1
     counted = not settings.eager and _version(settings.version) >= _GRAPHS_SINCE
-    return Overhead(_CONTEXT + (_NCCL if many else 0), _activation(question), _GRAPHS if counted else 0)
+    graphs = _GRAPHS if counted else 0
+    return Overhead(_CONTEXT + (_NCCL if many else 0), _activation(question), graphs, adapter_bytes(question))
 
 
 def _activation(question: Question) -> int:

@@ -26,13 +26,14 @@ def explain(found: Answer) -> tuple[str, ...]:
     if found.unknown is not None:
         return (line(found), "state the memory yourself: there is no field for it yet, so the plan neither refuses nor promises")
     q, more = found.question, found.overhead
+    adapters = f", adapters {gib(more.adapters)}" if more.adapters else ""
     each = f" on each of {q.settings.tensor_parallel} GPUs" if q.settings.tensor_parallel > 1 else ""
     stages = f", {q.settings.pipeline_parallel} stages, the fullest" if q.settings.pipeline_parallel > 1 else ""
     lines = [
         f"weights   {gib(found.weights)} GiB{each}{stages}",
         f"cache     {gib(found.request)} GiB for one request of {q.context} tokens; {found.token} B for each token",
         f"overhead  {gib(more.total)} GiB: context {gib(more.context)}, activation {gib(more.activation)}, "
-        f"graphs {gib(more.graphs)}; {more.source}, within about 1 GiB",
+        f"graphs {gib(more.graphs)}{adapters}; {more.source}, within about 1 GiB",
         f"together  {gib(found.total)} of {gib(found.usable)} GiB usable, of {gib(q.gpu.memory)}",
         f"at once   {float(found.requests):.2f} full requests",
         f"would fit at most {found.largest_context} tokens here; the smallest GPU that would do has "
