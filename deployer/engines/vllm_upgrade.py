@@ -3,6 +3,7 @@ engines.vllm, for the plan.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from deployer.engines.vllm_flags import ALIASES, Flag, flags, minor, nearest
@@ -20,14 +21,16 @@ def ending(version: str, used: Iterable[str]) -> Iterator[str]:
 
 
 def upgraded(before: str, after: str, used: Mapping[str, Any]) -> Iterator[str]:
-    """What is different from one version to the other, for these options first; nothing when one has no table."""
+    """What is different from one version to the other, for these options first; nothing when one has no table. What `ending`
+    says is not said again.
+    """
     if nearest(before) != minor(before) or nearest(after) != minor(after) or minor(before) == minor(after):
         return
     old, new = flags(minor(before)), flags(minor(after))
     names = {option(name): name for name in used}
     for given, name in sorted(names.items()):
         if given in old and given in new:
-            yield from (f"{name}: {said}" for said in _differs(old[given], new[given]))
+            yield from (f"{name}: {said}" for said in _differs(old[given], replace(new[given], deprecated=None)))
     moved = [
         f"{name.replace('-', '_')} {_shown(old[name].default)} → {_shown(new[name].default)}"
         for name in sorted({*old, *new})

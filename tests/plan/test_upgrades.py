@@ -1,18 +1,21 @@
 """A new version of an engine says in the plan what it means for the options in use."""
 
+from dataclasses import replace
 from typing import Any
 
 from deployer.engines.vllm import VLLM
 from deployer.engines.vllm_settings import VllmSettings
 from deployer.plan import upgrades
-from deployer.plan.model import Change, Delta
+from deployer.plan.make import make_plan
+from deployer.plan.model import Change, Delta, Plan
+from deployer.plan.text import render
 from deployer.plan.world import World
 from deployer.spec.models import EngineChoice, FleetSpec
 from deployer.spec.positions import Positions
 from deployer.spec.source import Source
 from deployer.state.locked import Locked
 from deployer.state.resources import Kind, Resource
-from tests.plan.worlds import deployment
+from tests.plan.worlds import WorldMaker, deployment, host, locked, probe
 
 
 def said(before: str | None, after: str, **args: Any) -> list[str]:
@@ -45,3 +48,25 @@ def test_nothing_is_said_without_a_new_version_or_of_one_that_is_not_known() -> 
     assert said(None, "0.32.0", seed=1) == []
     assert said("0.32.0", "0.32.1", seed=1) == []
     assert said("0.20.0", "0.32.0", seed=1) == []
+
+
+def test_a_plan_that_raises_the_version_says_it() -> None:
+    """From the files and a host's record to the text that a person reads."""
+    maker = WorldMaker(hosts=[host()], probes={"h1": probe(gpus=1)})
+    versions = {"0.32.0": "vllm-0.32.0", "0.33.0": "vllm-0.33.0"}
+    base = locked()
+    environments = {name: replace(base.environments["toy-1.0"], name=name) for name in versions.values()}
+    lock = replace(base, environments={**base.environments, **environments})
+
+    def plan(version: str) -> Plan:
+        settings = VllmSettings(version=version, args={"gdn_prefill_backend": "triton", "mamba_cache_mode": "align"})
+        spec = deployment().model_copy(update={"engine": EngineChoice(name="vllm", settings=settings)})
+        maker.deployments = [spec]
+        return make_plan(maker.world(engines={"vllm": VLLM}, locked=lock))
+
+    maker.done(plan("0.32.0"))
+    assert not [n for n in plan("0.32.0").notices if n.code in ("upgrade", "deprecated")]
+    text = render(plan("0.33.0"))
+    assert "chat: since version 0.32.0, gdn_prefill_backend: takes sycl too" in text
+    assert text.count("chat: mamba_cache_mode will not last: --mamba-cache-mode is deprecated") == 1
+    assert "0.32.0, mamba_cache_mode" not in text
