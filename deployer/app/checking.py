@@ -9,6 +9,7 @@ from deployer.errors import LockfileError, Problem, SpecError
 from deployer.plan.policies import Broken, broken, waiting
 from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.problems import ordered, problem_at
+from deployer.state.needs import ModelNeed
 
 
 def load(root: Path, instead: Mapping[str, str | None] | None = None) -> Loaded:
@@ -52,3 +53,21 @@ def policies(loaded: Loaded) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
         locked = None
     found = broken(loaded.fleet, loaded.positions, loaded.fleet.deployments.values(), locked, None)
     return tuple(found), waiting(loaded.fleet, locked=locked is not None)
+
+
+def check_models(loaded: Loaded) -> None:
+    """Raises SpecError for what an engine cannot serve, as far as deployer.lock knows them. A plan refuses them too."""
+    from deployer.lock.file import read_lock
+
+    try:
+        locked = read_lock(loaded.root)
+    except LockfileError:
+        return  # not there yet, or to be made anew: what is wrong with it is said by whoever needs it
+    found = []
+    for name, spec in loaded.fleet.deployments.items():
+        m = spec.model
+        model = locked.models.get(ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path).key)
+        for said in ENGINES[spec.engine.name].check_model(spec, model) if model else ():
+            found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
+    if found:
+        raise SpecError(ordered(found))

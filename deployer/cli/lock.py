@@ -2,6 +2,7 @@
 
 import argparse
 
+from deployer.app import checking
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     upgrade = () if args.upgrade is None else args.upgrade or "all"
     with open_fleet(args) as fleet:
         locked = fleet.lock(upgrade, listen)
+        checking.check_models(fleet.loaded)  # what is locked is written: the file says what to change
     changed = [p for p in said if p.state in ("locked", "changed", "dropped")]
     if args.json:
         counts = {"models": len(locked.models), "environments": len(locked.environments)}

@@ -25,7 +25,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="how it is shown (default: text)")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     parser.add_argument("--out", metavar="FILE", type=Path, help="keep it in this file too (0600, no secret in it)")
-    parser.add_argument("--explain", metavar="NAME", action="append", help="show every term of a deployment's GPU memory")
+    parser.add_argument(
+        "--explain",
+        metavar="NAME",
+        action="append",
+        help="show every term of a deployment's GPU memory, and which engine suits it",
+    )
     parser.add_argument("--detailed-exitcode", action="store_true", help="0: nothing to change, 2: there are changes")
     parser.add_argument("--ui", action="store_true", help="review it in the terminal UI")
 

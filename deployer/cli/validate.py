@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     waiting: tuple[str, ...] = ()
     try:
         loaded = checking.load(folder(args).resolve())
+        checking.check_models(loaded)
         fleet = loaded.fleet
         summary = (
             f"fleet {fleet.name}: {_count(len(fleet.deployments), 'deployment')}, {_count(len(fleet.hosts), 'host')}, no problems"

@@ -4,6 +4,7 @@ what does not fit by the computed terms; every term for the deployments that `pl
 
 from collections.abc import Iterable, Sequence
 
+from deployer.engines.choosing import choice
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
@@ -52,6 +53,7 @@ def notices(world: World, places: Sequence[Place], found: Sequence[Misfit]) -> I
     for place in places:
         if place.deployment in explained:
             yield _explained(world, place)
+            yield from _chosen(world, place)
     for place, answer in found:
         if not answer.certain and place.deployment not in explained:
             what, ways = fit.lacking(answer)
@@ -68,6 +70,21 @@ def _explained(world: World, place: Place) -> Notice:
     found = fit.answer(question)
     what = f"{place.deployment}/{place.number} on {_where(world, place)}: {fit.line(found)}"
     return Notice("fit", what, "\n".join(fit.explain(found)), place.host, place.deployment)
+
+
+def _chosen(world: World, place: Place) -> Iterable[Notice]:
+    """Which engine for this model on this hardware, whatever the file says now."""
+    spec, reached = world.fleet.deployments.get(place.deployment), world.observed.get(place.host)
+    if spec is None or not isinstance(reached, Reached):
+        return
+    known = {g["uuid"]: g.get("capability") for g in reached.probe.get("gpus", [])}
+    locked = world.locked.models.get(model_need(spec).key)
+    found = choice(spec.engine.name, locked, [known.get(uuid) for uuid in place.gpus])
+    if found is not None:
+        now = "" if found.engine == spec.engine.name else f" (the file says {spec.engine.name})"
+        what = f"{place.deployment}/{place.number} on {place.host}: {found.engine} is the engine for it{now}"
+        source = world.positions.of(f"deployment:{place.deployment}", "engine")
+        yield Notice("engine", what, "\n".join(found.why), place.host, place.deployment, source)
 
 
 def _question(world: World, place: Place) -> fit.Question | None:

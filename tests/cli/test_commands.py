@@ -9,7 +9,7 @@ import pytest
 
 from deployer.cli.main import main
 from deployer.cli.table import COMMANDS
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Shell, relock
 
 
 def test_help_starts_with_three_examples_and_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +92,16 @@ def test_validate_says_what_only_an_engine_knows(run: Shell) -> None:
     done = run("validate", "--json")
     assert done.code == 3
     assert json.loads(done.out)["problems"][0]["line"] == 4
+
+
+def test_an_architecture_that_the_engine_does_not_know_is_named_before_any_plan(run: Shell) -> None:
+    (run.root / "models/tiny/config.json").write_text('{"architectures": ["MPNetModel"], "vocab_size": 8}')
+    relock(run.root)
+    for words in (("validate",), ("lock",)):
+        done = run(*words)
+        assert done.code == 3
+        assert "deployments/chat.yaml:2:8: CTranslate2 4.8.5 has no converter for MPNetModel" in done.out + done.err
+        assert "engine: {vllm: {}} serves more architectures" in done.out + done.err
 
 
 def test_status_says_what_was_never_applied(run: Shell) -> None:
