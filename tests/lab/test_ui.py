@@ -100,7 +100,7 @@ def test_a_killed_terminal_ui_attaches_when_it_is_started_again_and_shows_the_en
     folder = tmp_path / "again"
     folder.mkdir()
     with opened(deployer, folder) as again:
-        again.until("paused", "start red/0", deadline_s=60)
+        again.until("paused: p goes on", "red", "1 host at work", deadline_s=60)
         again.press("p")
         again.until("✓ done: 1 host", "red answers at", deadline_s=120)
         again.press("q")
