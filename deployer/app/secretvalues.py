@@ -20,6 +20,8 @@ def references(fleet: FleetSpec) -> dict[str, SecretRef]:
         if deployment.model.token is not None:
             found.append(deployment.model.token)
         found += [adapter.token for adapter in deployment.adapters if adapter.token is not None]
+        kafka = deployment.logging.kafka
+        found += [kafka.password] if kafka is not None and kafka.password is not None else []
         found += [key.secret for key in deployment.endpoint.keys if key.secret is not None]
     if fleet.gateway.tls is not None:
         found.append(fleet.gateway.tls.key)

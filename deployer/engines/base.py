@@ -118,6 +118,9 @@ class Process:
     phases: tuple[Phase, ...] = ()
     failures: tuple[FailurePattern, ...] = ()
     sources: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)  # runtime name → path in the YAML
+    secrets: Mapping[str, str] = field(default_factory=dict)  # name in `{credentials}` → the secret's id
+    logs: bool = False  # it writes files of its own, in `{handler_logs}`
+    talkative: bool = False  # journald must not leave out lines of it
 
 
 class Engine(Protocol):

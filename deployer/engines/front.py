@@ -1,4 +1,5 @@
-"""What stands before an engine on the replica's port: our handler, when a deployment has scripts of its own. Called by plan.
+"""What stands before an engine on the replica's port: our handler, when a deployment has scripts of its own or logs its
+requests. Called by plan.
 
 The engine's own start becomes the handler's child. It listens on the same port of another loopback address, so that nothing
 else of a replica changes: one unit, one port, one revision.
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from deployer.engines import requestlog
 from deployer.engines.base import Complaint, ConfigFile, FailurePattern, Phase, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.settings import environment, environment_complaints
@@ -20,6 +22,7 @@ from deployer.state.resources import Scalar
 ENGINE_ADDRESS = "127.0.0.2"
 BASE = "handler-1"
 REQUIREMENTS = ("aiohttp>=3.14,<4",)
+KAFKA = "confluent-kafka>=2.11,<3"
 FILE = "handler.json"
 ARGV = ("{handler_env}/bin/python", "-I", "{handler}", "--config", f"{{credentials}}/{FILE}")
 DRAIN_S = 30.0
@@ -41,7 +44,7 @@ FAILURES = (
 
 def wanted(deployment: DeploymentSpec) -> bool:
     """Whether a handler stands before the engine, or in its place."""
-    return deployment.handler is not None
+    return deployment.handler is not None or deployment.logging.requests != "off"
 
 
 def environment_of(deployment: DeploymentSpec) -> EnvironmentNeed | None:
@@ -50,11 +53,14 @@ def environment_of(deployment: DeploymentSpec) -> EnvironmentNeed | None:
         return None
     pins = deployment.handler.found.pins if deployment.handler is not None else ()
     hashes = tuple((pin.requirement.partition("==")[0].partition("[")[0].strip(), pin.hashes) for pin in pins)
-    return environment(BASE, REQUIREMENTS, more=tuple(pin.requirement for pin in pins), hashes=hashes)
+    kafka = _logs_to(deployment, "kafka")
+    base, packages = (f"{BASE}-kafka", (*REQUIREMENTS, KAFKA)) if kafka else (BASE, REQUIREMENTS)
+    return environment(base, packages, more=tuple(pin.requirement for pin in pins), hashes=hashes)
 
 
 def complaints(deployment: DeploymentSpec) -> Iterator[Complaint]:
     """What is wrong with `handler` and `logging` for the engine that is chosen."""
+    yield from requestlog.complaints(deployment.logging)
     handler = deployment.handler
     if handler is None:
         return
@@ -87,9 +93,21 @@ def behind(process: Process, deployment: DeploymentSpec, slot: Slot) -> Process:
         sources={**process.sources, **sources},
         phases=(*PHASES, *process.phases),
         failures=(*FAILURES[:1], *process.failures, *FAILURES[1:]),
+        secrets=_secrets(deployment),
+        logs=_logs_to(deployment, "file"),
+        talkative=_logs_to(deployment, "journald"),
         stop_signal="SIGTERM",
         stop_timeout_s=DRAIN_S + process.stop_timeout_s + 5.0,
     )
+
+
+def _logs_to(deployment: DeploymentSpec, sink: str) -> bool:
+    return deployment.logging.requests != "off" and deployment.logging.sink == sink
+
+
+def _secrets(deployment: DeploymentSpec) -> Mapping[str, str]:
+    kafka = deployment.logging.kafka if _logs_to(deployment, "kafka") else None
+    return {requestlog.PASSWORD: kafka.password.id} if kafka is not None and kafka.password is not None else {}
 
 
 def _config(process: Process, deployment: DeploymentSpec, slot: Slot) -> Mapping[str, Any]:
@@ -112,6 +130,7 @@ def _config(process: Process, deployment: DeploymentSpec, slot: Slot) -> Mapping
         "env": dict(handler.env) if handler is not None else {},
         "threads": process.runtime.get("threads") or 16,
         "drain_timeout_s": DRAIN_S,
+        "log": requestlog.config(deployment.logging),
     }
 
 
@@ -137,4 +156,5 @@ def _runtime(deployment: DeploymentSpec) -> tuple[dict[str, Scalar], dict[str, t
             values[f"handler.{name}"], sources[f"handler.{name}"] = given, ("handler", name)
     for name, value in sorted(handler.env.items()) if handler is not None else ():
         values[f"handler.env.{name}"], sources[f"handler.env.{name}"] = value, ("handler", "env", name)
-    return values, sources
+    logged, places = requestlog.runtime(deployment.logging)
+    return {**values, **logged}, {**sources, **places}

@@ -15,7 +15,7 @@ from deployer.spec.models import DeploymentSpec
 from deployer.state.canonical import digest
 
 #: Of a process with our handler before it: its archive, its environment, the scripts, the revision.
-HANDLER = ("{handler}", "{handler_env}", "{handler_scripts}", "{handler_revision}")
+HANDLER = ("{handler}", "{handler_env}", "{handler_scripts}", "{handler_revision}", "{handler_logs}")
 PLACEHOLDERS = ("{env}", "{model}", "{credentials}", "{cache}", "{serve}", *HANDLER)
 
 
@@ -29,6 +29,7 @@ class Launch:
     directory: str
     files: tuple[tuple[str, str], ...]
     runtime_digest: str
+    secrets: tuple[tuple[str, str], ...] = ()  # (path, the secret's id), written in the same way
 
 
 def launch(
@@ -48,6 +49,7 @@ def launch(
     values = {
         **{f"{{{name}}}": path for name, path in paths.items()},
         "{credentials}": names.credentials_directory(unit),
+        **({"{handler_logs}": f"/var/log/{names.logs_directory(fleet, deployment.name, slot.number)}"} if process.logs else {}),
         "{cache}": f"/var/cache/{names.cache_directory(fleet, deployment.name, slot.number)}",
     }
     spec = UnitSpec(
@@ -64,13 +66,16 @@ def launch(
         stop_signal=process.stop_signal,
         description=deployment.description,
         env={name: _filled(value, values) for name, value in process.env.items()},
-        credentials=tuple((file.name, f"{directory}/{file.name}") for file in process.files),
+        credentials=tuple((name, f"{directory}/{name}") for name in (*(file.name for file in process.files), *process.secrets)),
+        logs=process.logs,
+        talkative=process.talkative,
         gpus=slot.gpus,
         memory=deployment.resources.memory,
         cpu=deployment.resources.cpu,
     )
     files = tuple((f"{directory}/{file.name}", _filled(file.content, values)) for file in process.files)
-    return Launch(unit, names.unit_path(unit), render_unit(spec), directory, files + unit_files(spec), runtime)
+    secrets = tuple((f"{directory}/{name}", secret) for name, secret in process.secrets.items())
+    return Launch(unit, names.unit_path(unit), render_unit(spec), directory, files + unit_files(spec), runtime, secrets)
 
 
 def runtime_digest(process: Process, deployment: DeploymentSpec, slot: Slot, *, fleet_id: str, identity: Sequence[str]) -> str:

@@ -149,7 +149,7 @@ class LlamaCpp:
 def _arguments(deployment: DeploymentSpec, s: LlamaCppSettings, model: LockedModel | None, slot: Slot) -> Iterator[str]:
     """No secret is among them; the unit quotes each."""
     slots = deployment.batch.max_size or _SLOTS
-    yield from ("--model", f"{{model}}/{_file(deployment, model)}", "--host", "127.0.0.1", "--port", str(slot.port))
+    yield from ("--model", f"{{model}}/{_file(deployment, model)}", "--host", slot.address, "--port", str(slot.port))
     yield from ("--alias", ",".join((deployment.name, *deployment.endpoint.model_names)))
     yield from ("--parallel", str(slots), "--metrics", "--offline", "--no-webui", "--no-escape", "--log-colors", "off")
     yield from ("--cors-origins", "localhost")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from deployer.handler.requestlog import LogConfig
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; the text is for people."""
@@ -47,6 +49,7 @@ class Config:
     env: Mapping[str, str] = field(default_factory=dict)
     max_body_bytes: int = 64 << 20
     drain_timeout_s: float = 30.0
+    log: LogConfig | None = None
 
     def variables(self) -> dict[str, str]:
         """What the scripts find in their environment."""
@@ -75,6 +78,9 @@ def config_of(data: Any) -> Config:
     if given.get("upstream") is not None:
         upstream = _given(Upstream, given["upstream"], "upstream")
         given["upstream"] = Upstream(**{**upstream, "argv": tuple(upstream["argv"])})
+    if given.get("log") is not None:
+        log = _given(LogConfig, given["log"], "log")
+        given["log"] = LogConfig(**{**log, "redact": tuple(log.get("redact", ()))})
     for name in ("model_names", "paths"):
         given[name] = tuple(given.get(name, ()))
     if (given.get("upstream") is None) == (given.get("predictor") is None):

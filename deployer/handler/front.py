@@ -17,6 +17,8 @@ from deployer.handler.counters import Counters
 from deployer.handler.engine import Engine, EngineGone, without_hop
 from deployer.handler.journal import say
 from deployer.handler.predict import Predictor
+from deployer.handler.record import Entry
+from deployer.handler.requestlog import RequestLog
 from deployer.handler.scripts import Message
 from deployer.handler.transform import Transformer
 
@@ -34,6 +36,7 @@ class Front:
         self.engine: Engine | None = None
         self.predictor: Predictor | None = None
         self.transformer: Transformer | None = None
+        self.log: RequestLog | None = None
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == self._health_path:
@@ -42,16 +45,19 @@ class Front:
             return await self._send(request, await self._metrics(request))
         self.counters.running += 1
         status = 499  # the client went away, unless something is answered
+        entry = self.log.open(request.method, request.path, request.headers.get("X-Request-Id")) if self.log else None
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(request, entry)
             status = answer.status
-            return await self._send(request, answer)
+            return await self._send(request, answer, entry)
         except asyncio.CancelledError:
             status = 499
             raise
         finally:
             self.counters.running -= 1
             self.counters.answered(status)
+            if self.log is not None and entry is not None:
+                self.log.close_entry(entry, status)
 
     @property
     def _health_path(self) -> str:
@@ -79,26 +85,26 @@ class Front:
         joint = b"" if not text or text.endswith(b"\n") else b"\n"
         return Answer(200, {"Content-Type": METRICS}, text + joint + self.counters.text().encode())
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
+    async def _answer(self, request: web.BaseRequest, entry: Entry | None) -> Answer:
         try:
             if self.state != "ready":
                 raise Problem(503, f"The model is {self.state}.", code="not_ready")
             if self.engine is None or self.transformer is not None:
-                return await self._scripted(request)
-            return await self._passed(self.engine, request)
+                return await self._scripted(request, entry)
+            return await self._passed(self.engine, request, entry)
         except Problem as problem:
             return problem.answer()
 
-    async def _scripted(self, request: web.BaseRequest) -> Answer:
+    async def _scripted(self, request: web.BaseRequest, entry: Entry | None) -> Answer:
         if self.predictor is not None and request.method == "GET" and request.path == "/v1/models":
             return self.predictor.models()
         is_json = request.method == "POST" and request.content_type == "application/json"
         served = not self.config.paths or request.path in self.config.paths
         if self.engine is not None and not (is_json and served):
-            return await self._passed(self.engine, request)
+            return await self._passed(self.engine, request, entry)
         if not is_json:
             raise Problem(404 if request.method != "POST" else 415, "A POST with a body of application/json is wanted.")
-        message = await self._message(request)
+        message = await self._message(request, entry)
         headers = _forwarded(request, message.id)
 
         async def ask(changed: Message) -> Answer:
@@ -111,13 +117,15 @@ class Front:
             return await ask(message)
         return await self.transformer.run(message, ask)
 
-    async def _message(self, request: web.BaseRequest) -> Message:
+    async def _message(self, request: web.BaseRequest, entry: Entry | None) -> Message:
         if "Content-Encoding" in request.headers:
             raise Problem(415, "A compressed body cannot be read here.")
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise Problem(413, f"The body is larger than {self.config.max_body_bytes} bytes.", code="body_too_large") from None
+        if entry is not None:
+            entry.request, entry.request_bytes = body, len(body)
         try:
             data = json.loads(body)
         except (ValueError, RecursionError):
@@ -126,22 +134,31 @@ class Front:
             raise Problem(400, "The body must be a JSON object.")
         message = Message(data)
         message.path, message.headers = request.path, request.headers
-        message.id = request.headers.get("X-Request-Id") or uuid.uuid4().hex
+        message.id = entry.id if entry is not None else request.headers.get("X-Request-Id") or uuid.uuid4().hex
         return message
 
-    async def _passed(self, engine: Engine, request: web.BaseRequest) -> Answer:
+    async def _passed(self, engine: Engine, request: web.BaseRequest, entry: Entry | None) -> Answer:
         headers = without_hop(request.headers)
         body: Any = None
         if request.body_exists:
             small = request.content_length is not None and request.content_length <= SMALL
             body = await request.read() if small else request.content
+            if entry is not None:
+                entry.request_bytes = len(body) if small else request.content_length or 0
+                entry.request = body if small else None
+        if entry is not None:
+            headers["X-Request-Id"] = entry.id
         return await engine.ask(request.method, request.raw_path, headers, body)
 
-    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    async def _send(self, request: web.BaseRequest, answer: Answer, entry: Entry | None = None) -> web.StreamResponse:
         headers = CIMultiDict(answer.headers)
         if self.state == "draining":
             headers["Connection"] = "close"
+        if entry is not None:
+            entry.kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if answer.chunks is None:
+            if entry is not None:
+                entry.sent(answer.body)
             headers.popall("Content-Length", None)
             response: web.StreamResponse = web.Response(status=answer.status, headers=headers, body=answer.body)
             await response.prepare(request)
@@ -151,6 +168,8 @@ class Front:
         try:
             await response.prepare(request)
             async for chunk in answer.chunks:
+                if entry is not None:
+                    entry.sent(chunk)
                 await response.write(chunk)
             await response.write_eof()
         except EngineGone:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,7 +23,11 @@ from deployer.handler.engine import Engine
 from deployer.handler.front import Front
 from deployer.handler.journal import say
 from deployer.handler.predict import Predictor
+from deployer.handler.record import Writer
+from deployer.handler.redact import Redactor, RuleError
+from deployer.handler.requestlog import LogConfig, RequestLog
 from deployer.handler.scripts import Script, ScriptError
+from deployer.handler.sinks import sink_of
 from deployer.handler.transform import Transformer
 
 #: Longer than a gateway keeps an idle connection to us (60 s): it must be the one that closes.
@@ -70,6 +75,12 @@ class _Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        if self.config.log is not None:
+            try:
+                self.front.log = _log(self.config, self.config.log, self.counters)
+            except (OSError, ImportError, RuleError) as error:
+                say(f"error: the request log cannot be opened: {error}")
+                return 1
         runner = web.ServerRunner(self._server(), shutdown_timeout=1.0)
         await runner.setup()
         site = web.SockSite(runner, self._listener)
@@ -85,6 +96,7 @@ class _Process:
         await _first(stop, ended)
         if ended is not None and ended.done():
             say(f"the engine ended with exit status {ended.result()}")
+            await self._close_log()
             return ended.result()
         await self._drain(site)
         return await self._end()
@@ -162,13 +174,25 @@ class _Process:
         if self.counters.running:
             say(f"cutting {self.counters.running} requests: the time to drain is over")
 
+    async def _close_log(self) -> None:
+        if self.front.log is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self.front.log.close)
+
     async def _end(self) -> int:
         code = 0
+        await self._close_log()
         if self._child is not None:
             code = await self._child.stop()
             say(f"the engine ended with exit status {code}")
         say("stopped")
         return code
+
+
+def _log(config: Config, wanted: LogConfig, counters: Counters) -> RequestLog:
+    """Raises RuleError for a wrong rule, OSError or ImportError where the sink cannot be had."""
+    sys.setswitchinterval(0.0005)  # the log's thread must not hold up an answer for the usual 5 ms
+    about = {"deployment": config.deployment, "revision": config.revision, "replica": config.replica}
+    return RequestLog(wanted, Writer(about, Redactor(wanted.redact)), sink_of(wanted, counters), counters)
 
 
 async def _first(*waiting: asyncio.Future[Any] | None) -> None:

@@ -33,6 +33,7 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
     plain = spec.model_copy(update={"description": None})
     made = launch(process, plain, slot, fleet=world.fleet.name, fleet_id=world.fleet.id, identity=serving.identity, paths=paths)
     files = [file_json(path, content, "0600") for path, content in made.files]
+    files += [{"path": path, "mode": "0600", "owner": "root:root", "secret": secret} for path, secret in made.secrets]
     files.append(file_json(made.path, made.text, "0644"))
     return Resource(
         host=place.host,
@@ -57,6 +58,12 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
             "ready_path": process.ready_path,
             **_gpu_share(spec, place),
             **({"revision": first} if first is not None else {}),
+            **(
+                {"keys": [{"name": name, "secret": secret} for name, secret in process.secrets.items()]}
+                if process.secrets
+                else {}
+            ),
+            **({"requests": process.runtime["logging.sink"]} if "logging.sink" in process.runtime else {}),
             **({"adapters": [{"name": a.name, "path": a.path} for a in serving.adapters]} if serving.adapters else {}),
         },
         needs=serving.needs,
@@ -76,7 +83,7 @@ def file_json(path: str, content: str, mode: str, owner: str = "root:root") -> d
 
 def _texts(files: list[dict[str, str]]) -> str:
     """Our own wording of what is run: written when it changes, felt at the next start."""
-    return digest([[f["path"], f["sha256"]] for f in files], 12)
+    return digest([[f["path"], f.get("sha256") or f["secret"]] for f in files], 12)
 
 
 def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, Any]:
@@ -117,6 +124,9 @@ def _attributes(
     if serving.adapters:
         told = ", ".join(f"{a.name} {a.revision}" for a in serving.adapters)
         found.append(attribute("adapters", told, "adapters", restarts=False))
+    for name, secret in process.secrets.items():
+        value = world.secrets.get((place.host, secret))
+        found.append(Attribute(f"key {name}", value, secret=True, source=world.positions.of(document, "logging", "kafka")))
     found.append(attribute("files", texts, "engine", restarts=False))
     return tuple(_distinct(found))
 

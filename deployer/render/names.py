@@ -54,6 +54,11 @@ def cache_directory(fleet: str, deployment: str, slot: int) -> str:
     return f"deployer/{fleet}/{deployment}/{slot}"
 
 
+def logs_directory(fleet: str, deployment: str, slot: int) -> str:
+    """Below /var/log, for LogsDirectory=; a link into /var/log/private, like the cache."""
+    return f"deployer/{fleet}/{deployment}/{slot}"
+
+
 def user_name(fleet_id: str, deployment: str) -> str:
     """The dynamic user of a deployment: the same for all its units, so that an old and a new one can share the cache."""
     return "dpl-" + hashlib.sha256(f"{fleet_id}/{deployment}".encode()).hexdigest()[:16]

@@ -41,6 +41,8 @@ class UnitSpec:
     gpus: tuple[str, ...] = ()
     memory: int | None = None
     cpu: float | None = None
+    logs: bool = False  # it has a directory below /var/log
+    talkative: bool = False  # journald takes every line
 
     @property
     def name(self) -> str:
@@ -111,6 +113,7 @@ def _service(spec: UnitSpec) -> str:
         "DynamicUser=yes",
         f"User={names.user_name(spec.fleet_id, spec.deployment)}",
         f"CacheDirectory={names.cache_directory(spec.fleet, spec.deployment, spec.slot)}",
+        *_logs(spec),
         f"SyslogIdentifier={spec.name.removesuffix('.service')}",
         *(f"LoadCredential={name}:{path}" for name, path in spec.credentials),
         *(f"Environment={unit_environment(name, value)}" for name, value in sorted(spec.env.items())),
@@ -130,6 +133,12 @@ def _service(spec: UnitSpec) -> str:
         *_limits(spec),
     ]
     return "\n".join(lines) + "\n" + _HARDENING
+
+
+def _logs(spec: UnitSpec) -> list[str]:
+    directory = names.logs_directory(spec.fleet, spec.deployment, spec.slot)
+    lines = [f"LogsDirectory={directory}", "LogsDirectoryMode=0750"] if spec.logs else []
+    return [*lines, *(["LogRateLimitIntervalSec=0"] if spec.talkative else [])]
 
 
 def _claims(spec: UnitSpec) -> list[str]:

@@ -26,7 +26,6 @@ from deployer.spec.fields import (
     Later,
     Line,
     Name,
-    NotYet,
     Rate,
     Replicas,
     Repo,
@@ -48,6 +47,7 @@ from deployer.spec.handler import HandlerSpec as HandlerSpec
 from deployer.spec.host import HostSpec as HostSpec
 from deployer.spec.notification import Notification as Notification
 from deployer.spec.policy import PolicySpec as PolicySpec
+from deployer.spec.requestlog import Logging as Logging
 
 
 class ModelSpec(Model):
@@ -187,15 +187,6 @@ class Rollout(Model):
         None, description="Hosts that may fail. When set, unreachable ones count too."
     )
     canary: CanarySpec = CanarySpec()
-
-
-class Logging(Model):
-    """What is written down of requests: nothing, or who, when, status and duration. Never their text."""
-
-    requests: Annotated[Literal["off", "metadata", "full"], NotYet("full")] = "off"
-    sink: Later = None
-    sample: Later = None
-    redact: Later = None
 
 
 class DeploymentSpec(Model):

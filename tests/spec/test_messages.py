@@ -68,9 +68,6 @@ rollout: {strategy: bluegreen}
                     ^ rollout.strategy must be auto, blue_green, rolling, canary or recreate, not "bluegreen"
 ? did you mean blue_green?
 
-logging: {requests: full}
-                    ^ logging.requests: full is not supported yet
-
 handler: {predictor: a.py}
                      ^ there is no file 'a.py'
 ? handler.predictor is relative to the folder of deployer.yaml

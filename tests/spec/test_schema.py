@@ -13,7 +13,8 @@ COMMITTED = Path(__file__).parents[2] / "schemas"
 
 def test_the_committed_schemas_are_what_the_models_say():
     assert drift(COMMITTED, settings_models()) == [], "`deployer schema` writes them again"
-    assert {path.name for path in COMMITTED.iterdir()} == set(schemas(settings_models()))
+    written_by_hand = {"request-log.schema.json"}
+    assert {path.name for path in COMMITTED.iterdir()} == set(schemas(settings_models())) | written_by_hand
 
 
 @pytest.mark.parametrize(
@@ -44,4 +45,3 @@ def test_an_engine_is_one_line_in_the_choice(settings):
 def test_what_is_not_supported_yet_has_its_place_and_no_right_value(settings):
     defs = schemas(settings)["deployment.schema.json"]["$defs"]
     assert defs["DeploymentSpec"]["properties"]["env"]["anyOf"][0]["not"] == {}
-    assert defs["Logging"]["properties"]["requests"]["anyOf"][0]["enum"] == ["off", "metadata"]
