@@ -31,7 +31,13 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
 
     def body(self) -> dict[str, Any]:
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+        param = None if self.param is None else _whole(self.param)
+        return {"error": {"message": _whole(self.message), "type": self.kind, "param": param, "code": self.code}}
+
+
+def _whole(text: str) -> str:
+    """What a client wrote may come back to it in a message, and half a surrogate pair cannot be sent."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def bad(param: str, message: str) -> ApiError:

@@ -17,9 +17,13 @@ _COMMON = FIELDS | _HARMLESS | _OUTPUT | {"model", "stream", "stream_options", "
 CHAT = _COMMON | {"messages", "top_logprobs", "add_generation_prompt", "chat_template_kwargs"}
 COMPLETION = _COMMON | {"prompt", "echo"}
 
+#: vLLM's names for a form that the answer must have, older ones too.
+_GUIDED = ("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structural_tag")
+
 #: Known, not supported, and accepted only with a value that asks for nothing; null always is one.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "prompt_logprobs": (),
+    **dict.fromkeys(_GUIDED, ()),
     "top_logprobs": (0,),
     "echo": (False,),
     "suffix": ("",),
@@ -41,7 +45,10 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "reasoning_effort": (),
     "seed": (),
 }
+_STRUCTURE = "this engine cannot keep an answer to a form; vllm and llamacpp can. Ask for it in the prompt, or deploy one of them"
 _WHY = {
+    "response_format": _STRUCTURE,
+    **dict.fromkeys(_GUIDED, _STRUCTURE),
     "seed": "this engine cannot repeat a random answer; temperature 0 always gives the same one",
 }
 

@@ -101,6 +101,16 @@ def test_what_it_cannot_do_is_refused_by_name_never_ignored(served: Served, fiel
     assert field in _error(served.chat(**{field: value}), 400, field)["message"]
 
 
+@pytest.mark.parametrize("field", ["response_format", "structured_outputs", "guided_json", "guided_regex"])
+def test_a_form_of_the_answer_is_refused_with_who_can(served: Served, field: str) -> None:
+    value = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
+    for message in (
+        _error(served.chat(**{field: value}), 400, field)["message"],
+        _error(served.client.post("/v1/completions", json={"prompt": "x", field: value}), 400, field)["message"],
+    ):
+        assert "vllm" in message
+
+
 def test_what_asks_for_nothing_is_no_reason_to_refuse(served: Served) -> None:
     fields = {
         "n": 1,
