@@ -8,13 +8,24 @@ import re
 import time
 from typing import Any, Dict, List, Optional
 
-from deployer.agent import paths, wire
+from deployer.agent import paths, requestlog, wire
 from deployer.agent.system import System
 from deployer.agent.talk import Talk
 from deployer.agent.times import iso
 
 
 def logs(system: System, request: Dict[str, Any], talk: Talk) -> None:
+    fleet = paths.check_fleet(request["fleet"])
+    if request.get("files"):
+        wanted = {paths.own_unit(fleet, unit): requestlog.path_of(fleet, folder) for unit, folder in request["files"].items()}
+        for found in requestlog.read(
+            system, wanted, int(request.get("lines") or 100), request.get("since"), bool(request.get("follow"))
+        ):
+            if found is None:
+                talk.say({"type": "tick"})
+            else:
+                talk.say({"type": "log", "unit": found[0], "at": found[1], "text": found[2]})
+        return
     stream = system.stream(_argv(paths.check_fleet(request["fleet"]), request))
     try:
         for line in stream:
@@ -44,6 +55,10 @@ def _argv(fleet: wire.Fleet, request: Dict[str, Any]) -> List[str]:
         argv += ["--since", "@%d" % _seconds(str(request["since"]))]
     if request.get("follow"):
         argv.append("-f")
+    if request.get("requests"):
+        argv.append("SYSLOG_FACILITY=" + requestlog.FACILITY)
+    elif request.get("logged"):  # its records are in the journal too, and are not what is asked for
+        argv.append("--facility=" + ",".join(str(n) for n in range(24) if str(n) != requestlog.FACILITY))
     return argv
 
 

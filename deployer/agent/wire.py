@@ -12,7 +12,9 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
                   | {"stop": true} | {"detach": true}     the last event. {"type": "tick"} now and then: nothing happened;
                   | {"pause": true} | {"resume": true}    it is answered with "here": a barrier's deadline counts from the
                   | {"here": true}                        last word of the controller
-    logs      in  {"units", "lines", "follow", "since"}   out {"type": "log", "unit", "at", "text"}
+    logs      in  {"units", "lines", "follow", "since"}   out {"type": "log", "unit", "at", "text"}; "requests": the records of
+                                                          requests in the journal, "logged": all but these, "files": {unit:
+                                                          "chat/0"} those in files
     watch     in  WatchRequest; then lines                out {"type": "sample", ...Sample} every `every_s` seconds, until the
                   {"here": true}                          controller hangs up or has not said "here" for a minute (or for
                                                           30 samples); {"type": "tick"} in between when samples are rare

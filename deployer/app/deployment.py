@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from deployer.execute.standing import DeploymentState
 
 
+_Units = Mapping[str, Mapping[str, str]]  # host → unit → what is said of it
+
+
 class Deployment:
     """`name` may be one that is in no file any more, as long as hosts remember it."""
 
@@ -56,7 +59,25 @@ class Deployment:
         """The journals of its units, of all hosts in one stream."""
         from deployer.execute.logs import read_logs
 
-        return read_logs(*self._units(None), lines=lines, follow=follow, since=since)
+        pool, fleet, units, sinks = self._units(None)
+        return read_logs(pool, fleet, units, lines=lines, follow=follow, since=since, sinks=sinks)
+
+    def requests(self, *, lines: int = 100, follow: bool = False, since: str | None = None) -> "Iterator[LogLine]":
+        """The records of its requests, of all hosts in one stream; the text of each is a line of JSON. Raises UsageError where
+        none are kept on hosts.
+        """
+        from deployer.execute.logs import read_logs
+
+        pool, fleet, units, sinks = self._units(None)
+        kinds = {sink for found in sinks.values() for sink in found.values()}
+        if not kinds:
+            hint = "logging: {requests: metadata} in its file, then: deployer apply"
+            raise UsageError(f"{self.name} keeps no records of its requests", hint=hint)
+        if kinds == {"kafka"}:
+            kafka = self.fleet.spec.deployments[self.name].logging.kafka if self.name in self.fleet.spec.deployments else None
+            hint = f"read the topic {kafka.topic} of {kafka.servers}" if kafka is not None else "read them there"
+            raise UsageError(f"{self.name} sends its records of requests to Kafka, none is on the hosts", hint=hint)
+        return read_logs(pool, fleet, units, lines=lines, follow=follow, since=since, sinks=sinks, requests=True)
 
     def follow(
         self, *, lines: int = 100, replica: str | None = None, lost: "Callable[[str, DeployerError], None] | None" = None
@@ -66,10 +87,11 @@ class Deployment:
         """
         from deployer.execute.logs import LogStream
 
-        return LogStream(*self._units(replica), {"lines": lines, "follow": True, "since": None}, lost)
+        pool, fleet, units, sinks = self._units(replica)
+        return LogStream(pool, fleet, units, {"lines": lines, "follow": True, "since": None}, lost, sinks)
 
-    def _units(self, replica: str | None) -> "tuple[Pool, Mapping[str, str], Mapping[str, Mapping[str, str]]]":
-        from deployer.execute.logs import units_of
+    def _units(self, replica: str | None) -> "tuple[Pool, Mapping[str, str], _Units, _Units]":
+        from deployer.execute.logs import request_logs, units_of
 
         observed = self.fleet.probe()
         units = units_of(observed, self.name)
@@ -79,7 +101,8 @@ class Deployment:
         if replica is not None:
             units = {host: {u: r for u, r in found.items() if r == replica} for host, found in units.items()}
             units = {host: found for host, found in units.items() if found}
-        return self.fleet.pool, {"id": self.fleet.spec.id, "name": self.fleet.spec.name}, units
+        fleet = {"id": self.fleet.spec.id, "name": self.fleet.spec.name}
+        return self.fleet.pool, fleet, units, request_logs(observed, self.name)
 
     def failure(self) -> dict[str, Any] | None:
         """The first failure that was kept: {"at", "cause", "hint", "log", "revision", "host"}."""

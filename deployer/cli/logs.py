@@ -2,13 +2,24 @@
 
 import argparse
 import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import open_fleet
 from deployer.errors import DeployerError
 
-EXAMPLES = ("deployer logs chat", "deployer logs chat -f", "deployer logs chat --failure   # why the last start failed")
+if TYPE_CHECKING:
+    from deployer.execute.logs import LogLine
+
+EXAMPLES = (
+    "deployer logs chat",
+    "deployer logs chat -f",
+    "deployer logs chat --requests -f",
+    "deployer logs chat --failure   # why the last start failed",
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="last lines per unit (default: 100)")
     parser.add_argument("--since", metavar="TIME", help="as journalctl reads it: '1 hour ago', 2026-01-02T10:00:00Z")
+    parser.add_argument("--requests", action="store_true", help="one line for each request, as `logging` keeps them")
     parser.add_argument("--failure", action="store_true", help="the log that was kept of the first failure")
     shared.as_json(parser)
 
@@ -25,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
         deployment = fleet.deployment(args.name)
         if args.failure:
             return _failure(deployment.failure(), args)
+        if args.requests:
+            return _requests(deployment.requests(lines=args.lines, follow=args.follow, since=args.since), args)
         with contextlib.suppress(KeyboardInterrupt):
             for entry in deployment.logs(lines=args.lines, follow=args.follow, since=args.since):
                 if args.json:
@@ -32,6 +46,28 @@ def run(args: argparse.Namespace) -> int:
                 else:
                     console.out(f"{entry.at[:19]} {entry.host} {entry.replica}  {entry.text}")
     return 0
+
+
+def _requests(entries: "Iterable[LogLine]", args: argparse.Namespace) -> int:
+    with contextlib.suppress(KeyboardInterrupt):
+        for entry in entries:
+            try:
+                record = json.loads(entry.text)
+            except ValueError:
+                continue  # a line that was cut when its process was killed
+            if args.json:
+                console.line({"host": entry.host, "replica": entry.replica, "record": record})
+            else:
+                console.out(_line(entry, record))
+    return 0
+
+
+def _line(entry: "LogLine", record: Mapping[str, Any]) -> str:
+    tokens = f"{record['prompt_tokens']}+{record['completion_tokens']} tokens" if record["completion_tokens"] is not None else ""
+    first = f" (first {record['first_ms']:.0f})" if record["stream"] and record["first_ms"] is not None else ""
+    took = f"{record['latency_ms']:.0f} ms{first}"
+    what = f"{record['status']}  {record['route']}  {took}"
+    return f"{record['at'][:23]} {entry.host} {entry.replica}  {what}  {tokens}  {record['id']}"
 
 
 def _failure(found: dict[str, object] | None, args: argparse.Namespace) -> int:

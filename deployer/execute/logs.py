@@ -38,6 +38,18 @@ def units_of(observed: Observed, name: str) -> dict[str, dict[str, str]]:
     return found
 
 
+def request_logs(observed: Observed, name: str) -> dict[str, dict[str, str]]:
+    """Host → unit → where its records of requests go; units that write none are left out."""
+    found: dict[str, dict[str, str]] = {}
+    for host, reached in sorted(observed.items()):
+        record = reached.probe.get("records", {}).get(name, {}) if isinstance(reached, Reached) else {}
+        for resource in record.get("resources", ()):
+            sink = resource.get("payload", {}).get("requests")
+            if resource["kind"] == "replica" and sink:
+                found.setdefault(host, {})[str(resource["payload"]["unit"])] = str(sink)
+    return found
+
+
 class LogStream(Iterator[LogLine]):
     """Lines of several hosts as they come. `close`, from any thread, ends it here and on the hosts.
 
@@ -51,8 +63,9 @@ class LogStream(Iterator[LogLine]):
         units: Mapping[str, Mapping[str, str]],
         wanted: Mapping[str, Any],
         lost: Callable[[str, DeployerError], None] | None = None,
+        sinks: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        self._pool, self._units, self._lost = pool, units, lost
+        self._pool, self._units, self._lost, self._sinks = pool, units, lost, sinks or {}
         self._request = {"fleet": dict(fleet), **wanted}
         self._inbox: queue.SimpleQueue[LogLine | tuple[str, DeployerError | None]] = queue.SimpleQueue()
         self._open: list[Channel] = []
@@ -86,9 +99,17 @@ class LogStream(Iterator[LogLine]):
             channel.close()
         self._inbox.put(("", None))
 
+    def _asked(self, host: str) -> dict[str, Any]:
+        asked = {**self._request, "units": sorted(self._units[host])}
+        sinks = self._sinks.get(host, {})
+        if not asked.get("requests"):
+            return {**asked, "logged": "journald" in sinks.values()}
+        files = {unit: replica for unit, replica in self._units[host].items() if sinks.get(unit) == "file"}
+        return {**asked, "files": files} if files else asked
+
     def _read(self, host: str) -> None:
         try:
-            channel = self._pool.connection(host).open("logs", {**self._request, "units": sorted(self._units[host])})
+            channel = self._pool.connection(host).open("logs", self._asked(host))
             with self._guard:
                 self._open.append(channel)
                 closed = self._closed
@@ -113,9 +134,12 @@ def read_logs(
     follow: bool = False,
     since: str | None = None,
     lost: Callable[[str, DeployerError], None] | None = None,
+    sinks: Mapping[str, Mapping[str, str]] | None = None,
+    requests: bool = False,
 ) -> LogStream | Iterator[LogLine]:
     """Without `follow` sorted by time; with it a LogStream, to be closed by who made it."""
-    stream = LogStream(pool, fleet, units, {"lines": lines, "follow": follow, "since": since}, lost)
+    wanted = {"lines": lines, "follow": follow, "since": since, **({"requests": True} if requests else {})}
+    stream = LogStream(pool, fleet, units, wanted, lost, sinks)
     return stream if follow else iter(sorted(stream, key=lambda line: line.at))
 
 

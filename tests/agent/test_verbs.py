@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.agent import lock, wire
-from deployer.agent.logs import parse
+from deployer.agent.logs import _argv, parse
 from deployer.errors import DeployerError
 from deployer.transport.fake import FakeHost
 from tests.agent.support import FLEET, OTHER, Run, ask, connect, deployment, run_request, sha256, unit_name
@@ -93,6 +93,43 @@ def test_followed_logs_come_as_they_are_said_until_the_channel_closes(host: Fake
     assert next(lines)["text"] == "said later"
     channel.close()
     assert list(lines) == []
+
+
+def test_records_of_requests_are_read_from_files_and_followed_over_a_rotation(host: FakeHost) -> None:
+    folder = host.path("/var/log/deployer/acme/chat/0")
+    folder.mkdir(parents=True)
+    file = folder / "requests.jsonl"
+
+    def record(number: int) -> str:
+        return json.dumps({"at": f"2026-11-20T12:00:{number:02d}.000Z", "id": number}) + "\n"
+
+    (folder / "requests.jsonl.1").write_text(record(1) + record(2))
+    file.write_text(record(3))
+    request = {"fleet": FLEET, "units": [unit_name()], "files": {unit_name(): "chat/0"}, "requests": True}
+    assert [json.loads(line["text"])["id"] for line in ask(host, "logs", {**request, "lines": 2})] == [2, 3]
+    channel = connect(host).open("logs", {**request, "lines": 1, "follow": True})
+    lines = (json.loads(line["text"])["id"] for line in channel.lines() if line["type"] == "log")
+    assert next(lines) == 3
+    with file.open("a") as out:
+        out.write(record(4))
+    file.rename(folder / "requests.jsonl.1")
+    file.write_text(record(5) + record(6)[:-5])
+    assert [next(lines), next(lines)] == [4, 5]
+    with file.open("a") as out:
+        out.write(record(6)[-5:])
+    assert next(lines) == 6
+    channel.close()
+    with pytest.raises(DeployerError, match="not a replica's directory"):
+        ask(host, "logs", {**request, "files": {unit_name(): "../../../etc/shadow"}})
+
+
+def test_what_is_asked_of_the_journal_tells_requests_from_the_engines_lines() -> None:
+    request = {"units": [unit_name()], "lines": 5}
+    assert _argv(FLEET, {**request, "requests": True})[-1] == "SYSLOG_FACILITY=16"
+    hidden = _argv(FLEET, {**request, "logged": True})[-1]
+    assert hidden.startswith("--facility=0,1,2,3,")
+    assert "16" not in hidden.partition("=")[2].split(",")
+    assert not any("acilit" in word.lower() for word in _argv(FLEET, request))
 
 
 @pytest.mark.parametrize(
