@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -115,6 +116,7 @@ class Deployment:
         return max(found, key=lambda f: str(f.get("at", "")), default=None)
 
     def endpoint(self, observed: Observed | None = None) -> "Endpoint":
+        from deployer.app.kinds import asked
         from deployer.execute.endpoint import endpoint
         from deployer.plan.roster import Roster, latest
 
@@ -128,13 +130,19 @@ class Deployment:
             self._answered(observed or {})
             hint = "deployer apply places it; or name a gateway host in deployer.yaml"
             raise DeployerError(f"{self.name} has no address yet: it was never applied", where=self.name, hint=hint)
-        return found
+        return replace(found, asked=asked(self.fleet.loaded.root, self.fleet.spec.deployments[self.name]))
+
+    def _chats(self, found: "Endpoint") -> None:
+        """Raises UsageError for a model that does not answer in words."""
+        if not found.chats:
+            raise UsageError(f"{self.name} does not chat: it answers {found.asked}", where=found.url, hint=found.curl)
 
     def predict(self, prompt: str, *, key: str | None = None, timeout_s: float = 120.0, **parameters: Any) -> str:
         """One chat answer from the endpoint. `key` is the client's key; parameters as max_tokens, temperature."""
         from deployer.app.streaming import why
 
         found = self.endpoint()
+        self._chats(found)
         body = {"model": found.model, "messages": [{"role": "user", "content": prompt}], **parameters}
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         request = Request(f"{found.url}/chat/completions", json.dumps(body).encode(), headers)
@@ -163,6 +171,7 @@ class Deployment:
         from deployer.app.streaming import Answer
 
         found = self.endpoint() if endpoint is None else endpoint
+        self._chats(found)
         asked = {"messages": [dict(one) for one in messages]} if chat else {"prompt": messages[-1]["content"]}
         path = "chat/completions" if chat else "completions"
         body = {"model": found.model, **asked, **parameters}

@@ -2,9 +2,10 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deployer.app.kinds import asked
 from deployer.execute.endpoint import Endpoint, endpoint
 from deployer.execute.standing import DeploymentState
 from deployer.execute.status import make_status
@@ -67,6 +68,8 @@ class Dossier:
 def dossier(fleet: FleetSpec, root: Path, observed: Observed, name: str, at: str) -> Dossier:
     found = make_status(fleet, observed, at, names=(name,)).deployments
     where = endpoint(fleet, latest(observed), name)
+    if where is not None:
+        where = replace(where, asked=asked(root, fleet.deployments.get(name)))
     return Dossier(
         name=name,
         spec=fleet.deployments.get(name),

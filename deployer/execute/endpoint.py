@@ -7,6 +7,22 @@ from typing import Any
 from deployer.plan.roster import Roster
 from deployer.spec.models import FleetSpec
 
+_SPEECH = ("audio/transcriptions",)
+_CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
+_BODIES = {"embeddings": {"input": "Hello"}, "translate": {"text": "Hello"}}
+#: What is asked → the call of OpenAI's client, and what of its answer is shown.
+_PYTHON = {
+    "chat/completions": (
+        'client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello"}}])',
+        "answer.choices[0].message.content",
+    ),
+    "embeddings": ('client.embeddings.create(model="{model}", input="Hello")', "answer.data[0].embedding"),
+    "audio/transcriptions": (
+        'client.audio.transcriptions.create(model="{model}", file=open("speech.wav", "rb"))',
+        "answer.text",
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -18,22 +34,26 @@ class Endpoint:
     gateway: str
     loopback: bool
     keys: bool
+    asked: str = "chat/completions"  # below the URL: what this kind of model can answer
+
+    @property
+    def chats(self) -> bool:
+        return self.asked in ("chat/completions", "translate")
 
     @property
     def curl(self) -> str:
-        body = json.dumps({"model": self.model, "messages": [{"role": "user", "content": "Hello"}]})
         key = " \\\n  -H 'Authorization: Bearer YOUR_KEY'" if self.keys else ""
-        return f"curl {self.url}/chat/completions \\\n  -H 'Content-Type: application/json'{key} \\\n  -d '{body}'"
+        if self.asked in _SPEECH:
+            return f"curl {self.url}/{self.asked}{key} \\\n  -F model={self.model} -F file=@speech.wav"
+        body = json.dumps({"model": self.model, **_BODIES.get(self.asked, _CHAT)})
+        return f"curl {self.url}/{self.asked} \\\n  -H 'Content-Type: application/json'{key} \\\n  -d '{body}'"
 
     @property
     def python(self) -> str:
         key = "YOUR_KEY" if self.keys else "none"
-        return (
-            "from openai import OpenAI\n"
-            f'client = OpenAI(base_url="{self.url}", api_key="{key}")\n'
-            f'answer = client.chat.completions.create(model="{self.model}", messages=[{{"role": "user", "content": "Hello"}}])\n'
-            "print(answer.choices[0].message.content)"
-        )
+        call, result = _PYTHON.get(self.asked, _PYTHON["chat/completions"])
+        head = f'from openai import OpenAI\nclient = OpenAI(base_url="{self.url}", api_key="{key}")\n'
+        return f"{head}answer = {call.format(model=self.model)}\nprint({result})"
 
     def json(self) -> dict[str, Any]:
         return {"name": self.name, "url": self.url, "model": self.model, "curl": self.curl, "python": self.python}

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deployer.app.fleet import Fleet
 from deployer.cli.main import main
 from deployer.cli.table import COMMANDS
+from deployer.errors import UsageError
 from tests.cli.conftest import Shell, relock
 
 
@@ -185,3 +187,18 @@ def test_no_answer_for_a_program_is_ever_mixed_with_narration(run: Shell) -> Non
         ["version"],
     ):
         json.loads(run(*words, "--json").out)
+
+
+def test_an_encoder_is_asked_for_embeddings_and_does_not_chat(run: Shell) -> None:
+    (run.root / "models/tiny/config.json").write_text('{"architectures": ["BertModel"], "vocab_size": 8}')
+    for path, old, new in (
+        (run.root / "deployments/chat.yaml", "ctranslate2: {}", "ctranslate2: {pooling: mean}"),
+        (run.root / "deployer.yaml", "insecure: true", "insecure: true, hosts: [h1]"),
+    ):
+        path.write_text(path.read_text().replace(old, new))
+    relock(run.root)
+    found = json.loads(run("endpoint", "chat", "--json").out)
+    assert "/chat/v1/embeddings" in found["curl"]
+    assert "client.embeddings.create" in found["python"]
+    with Fleet.load(run.root) as fleet, pytest.raises(UsageError, match="chat does not chat: it answers embeddings"):
+        fleet.deployment("chat").predict("Hello")

@@ -1,6 +1,7 @@
 """The address of a deployment."""
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,3 +49,21 @@ def test_the_curl_line_is_one_that_a_shell_reads_as_it_is_meant() -> None:
     assert words[1] == "http://192.0.2.1:8443/chat/v1/chat/completions"
     assert "Authorization: Bearer YOUR_KEY" in words
     compile(found.python, "example", "exec")
+
+
+@pytest.mark.parametrize(
+    ("asked", "curl", "python"),
+    [
+        ("embeddings", '{"model": "chat", "input": "Hello"}', "client.embeddings.create("),
+        ("audio/transcriptions", "-F model=chat -F file=@speech.wav", "client.audio.transcriptions.create("),
+        ("translate", '{"model": "chat", "text": "Hello"}', "client.chat.completions.create("),
+    ],
+)
+def test_the_samples_ask_what_the_kind_of_model_can_answer(asked: str, curl: str, python: str) -> None:
+    found = endpoint(fleet(insecure=True, hosts=("h1",)), ROSTER, "chat")
+    assert found is not None
+    found = replace(found, asked=asked)
+    assert f"/chat/v1/{asked}" in found.curl
+    assert curl in found.curl
+    assert python in found.python
+    compile(found.python, "sample", "exec")

@@ -87,6 +87,8 @@ class Playground(Tab):
             return ["asking the hosts …"]
         if where is None:
             return [f"it has no address yet: {self.main.key_of('plan')} plans it"]
+        if not where.chats:
+            return [f"it does not chat: it answers {where.asked}; in a shell:", *where.curl.splitlines(), ""]
         hints = ["a chat" if self._chat else "a completion: the text goes to the model as it is", f"with {where.url}"]
         found = [" ".join(hints), *(["a key is needed; it is asked for before the first message"] if where.keys else [])]
         if where.loopback and dossier.tunnel:
@@ -111,7 +113,7 @@ class Playground(Tab):
 
     def _ask(self, text: str) -> None:
         where = self._where
-        if where is None:
+        if where is None or not where.chats:
             self.main.notify(" ".join(self._hints()), severity="warning", markup=False)
         elif where.keys and self._key is None:
             self._ask_key(lambda: self._ask(text))
