@@ -7,12 +7,13 @@ from pydantic import BaseModel
 from deployer.engines.base import Engine, RunsPrograms
 from deployer.engines.ctranslate2 import CTRANSLATE2
 from deployer.engines.llamacpp import LLAMACPP
+from deployer.engines.ollama import OLLAMA
 from deployer.engines.predictor import PREDICTOR
 from deployer.engines.transformers import TRANSFORMERS
 from deployer.engines.vllm import VLLM
 from deployer.spec.models import DeploymentSpec
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (VLLM, CTRANSLATE2, TRANSFORMERS, LLAMACPP, PREDICTOR)}
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (VLLM, CTRANSLATE2, TRANSFORMERS, LLAMACPP, OLLAMA, PREDICTOR)}
 
 
 def programs(deployment: DeploymentSpec) -> Sequence[str]:

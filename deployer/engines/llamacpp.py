@@ -119,7 +119,7 @@ class LlamaCpp:
         return ()
 
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
-        return tuple(_model_complaints(deployment, model))
+        return tuple(gguf_complaints(deployment, model, settings_of(deployment).max_model_len))
 
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None:
         return None
@@ -149,7 +149,7 @@ class LlamaCpp:
 def _arguments(deployment: DeploymentSpec, s: LlamaCppSettings, model: LockedModel | None, slot: Slot) -> Iterator[str]:
     """No secret is among them; the unit quotes each."""
     slots = deployment.batch.max_size or _SLOTS
-    yield from ("--model", f"{{model}}/{_file(deployment, model)}", "--host", slot.address, "--port", str(slot.port))
+    yield from ("--model", f"{{model}}/{gguf_file(deployment, model)}", "--host", slot.address, "--port", str(slot.port))
     yield from ("--alias", ",".join((deployment.name, *deployment.endpoint.model_names)))
     yield from ("--parallel", str(slots), "--metrics", "--offline", "--no-webui", "--no-escape", "--log-colors", "off")
     yield from ("--cors-origins", "localhost")
@@ -174,7 +174,7 @@ def _arguments(deployment: DeploymentSpec, s: LlamaCppSettings, model: LockedMod
         yield from ("--reverse-prompt", stop)
 
 
-def _file(deployment: DeploymentSpec, model: LockedModel | None) -> str:
+def gguf_file(deployment: DeploymentSpec, model: LockedModel | None) -> str:
     """The file that is named, else the only one (check_model wants one), of several parts the first."""
     if deployment.model.file is not None:
         return deployment.model.file
@@ -218,10 +218,7 @@ def _complaints(deployment: DeploymentSpec, s: LlamaCppSettings, gpus: int) -> I
 
 def _text_complaints(deployment: DeploymentSpec, s: LlamaCppSettings) -> Iterator[Complaint]:
     here = ("engine", "llamacpp")
-    if deployment.model.host_path is not None and deployment.model.file is None:
-        yield Complaint(("model",), "which file of the folder is it?", "model: {host_path: …, file: NAME.gguf}")
-    if ".." in (deployment.model.file or "").split("/"):
-        yield Complaint(("model", "file"), "the file must be inside the model")
+    yield from file_complaints(deployment)
     for number, name in enumerate(deployment.endpoint.model_names):
         if "," in name:
             yield Complaint(("endpoint", "model_names", number), "llama.cpp reads a comma as the end of a name")
@@ -232,20 +229,29 @@ def _text_complaints(deployment: DeploymentSpec, s: LlamaCppSettings) -> Iterato
     yield from placeholder_complaints((*here, "program"), s.program)
     yield from placeholder_complaints(("endpoint", "model_names"), deployment.endpoint.model_names)
     yield from placeholder_complaints(("sampling", "stop"), deployment.sampling.stop)
+
+
+def file_complaints(deployment: DeploymentSpec) -> Iterator[Complaint]:
+    """What is wrong with `model.file` itself."""
+    if deployment.model.host_path is not None and deployment.model.file is None:
+        yield Complaint(("model",), "which file of the folder is it?", "model: {host_path: …, file: NAME.gguf}")
+    if ".." in (deployment.model.file or "").split("/"):
+        yield Complaint(("model", "file"), "the file must be inside the model")
     yield from placeholder_complaints(("model", "file"), deployment.model.file)
 
 
-def _model_complaints(deployment: DeploymentSpec, model: LockedModel) -> Iterator[Complaint]:
+def gguf_complaints(deployment: DeploymentSpec, model: LockedModel, max_model_len: int | None) -> Iterator[Complaint]:
+    """What is wrong with a model for an engine that serves one GGUF file."""
     files = [f.path for f in model.files if f.path.endswith(".gguf")]
     if not files:
         hint = "name a repository with GGUF files, or make one with llama.cpp's convert_hf_to_gguf.py"
-        yield Complaint(("model",), f"{model.name} holds no GGUF file, which is all that llama.cpp reads", hint)
+        yield Complaint(("model",), f"{model.name} holds no GGUF file, which is all that this engine reads", hint)
     elif deployment.model.file is None and len({f.rpartition("-of-")[2] if "-of-" in f else f for f in files}) > 1:
         yield Complaint(("model",), f"{model.name} holds {len(files)} GGUF files", f"model: {{…, file: {files[0]}}}")
-    s, context = settings_of(deployment), model.facts.context
-    if s.max_model_len is not None and context is not None and s.max_model_len > context:
-        what = f"max_model_len {s.max_model_len} is more than the model's context of {context} tokens"
-        yield Complaint(("engine", "llamacpp", "max_model_len"), what, f"at most {context}")
+    context = model.facts.context
+    if max_model_len is not None and context is not None and max_model_len > context:
+        what = f"max_model_len {max_model_len} is more than the model's context of {context} tokens"
+        yield Complaint(("engine", deployment.engine.name, "max_model_len"), what, f"at most {context}")
 
 
 LLAMACPP = LlamaCpp()

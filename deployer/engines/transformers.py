@@ -163,7 +163,7 @@ def _config(deployment: DeploymentSpec, s: TransformersSettings, slot: Slot) -> 
     serve |= {name: value for name in (*_SERVE, "cb_max_memory_percent") if (value := getattr(s, name)) is not None}
     return {
         "model": "{model}",
-        "view": "{cache}/model",
+        "view": f"{{cache}}/model-{slot.port}",  # an old one and a new one can stand side by side
         "names": [deployment.name, *deployment.endpoint.model_names],
         "at_once": deployment.batch.max_size,
         "drain_s": _DRAIN_S,

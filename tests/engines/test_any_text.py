@@ -58,6 +58,7 @@ ENGINE_SETTINGS: dict[str, dict[str, Any]] = {
     "vllm": {"variant": "cpu"},
     "transformers": {},
     "llamacpp": {"program": "/usr/bin/llama-server"},
+    "ollama": {},
 }
 
 
@@ -66,7 +67,7 @@ def load(root: Path, engine: str, env: dict[str, str], description: str, stop: l
     written = {
         "name": "chat",
         "description": description,
-        "model": {"host_path": "/srv/m", **({"file": "m.gguf"} if engine == "llamacpp" else {})},
+        "model": {"host_path": "/srv/m", **({"file": "m.gguf"} if engine in ("llamacpp", "ollama") else {})},
         "engine": {engine: {**ENGINE_SETTINGS[engine], "env": env}},
         "sampling": {"stop": stop},
     }

@@ -48,7 +48,7 @@ def test_a_vllm_failure_is_told_with_its_cause_and_what_to_do(log: list[str], ca
     assert (found[0][: len(cause)], found[1][: len(hint)]) == (cause, hint)
 
 
-OTHERS = ("ctranslate2", "transformers", "llamacpp")
+OTHERS = ("ctranslate2", "transformers", "llamacpp", "ollama")
 
 
 @pytest.mark.parametrize(("engine", "case"), [(name, case) for name in OTHERS for case in cases(name)])
@@ -58,7 +58,7 @@ def test_a_failure_of_another_engine_is_told_by_its_cause(engine: str, case: Any
     assert (found[0][: len(cause)], found[1][: len(hint)]) == (cause, hint)
 
 
-@pytest.mark.parametrize("engine", ["vllm", "llamacpp", "transformers"])
+@pytest.mark.parametrize("engine", ["vllm", "llamacpp", "transformers", "ollama"])
 def test_every_cause_has_a_text_that_shows_it(engine: str) -> None:
     """A pattern without an example is one that nobody tried, or one that another hides."""
     known = patterns(engine)

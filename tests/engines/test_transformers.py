@@ -38,7 +38,7 @@ def test_the_program_reads_one_file_and_nothing_of_the_yaml_is_in_its_arguments(
     assert [file.name for file in process.files] == ["config.json", PROGRAM]
     assert json.loads(process.files[0].content) == {
         "model": "{model}",
-        "view": "{cache}/model",
+        "view": "{cache}/model-20000",
         "names": ["chat"],
         "at_once": 4,
         "drain_s": 30,
