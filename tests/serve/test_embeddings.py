@@ -97,7 +97,7 @@ def test_neighbours_of_other_lengths_change_nothing(client: TestClient) -> None:
 
 
 def test_many_at_once_get_each_their_own(client: TestClient) -> None:
-    texts = [f"text {n} {'x' * (n % 9)}" for n in range(16)]
+    texts = [f"text {n} {'x' * (n % 9)}" for n in range(8)]
     alone = [ask(client, text)[0] for text in texts]
     with ThreadPoolExecutor(8) as pool:
         for one, wanted in zip(pool.map(lambda text: ask(client, text)[0], texts), alone, strict=True):
