@@ -77,9 +77,10 @@ class Handler(BaseHTTPRequestHandler):
             MODELS.write_text(json.dumps({**models(), full(asked["model"]): asked}))
         elif self.path == "/api/copy":
             MODELS.write_text(json.dumps({**models(), full(asked["destination"]): models()[full(asked["source"])]}))
-        self.say(
-            200, {"status": "success"} if self.path == "/api/create" else {"done": True} if self.path == "/api/generate" else None
-        )
+        text = {"index": 0, "text": "the stand-in answers", "finish_reason": "stop"}
+        completion = {"id": "1", "object": "text_completion", "created": 0, "model": asked.get("model"), "choices": [text]}
+        answers = {"/api/create": {"status": "success"}, "/api/generate": {"done": True}, "/v1/completions": completion}
+        self.say(200, answers.get(self.path))
 
     def do_DELETE(self) -> None:
         asked = json.loads(self.body())

@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 
 from tests.gguffile import write_gguf
-from tests.lab.commands import REFERENCES, write_settings, written
+from tests.lab.commands import REFERENCES, ROOT, write_settings, written
 from tests.lab.conftest import LabFleet
 from tests.lab.test_engines import asked
 
@@ -85,3 +85,30 @@ def test_llamacpp_answers_as_the_reference_does(llamacpp: str, stream: bool) -> 
         for reference in REFERENCES:
             said = asked(client, "chat-gguf", reference, stream)
             assert said.rstrip("\ufffd") == str(reference["text"]).rstrip("\ufffd")
+
+
+OLLAMA = """\
+model: {path: models/tiny-gguf, file: tiny.gguf}
+engine: {ollama: {max_model_len: 512}}
+sampling: {max_tokens: 48}
+endpoint: {open: true}
+placement: {hosts: [lab-3]}
+"""
+
+
+def test_an_ollama_gets_the_model_and_answers_where_a_host_has_one(lab_fleet: LabFleet) -> None:
+    """A stand-in for its program: what of ours is between the unit and its API is real."""
+    run = written(lab_fleet, {"chat-ollama": OLLAMA})
+    (lab_fleet.root / "models/tiny-gguf").mkdir(parents=True, exist_ok=True)
+    write_gguf(lab_fleet.root / "models/tiny-gguf/tiny.gguf")
+    run("lock")
+    assert "/usr/local/bin/ollama is not on lab-3" in run("plan", exit_code=4).stdout
+    program = (ROOT / "tests/engines/ollama_standin.py").read_text()
+    lab_fleet.run("lab-3", ["tee", "/usr/local/bin/ollama"], stdin=program)
+    lab_fleet.run("lab-3", ["chmod", "755", "/usr/local/bin/ollama"])
+    run("apply", "--yes")
+    with OpenAI(base_url=run.json("endpoint", "chat-ollama")["url"], api_key="none", max_retries=0) as client:
+        assert client.completions.create(model="chat-ollama", prompt="Hello").choices[0].text == "the stand-in answers"
+    (lab_fleet.root / "deployments/chat-ollama.yaml").unlink()
+    run("prune", "--yes")
+    lab_fleet.run("lab-3", ["rm", "/usr/local/bin/ollama"])
