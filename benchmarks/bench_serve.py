@@ -74,7 +74,7 @@ class Server:
         ready = next((line for line in self._child.stdout if "ready" in line or "error" in line), "it ended")
         if "ready" not in ready:
             raise SystemExit(f"the server does not start: {ready}")
-        self.port = int(ready.rsplit(":", 1)[1])
+        self.port, self.pid = int(ready.rsplit(":", 1)[1]), self._child.pid
 
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()

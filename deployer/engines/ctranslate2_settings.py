@@ -47,7 +47,7 @@ class CTranslate2Settings(Model):
     target_language: str | None = Field(
         default=None, pattern=_LANGUAGE, description="of a translator: of requests that do not name one, as the model writes it"
     )
-    max_queue: int = Field(default=256, ge=1, description="requests that may wait; more are refused with 503")
+    max_queue: int = Field(default=256, ge=1, description="requests that may wait; more are refused with 429")
     env: Mapping[str, str] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     exclude: tuple[Requirement, ...] = ()

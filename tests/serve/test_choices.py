@@ -1,14 +1,20 @@
 """Several answers or prompts in one request, its own prompt in front, probabilities, tokens: what clients send beside text."""
 
+import gc
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from deployer.serve.answer import Answer
 from deployer.serve.model import Model
-from deployer.serve.scoring import scores
+from deployer.serve.request import Job
+from deployer.serve.row import Row
+from deployer.serve.scoring import Scoring, scores
+from deployer.serve.service import Ticket
 from tests.serve.scripted import Scripted, Served, repeats, says
 from tests.serve.test_protocol import _error, _events
 
@@ -252,3 +258,19 @@ def _never(_: Sequence[str], __: int) -> int:
 
 def test_nothing_is_generated_where_nothing_is_asked_for(model: Model) -> None:
     assert _complete(Served(model, Scripted(_never)), echo=True, max_tokens=0).status_code == 200
+
+
+def test_nothing_is_kept_of_a_request_that_is_answered(model: Model) -> None:
+    served = Served(model, Scorer(400, len(model.vocabulary)), deadline_s=60, log_requests=False)
+    before = _alive()
+    for number in range(30):
+        served.chat(stream=bool(number % 2), max_tokens=3, n=2)
+        served.chat(logprobs=True, max_tokens=2)
+        served.chat(temperature="x")
+    assert (_alive() - before).total() <= 5  # those of the last batch, which its thread still names
+    assert served.service.busy == 0
+
+
+def _alive() -> Counter[str]:
+    gc.collect()
+    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, (Row, Scoring, Ticket, Answer, Job)))
