@@ -26,7 +26,7 @@ class HostLock:
     """Held from `take` to `release`, or to the end of the process. The file says who, since when, doing what."""
 
     def __init__(self, descriptor: int, says: Dict[str, Any]) -> None:
-        self._descriptor = descriptor
+        self._descriptor: Optional[int] = descriptor
         self._says = says
         self._write()
 
@@ -35,13 +35,18 @@ class HostLock:
         self._write()
 
     def _write(self) -> None:
+        if self._descriptor is None:
+            return
         data = json.dumps(self._says, ensure_ascii=False).encode()
         os.pwrite(self._descriptor, data, 0)
         os.ftruncate(self._descriptor, len(data))
 
     def release(self) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+        """Once is enough."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def take(system: System, says: Dict[str, Any]) -> Optional[HostLock]:

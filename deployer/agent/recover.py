@@ -64,9 +64,10 @@ def recover(system: System, run_id: str, steps: Optional[Dict[str, Step]] = None
         states = {state for state, _ in ended.values()}
         left = bool(states & runs.OPEN_STATES)
         result = "failed" if left else "done" if states <= {"done"} else "rolled-back"
-        book.say("report", result=result, transactions=_report(ended, _at_death(events)))
         if not left:
             runs.settle(system, run_id, "undone when it was killed")
+        held.release()
+        book.say("report", result=result, transactions=_report(ended, _at_death(events)))
     finally:
         book.close()
         held.release()

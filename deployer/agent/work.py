@@ -90,6 +90,8 @@ def _locked(
         runner = Runner(shared, journal, steps, held)
         result = runner.run()
         _tidy(system, shared, runner)
+        if not shared.remove_agent:
+            held.release()  # who reads the report may begin the next run at once
         journal.say("report", result=result, transactions=runner.report())
         if shared.remove_agent and result == "done":
             _remove_agent(system, shared.run)

@@ -134,6 +134,7 @@ def test_a_wrong_host_key_names_the_command_that_pins_another(bench: Bench) -> N
 )
 def test_where_nobody_answers_nothing_is_known_and_nothing_is_done(bench: Bench, words: tuple[str, ...]) -> None:
     bench("apply", "--yes")
+    bench.each(lambda host: host.settle())
     bench.each(lambda host: setattr(host, "unreachable", "timeout"))
     before = bench.world()
     done = bench(*words)
