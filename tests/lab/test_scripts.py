@@ -1,0 +1,74 @@
+"""Scripts and the request log on a real host: a transformer before an engine, one that cannot load, a rollback of it alone."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.commands import Deployer, deployed, post, write_deployment
+from tests.lab.conftest import LabFleet
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
+
+NAME = "scripted"
+POISON = "4111-1111-1111-1111"
+TEXT = """\
+model: {path: models/tiny-chat}
+engine: {ctranslate2: {quantization: float32, device: cpu}}
+sampling: {temperature: 0, max_tokens: 8}
+endpoint: {open: true}
+placement: {hosts: [lab-1]}
+handler: {transformer: scripts/mark.py}
+logging: {requests: full, sink: SINK, redact: ['[0-9]{4}(-[0-9]{4}){3}']}
+"""
+SCRIPT = """\
+class Transformer:
+    def load(self):
+        pass
+    def postprocess(self, response, request):
+        response["mark"] = "first"
+        return response
+"""
+
+
+@pytest.fixture(scope="module")
+def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
+    folder = lab_fleet.root / "scripts"
+    folder.mkdir()
+    (folder / "mark.py").write_text(SCRIPT)
+    with deployed(lab_fleet, {NAME: TEXT.replace("SINK", "journald")}) as run:
+        yield run
+
+
+def mark(deployer: Deployer) -> str:
+    url = deployer.json("endpoint", NAME)["url"]
+    body = {"model": NAME, "messages": [{"role": "user", "content": f"my card is {POISON}"}]}
+    status, answer = post(f"{url}/chat/completions", body)
+    assert status == 200, answer
+    return str(answer["mark"])
+
+
+@pytest.mark.parametrize("sink", ["journald", "file"])
+def test_records_are_read_back_without_the_poison(deployer: Deployer, sink: str) -> None:
+    write_deployment(deployer.root, NAME, TEXT.replace("SINK", sink))
+    deployer("apply", "--yes")
+    assert mark(deployer) == "first"
+    records = deployer("logs", NAME, "--requests", "--json").stdout
+    assert '"route": "/v1/chat/completions"' in records or '"route":"/v1/chat/completions"' in records
+    assert "[redacted]" in records
+    assert POISON not in records + deployer("logs", NAME).stdout
+    assert "serve: ready" in deployer("logs", NAME).stdout
+
+
+def test_a_script_that_cannot_load_leaves_the_old_one_and_a_rollback_brings_a_script_back_alone(deployer: Deployer) -> None:
+    script = deployer.root / "scripts" / "mark.py"
+    script.write_text(SCRIPT.replace("pass", "raise ValueError('not today')"))
+    failed = deployer("apply", "--yes", exit_code=5)
+    assert "mark.py, line 3, in load: ValueError: not today" in failed.stdout + failed.stderr
+    assert mark(deployer) == "first"
+    script.write_text(SCRIPT.replace('"first"', '"second"'))
+    deployer("apply", "--yes")
+    assert mark(deployer) == "second"
+    deployer("rollback", NAME, "--yes")
+    assert mark(deployer) == "first"
+    deployer("apply", "--release", NAME, "--yes")
+    assert mark(deployer) == "second"
