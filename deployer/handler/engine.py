@@ -56,9 +56,7 @@ class Engine:
                 return Answer(found.status, given, await found.read())
         except aiohttp.ClientError as error:
             raise Problem(502, "The engine broke off in the middle of its answer.", code="engine_error") from error
-        finally:
-            if found.content.is_eof() or method == "HEAD":
-                found.release()
+        # Not released here, also when all of it has come already: what is not read yet could not be read then.
         return Answer(found.status, given, chunks=_chunks(found), close=found.close)
 
 
