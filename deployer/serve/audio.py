@@ -19,10 +19,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from deployer.serve.body import check_model_name, parse_body
 from deployer.serve.errors import bad
 from deployer.serve.mel import WINDOW_S
 from deployer.serve.oneshot import Job, Task
-from deployer.serve.request import check_model_name, parse_body
 from deployer.serve.segments import FORMS, Segment, cut
 from deployer.serve.single import SingleService
 from deployer.serve.wav import RATE, decode

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from deployer.serve.errors import ApiError
+from deployer.serve.gathering import Gathering
 from deployer.serve.metrics import Metrics
 from deployer.serve.rebatch import Going, Pace, worth
 from deployer.serve.row import Row
 from deployer.serve.sampling import engine_options, may_restart
 from deployer.serve.scoring import Forward, Scoring, score
 
-GAP_S = 0.02  # nobody has come for so long: those who are there begin
 SPREAD = 64  # tokens: rows of one batch differ by no more; the engine feeds what is longer one token per step
 STRIKES = 3  # batches that fail one after another: the engine is broken, and a new process is the remedy
 
@@ -48,12 +48,19 @@ class Batcher:
     ) -> None:
         self._generator, self._metrics = generator, metrics
         self._eos, self._vocabulary = eos, vocabulary
-        self._size, self._wait_s, self._limit = max_batch_size, max_wait_ms / 1000, max_queue
+        self._size, self._limit = max_batch_size, max_queue
         self._on_broken = on_broken
         self._changed = threading.Condition()
         self._waiting: deque[Row | Scoring] = deque()
         self._running: list[Row | Scoring] = []
-        self._peak = 1  # the most that waited or ran at once since the last batch began
+        self._gathering = Gathering(
+            self._changed,
+            size=max_batch_size,
+            longest_s=max_wait_ms / 1000,
+            waiting=lambda: len(self._waiting),
+            present=self._present,
+            closed=lambda: self._closed,
+        )
         self._strikes = 0
         self._closed = False
         for number in range(threads):
@@ -81,7 +88,7 @@ class Batcher:
                 message = f"The queue is full: {self._limit} requests wait already. Try again later."
                 raise ApiError(429, message, kind="rate_limit_error", code="queue_full", retry_after_s=1)
             self._waiting.extend(rows)
-            self._peak = max(self._peak, self._present())
+            self._gathering.came()
             self._changed.notify()
 
     def abort(self, message: str) -> None:
@@ -116,24 +123,10 @@ class Batcher:
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
-            self._gather()
+            self._gathering.wait()
             rows = self._matching()
             self._running += rows
             return rows
-
-    def _gather(self) -> None:
-        """Waits for those who are on their way: it begins at once with as many as were here the last time, with fewer when
-        nobody has come for a moment, and with whoever is there after the longest wait that is allowed."""
-        now = time.monotonic()
-        until, quiet, seen = now + self._wait_s, now + GAP_S, len(self._waiting)
-        while len(self._waiting) < self._size and self._present() < self._peak and not self._closed:
-            left = min(until, quiet) - time.monotonic()
-            if left <= 0:
-                break
-            self._changed.wait(left)
-            if len(self._waiting) > seen:
-                seen, quiet = len(self._waiting), time.monotonic() + GAP_S
-        self._peak = max(1, self._present())
 
     def _present(self) -> int:
         return len(self._waiting) + self.running

@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from deployer.serve.body import check_model_name, parse_body
 from deployer.serve.encoder import EncoderModel
 from deployer.serve.errors import ApiError, bad
 from deployer.serve.oneshot import Job, Task
-from deployer.serve.request import check_model_name, parse_body
 from deployer.serve.single import SingleService
 from deployer.serve.web import read_body, unless_gone
 

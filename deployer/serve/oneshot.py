@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 from deployer.serve.errors import ApiError
+from deployer.serve.gathering import Gathering
 from deployer.serve.metrics import Metrics
 
 STRIKES = 3  # calls that fail one after another: the engine is broken, and a new process is the remedy
@@ -101,10 +102,19 @@ class Batches:
         on_broken: Callable[[BaseException], None],
     ) -> None:
         self._engine, self._metrics, self._on_broken = run, metrics, on_broken
-        self._size, self._wait_s, self._limit = max_batch_size, max_wait_ms / 1000, max_queue
+        self._size, self._limit = max_batch_size, max_queue
         self._changed = threading.Condition()
         self._tasks: deque[Task] = deque()
+        self._computing = 0  # tasks in calls of the engine
         self._jobs: set[Job] = set()  # that are not answered yet
+        self._gathering = Gathering(
+            self._changed,
+            size=max_batch_size,
+            longest_s=max_wait_ms / 1000,
+            waiting=lambda: len(self._tasks),
+            present=lambda: len(self._tasks) + self._computing,
+            closed=lambda: self._closed,
+        )
         self._strikes = 0
         self._closed = False
         for number in range(threads):
@@ -132,6 +142,7 @@ class Batches:
                 raise ApiError(429, message, kind="rate_limit_error", code="queue_full", retry_after_s=1)
             self._jobs.add(job)
             self._tasks.extend(job.tasks)
+            self._gathering.came()
             self._changed.notify()
 
     def abort(self, message: str) -> None:
@@ -163,6 +174,9 @@ class Batches:
                 for task, result in zip(tasks, results):  # noqa: B905  the engine gives one for each
                     if task.job.done(task, result):
                         self._count(task.job, "stop")
+            finally:
+                with self._changed:
+                    self._computing -= len(tasks)
 
     def _failed(self, tasks: Sequence[Task], error: ApiError) -> None:
         for job in {task.job for task in tasks}:
@@ -179,13 +193,10 @@ class Batches:
         with self._changed:
             while not self._tasks and not self._closed:
                 self._changed.wait()
-            until = time.monotonic() + self._wait_s
-            while 0 < len(self._tasks) < self._size and not self._closed:
-                left = until - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(left)
-            return self._alike()
+            self._gathering.wait()
+            taken = self._alike()
+            self._computing += len(taken)
+            return taken
 
     def _alike(self) -> list[Task]:
         """The oldest task, and those nearest to it in size that may share its call."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.serve.body import check_model_name
 from deployer.serve.chat import no_template, template_arguments
 from deployer.serve.errors import ApiError, bad
 from deployer.serve.fields import CHAT, COMPLETION, check_fields, stream_options
@@ -46,31 +46,6 @@ class Job:
         """(prompt, limit) of each answer, in the order of their index."""
         pairs = zip(self.prompts, self.limits)  # noqa: B905  Python 3.9
         return [pair for pair in pairs for _ in range(self.output.n)]
-
-
-def parse_body(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise ApiError(400, "The body is not UTF-8.") from None
-    except RecursionError:
-        raise ApiError(400, "The body is nested too deeply.") from None
-    except ValueError as error:
-        raise ApiError(400, f"The body is not valid JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise ApiError(400, "The body must be a JSON object.")
-    return body
-
-
-def check_model_name(body: dict[str, Any], names: Sequence[str]) -> str:
-    """The name to answer with. A request without a model means the only one that is here."""
-    name = body.get("model")
-    if name is None:
-        return names[0]
-    if name not in names:
-        message = f"The model {name!r} does not exist here. Served: {', '.join(names)}."
-        raise ApiError(404, message, param="model", code="model_not_found")
-    return str(name)
 
 
 def make_job(body: dict[str, Any], *, chat: bool, model: Model, names: Sequence[str]) -> Job:
@@ -184,7 +159,3 @@ def _least(params: Params, limit: int) -> int:
 
 def _too_long(message: str, param: str | None) -> ApiError:
     return ApiError(400, message, param=param, code="context_length_exceeded")
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number of JSON")

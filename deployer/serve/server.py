@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from deployer.serve.about import about
 from deployer.serve.answer import Answer, event
+from deployer.serve.body import parse_body
 from deployer.serve.errors import ApiError
 from deployer.serve.journal import Journal
 from deployer.serve.kinds import GENERATOR
 from deployer.serve.logprobs import chat_logprobs, completion_logprobs
-from deployer.serve.model import Model
-from deployer.serve.request import Job, check_model_name, make_job, parse_body
+from deployer.serve.request import Job, make_job
 from deployer.serve.scoring import Scores
 from deployer.serve.service import Service, Ticket
 from deployer.serve.tokens import detokenize, tokenize, tokenizer_info
-from deployer.serve.web import answer_error, error_handlers, model_list, read_body, unless_gone
+from deployer.serve.web import error_handlers, read_body, refusal, unless_gone
 
 _Made = TypeVar("_Made")
 
@@ -37,11 +37,7 @@ def build_app(service: Service, journal: Journal) -> Starlette:
     api = _Api(service, journal)
     return Starlette(
         routes=[
-            Route("/health", api.health),
-            Route("/metrics", api.metrics),
-            Route("/live", api.live),
-            Route("/v1/models", api.models),
-            Route("/v1/models/{name:path}", api.one_model),
+            *about(service),
             Route("/tokenize", api.tokenize, methods=["POST"]),
             Route("/detokenize", api.detokenize, methods=["POST"]),
             Route("/tokenizer_info", api.tokenizer_info),
@@ -56,31 +52,6 @@ class _Api:
     def __init__(self, service: Service, journal: Journal) -> None:
         self._service = service
         self._journal = journal
-        self._created = int(time.time())
-
-    async def health(self, _: Request) -> Response:
-        """Readiness: whether a request would be taken."""
-        state = self._service.state
-        return JSONResponse({"status": state}, 200 if state == "ready" else 503)
-
-    async def live(self, _: Request) -> Response:
-        """Liveness: the process answers, whether it loads, serves or drains."""
-        return JSONResponse({"status": self._service.state})
-
-    async def metrics(self, _: Request) -> Response:
-        return PlainTextResponse(self._service.metrics.render(self._service.gauges()), media_type="text/plain; version=0.0.4")
-
-    async def models(self, _: Request) -> Response:
-        model = self._service.admit()
-        return JSONResponse(self._models(model))
-
-    async def one_model(self, request: Request) -> Response:
-        model = self._service.admit()
-        name = check_model_name({"model": request.path_params["name"]}, self._service.config.model_names)
-        return JSONResponse(next(entry for entry in self._models(model)["data"] if entry["id"] == name))
-
-    def _models(self, model: Model) -> dict[str, Any]:
-        return model_list(self._service.config, model.context, self._service.compute_type, self._created)
 
     async def tokenizer_info(self, _: Request) -> Response:
         return JSONResponse(tokenizer_info(self._service.admit()))
@@ -121,13 +92,8 @@ class _Api:
                 headers = {**_SSE, "X-Request-Id": answer.id}
                 return _Stream(self._stream(answer, job, ticket), self._closer(ticket, entry.close), headers=headers)
             return await self._whole(request, answer, job, ticket)
-        except ApiError as error:
-            entry.status = error.status
-            entry.error = error.code or error.param or error.kind
-            return answer_error(error)
-        except ClientDisconnect:
-            entry.status = 499
-            return Response(status_code=499)
+        except (ApiError, ClientDisconnect) as error:
+            return refusal(entry, error)
         except Exception:
             entry.status = 500
             raise

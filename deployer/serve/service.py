@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from deployer.serve.admission import Admission
 from deployer.serve.batching import Batcher, Generator
 from deployer.serve.config import Config
 from deployer.serve.errors import ApiError
-from deployer.serve.metrics import Metrics
 from deployer.serve.model import Model
 from deployer.serve.request import Job
 from deployer.serve.row import Event, Row
@@ -17,23 +17,16 @@ from deployer.serve.scoring import Scores, Scoring
 from deployer.serve.stream import Detokenizer
 
 
-class Service:
-    """States: loading → ready → draining. `busy` counts requests that were let in and whose answer is not complete."""
+class Service(Admission[Model]):
+    """Of a model that makes text."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self.metrics = Metrics(config.model_names[0])
-        self.state = "loading"
-        self.busy = 0
-        self.model: Model | None = None
-        self.compute_type = config.compute_type  # once started: what the engine really computes in
+        super().__init__(config)
         self._batcher: Batcher | None = None
 
     def start(self, model: Model, generator: Generator, on_broken: Callable[[BaseException], None]) -> None:
         """The model is loaded: requests may come."""
         config = self.config
-        self.compute_type = str(getattr(generator, "compute_type", config.compute_type))
-        self.metrics.info = {"kind": config.kind, "compute_type": self.compute_type, "device": config.device}
         self._batcher = Batcher(
             generator,
             self.metrics,
@@ -45,16 +38,7 @@ class Service:
             threads=config.inter_threads * len(config.device_index),
             on_broken=on_broken,
         )
-        self.model = model
-        if self.state == "loading":
-            self.state = "ready"
-
-    def admit(self) -> Model:
-        """Raises ApiError 503 while the model loads or the server drains."""
-        if self.state != "ready" or self.model is None:
-            self.metrics.count("admission_rejections", label=self.state)
-            raise ApiError(503, f"The server is {self.state}.", kind="service_unavailable", code=self.state, retry_after_s=1)
-        return self.model
+        self.open(model, self._batcher, str(getattr(generator, "compute_type", config.compute_type)))
 
     def submit(self, job: Job) -> Ticket:
         """Raises ApiError 429 when too many wait."""
@@ -90,15 +74,6 @@ class Service:
         finally:
             for scoring in asked:
                 scoring.cancel()
-
-    def abort(self, message: str) -> None:
-        if self._batcher is not None:
-            self._batcher.abort(message)
-
-    def gauges(self) -> dict[str, float]:
-        batcher = self._batcher
-        waiting, running = (batcher.waiting, batcher.running) if batcher else (0, 0)
-        return {"num_requests_running": running, "num_requests_waiting": waiting}
 
 
 def _setter(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Scores]) -> Callable[[Scores | str], None]:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from deployer.serve.about import about
+from deployer.serve.admission import Admission
 from deployer.serve.config import Config
 from deployer.serve.errors import ApiError
 from deployer.serve.journal import Journal
 from deployer.serve.kinds import ENCODER, ROUTES, TRANSLATOR, WHISPER, check_kind
-from deployer.serve.metrics import Metrics
 from deployer.serve.oneshot import Batches, Job
-from deployer.serve.web import answer_error, error_handlers, model_list
+from deployer.serve.web import error_handlers, refusal
 
 
 class SingleModel(Protocol):
@@ -41,15 +41,11 @@ _KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
 Answer = Callable[["SingleService", Request], Awaitable[Response]]
 
 
-class SingleService:
-    """States: loading → ready → draining. `busy` counts requests that were let in and whose answer is not complete."""
+class SingleService(Admission[SingleModel]):
+    """Of a model that answers with one call."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self.metrics = Metrics(config.model_names[0])
-        self.state = "loading"
-        self.busy = 0
-        self.model: SingleModel | None = None
+        super().__init__(config)
         self._batches: Batches | None = None
 
     def load(self, on_broken: Callable[[BaseException], None]) -> SingleModel:
@@ -64,7 +60,6 @@ class SingleService:
     def start(self, model: SingleModel, on_broken: Callable[[BaseException], None]) -> None:
         """The model is loaded: requests may come."""
         config = self.config
-        self.metrics.info = {"kind": config.kind, "compute_type": model.compute_type, "device": config.device}
         self._batches = Batches(
             model.run,
             self.metrics,
@@ -74,16 +69,7 @@ class SingleService:
             threads=config.inter_threads * len(config.device_index),
             on_broken=on_broken,
         )
-        self.model = model
-        if self.state == "loading":
-            self.state = "ready"
-
-    def admit(self) -> SingleModel:
-        """Raises ApiError 503 while the model loads or the server drains."""
-        if self.state != "ready" or self.model is None:
-            self.metrics.count("admission_rejections", label=self.state)
-            raise ApiError(503, f"The server is {self.state}.", kind="service_unavailable", code=self.state, retry_after_s=1)
-        return self.model
+        self.open(model, self._batches, model.compute_type)
 
     def submit(self, job: Job) -> None:
         """Raises ApiError 429 when too many wait."""
@@ -91,38 +77,16 @@ class SingleService:
             raise RuntimeError("submit before start")
         self._batches.submit(job)
 
-    def abort(self, message: str) -> None:
-        if self._batches is not None:
-            self._batches.abort(message)
-
-    def gauges(self) -> dict[str, float]:
-        batches = self._batches
-        waiting, running = (batches.waiting, batches.running) if batches else (0, 0)
-        return {"num_requests_running": running, "num_requests_waiting": waiting}
-
 
 def build_single_app(service: SingleService, journal: Journal) -> Starlette:
     """The application over a service that may still be loading."""
-    created = int(time.time())
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": service.state}, 200 if service.state == "ready" else 503)
-
-    async def metrics(_: Request) -> Response:
-        return PlainTextResponse(service.metrics.render(service.gauges()), media_type="text/plain; version=0.0.4")
-
-    async def models(_: Request) -> Response:
-        model = service.admit()
-        return JSONResponse(model_list(service.config, model.context, model.compute_type, created))
-
     _, _, handlers = _KINDS[service.config.kind]
-    routes = [Route("/health", health), Route("/metrics", metrics), Route("/v1/models", models)]
-    routes += [
+    routes = [
         Route(path, _journaled(service, journal, import_module(f"deployer.serve.{module}").answer), methods=["POST"])
         for path, module in handlers.items()
     ]
     assert set(handlers) == set(ROUTES[service.config.kind])
-    return Starlette(routes=routes, exception_handlers=error_handlers(service.config.kind))
+    return Starlette(routes=about(service) + routes, exception_handlers=error_handlers(service.config.kind))
 
 
 def _journaled(service: SingleService, journal: Journal, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -131,13 +95,8 @@ def _journaled(service: SingleService, journal: Journal, answer: Answer) -> Call
         service.busy += 1
         try:
             return await answer(service, request)
-        except ApiError as error:
-            entry.status = error.status
-            entry.error = error.code or error.param or error.kind
-            return answer_error(error)
-        except ClientDisconnect:
-            entry.status = 499
-            return Response(status_code=499)
+        except (ApiError, ClientDisconnect) as error:
+            return refusal(entry, error)
         except Exception:
             entry.status = 500
             raise

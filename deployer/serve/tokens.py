@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deployer.serve.body import check_model_name
 from deployer.serve.errors import bad
 from deployer.serve.model import Model
 from deployer.serve.output import flag
-from deployer.serve.request import chat_prompt, check_ids, check_model_name, plain_prompt
+from deployer.serve.request import chat_prompt, check_ids, plain_prompt
 
 _CHAT = {"model", "messages", "add_generation_prompt", "add_special_tokens", "chat_template_kwargs", "return_token_strs"}
 _TEXT = {"model", "prompt", "add_special_tokens", "return_token_strs"}

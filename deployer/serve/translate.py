@@ -12,10 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from deployer.serve.body import check_model_name, parse_body
 from deployer.serve.chat import check_messages
 from deployer.serve.errors import bad
 from deployer.serve.oneshot import Job, Task
-from deployer.serve.request import check_model_name, parse_body
 from deployer.serve.single import SingleService
 from deployer.serve.translator import Options, Source, TranslatorModel
 from deployer.serve.web import read_body, unless_gone

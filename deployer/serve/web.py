@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from deployer.serve.config import Config
 from deployer.serve.errors import ApiError
+from deployer.serve.journal import Entry
 from deployer.serve.kinds import other_kind
 
 T = TypeVar("T")
@@ -48,11 +48,14 @@ def answer_error(error: ApiError) -> Response:
     return JSONResponse(error.body(), error.status, headers=headers)
 
 
-def model_list(config: Config, context: int, compute_type: str, created: int) -> dict[str, Any]:
-    """`/v1/models`: OpenAI's fields, vLLM's, and what this process really computes in."""
-    shared = {"object": "model", "created": created, "owned_by": "ctranslate2", "root": config.model_dir, "parent": None}
-    own = {"max_model_len": context, "kind": config.kind, "compute_type": compute_type, "device": config.device}
-    return {"object": "list", "data": [{"id": name, **shared, **own} for name in config.model_names]}
+def refusal(entry: Entry, error: ApiError | ClientDisconnect) -> Response:
+    """The answer to a request that ends so, and what its log line says."""
+    if isinstance(error, ClientDisconnect):
+        entry.status = 499
+        return Response(status_code=499)
+    entry.status = error.status
+    entry.error = error.code or error.param or error.kind
+    return answer_error(error)
 
 
 def error_handlers(kind: str) -> dict[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployer.serve import batching
+from deployer.serve import gathering
 from deployer.serve.model import Model
 from tests.serve.scripted import Scripted, Served, repeats, says
 
@@ -89,7 +89,7 @@ def test_every_row_ends_at_its_own_limit_and_costs_nothing_after_it(model: Model
 
 
 def test_a_batch_begins_when_as_many_are_there_as_the_last_time(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "GAP_S", 60)
+    monkeypatch.setattr(gathering, "GAP_S", 60)
     engine = says(model, "ok")
     served = Served(model, engine, max_wait_ms=60_000)
     crowd = Crowd(served, engine)  # the one that holds the engine has not waited for anybody
