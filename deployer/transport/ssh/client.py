@@ -4,6 +4,7 @@ import contextlib
 import logging
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class Logins:
         # lazy: the user's fabric.yml is not for us
         self._config = fabric.Config(lazy=True)
         self._config.load_ssh_config()
+        #: A connection that is made writes to the configuration, which is empty for a moment then.
+        self._one_at_a_time = threading.Lock()
         self._known = keys.KnownHosts()
 
     def settings(self, hop: Hop) -> dict[str, Any]:
@@ -75,9 +78,10 @@ class Logins:
         }
         if hop.identity is not None:
             login["key_filename"] = [str(hop.identity)]
-        made = fabric.Connection(
-            hop.address, user=hop.user, port=hop.port, config=self._config, gateway=False, connect_kwargs=login
-        )
+        with self._one_at_a_time:
+            made = fabric.Connection(
+                hop.address, user=hop.user, port=hop.port, config=self._config, gateway=False, connect_kwargs=login
+            )
         if not own_key and "key_filename" in made.connect_kwargs:
             # like ssh itself: a key that the configuration names and that is not there is passed over
             made.connect_kwargs["key_filename"] = [k for k in made.connect_kwargs["key_filename"] if Path(k).is_file()]

@@ -4,7 +4,7 @@ The journal is held against the host: what it says is done is done, what it says
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,11 +59,14 @@ def said_done(request: Mapping[str, Any], events: Events) -> list[Mapping[str, A
     return [steps[i] for i in order if last[i] == "done"]
 
 
-def untrue(bench: Bench, request: Mapping[str, Any], events: Events) -> list[str]:
-    """Steps that the journal calls done and that are not so on the host. What a later step did to the same thing counts."""
+def untrue(bench: Bench, runs: Iterable[tuple[Mapping[str, Any], Events]]) -> list[str]:
+    """Steps that the journals call done and that are not so on the host. What a later step did to the same thing counts, also
+    that of a later run: replicas that were replaced already go back when the next one failed.
+    """
     latest: dict[str, Mapping[str, Any]] = {}
-    for step in said_done(request, events):
-        latest[_thing(step)] = step
+    for request, events in runs:
+        for step in said_done(request, events):
+            latest[_thing(step)] = step
     return [f"the journal says done, the host does not: {s['id']} {s['label']}" for s in latest.values() if not _holds(bench, s)]
 
 

@@ -278,9 +278,12 @@ class _Attempt:
 
     @property
     def run_id(self) -> str | None:
-        """Ours: a second operator's has refused."""
-        new = self.bench.runs() - self.known
-        return next((run for run in sorted(new) if any(e["type"] == "locked" for e in self.bench.journal(run))), None)
+        return next(iter(self.own_runs()), None)
+
+    def own_runs(self) -> list[str]:
+        """The apply's, and what it began of itself after it; a second operator's has refused."""
+        new = sorted(self.bench.runs() - self.known)
+        return [run for run in new if any(e["type"] == "locked" for e in self.bench.journal(run))]
 
     def run_ends(self) -> None:
         run = self.run_id
@@ -316,7 +319,7 @@ class _Attempt:
         if wanted and self.seen.exit_code not in wanted:
             self.told.append(f"exit code {self.seen.exit_code}, not {wanted}: {self.ended}")
         self._alone(request, events, report)
-        self.told += checks.untrue(self.bench, request, events)
+        self.told += checks.untrue(self.bench, [(self.bench.request(one), self.bench.journal(one)) for one in self.own_runs()])
         self._named(run, report is not None, events, state)
         if checks.all_undone(report, SUBJECT) and (now := self.bench.standing(SUBJECT)) != self.before:
             self.told.append(f"said to be undone, and differs: {sorted(set(self.before.items()) ^ set(now.items()))}")

@@ -26,6 +26,8 @@ CELLS = 24
 #: wants a second host, a canary, old revisions or a hand-made unit (those have faults on simulated hosts only).
 ELSEWHERE = {
     "canary.watch",
+    "scripts.push",
+    "unit.adapters",
     "gateway.peers",
     "revisions.drop",
     "unit.retire",
