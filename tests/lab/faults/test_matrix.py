@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 #: Another seed is another sample; a red one is run again by it.
 SEED = int(os.environ.get("DEPLOYER_FAULTS_SEED", "4"))
-CELLS = 24
+CELLS = 20
 
 #: Steps that no operation of the matrix has yet: a bare host's first apply, the last destroy that leaves it bare again, and what
 #: wants a second host, a canary, old revisions or a hand-made unit (those have faults on simulated hosts only).
