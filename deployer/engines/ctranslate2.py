@@ -25,7 +25,8 @@ from deployer.engines.ctranslate2_kinds import (
 from deployer.engines.ctranslate2_logs import FAILURES, PHASES
 from deployer.engines.ctranslate2_settings import CTranslate2Settings, settings_of
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.settings import TORCH_CPU, device_complaints, environment, environment_complaints
+from deployer.engines.runtime import runtime_of, sampling_of
+from deployer.engines.settings import TORCH_CPU, device_complaints, environment, environment_complaints, wanted_gpus
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
@@ -72,8 +73,7 @@ class CTranslate2:
         return serving, environment(f"ctranslate2-convert-{s.pinned}", (package, *CONVERTER))
 
     def gpus(self, deployment: DeploymentSpec) -> int:
-        given = deployment.placement.gpus
-        return given if given is not None else int(settings_of(deployment).device == "cuda")
+        return wanted_gpus(deployment, settings_of(deployment).device)
 
     def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
         return ()
@@ -97,7 +97,8 @@ class CTranslate2:
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)
-        runtime, sources = _runtime(deployment, s)
+        names = (*_SETTINGS, "kind") if s.kind != "auto" else _SETTINGS
+        runtime, sources = runtime_of(deployment, s, names, first={"version": s.pinned})
         kind = kind_of(s, model)
         return Process(
             argv=("{env}/bin/python", "-I", "{serve}", "--config", "{credentials}/config.json"),
@@ -144,39 +145,15 @@ def _config(deployment: DeploymentSpec, s: CTranslate2Settings, model: LockedMod
         "max_wait_ms": 100.0 if deployment.batch.max_wait is None else deployment.batch.max_wait * 1000,
         "max_queue": s.max_queue,
         "log_requests": False,  # the gateway does, as `logging` says
-        "sampling": _sampling(deployment),
+        "sampling": sampling_of(deployment),
         "shutdown_timeout_s": _STOP_S,
     }
-
-
-def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
-    return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
 
 
 _SETTINGS = (
     *("quantization", "compute_type", "device", "inter_threads", "intra_threads", "max_model_len", "max_queue"),
     *("pooling", "normalize", "source_language", "target_language"),
 )
-
-
-def _runtime(deployment: DeploymentSpec, s: CTranslate2Settings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
-    values: dict[str, Scalar] = {"version": s.pinned}
-    values |= {name: value for name in _SETTINGS if (value := getattr(s, name)) is not None}
-    sources: dict[str, tuple[str | int, ...]] = {name: ("engine", "ctranslate2", name) for name in ("version", *_SETTINGS)}
-    if s.kind != "auto":
-        values["kind"], sources["kind"] = s.kind, ("engine", "ctranslate2", "kind")
-    for name, value in sorted(s.env.items()):
-        values[f"env.{name}"], sources[f"env.{name}"] = value, ("engine", "ctranslate2", "env", name)
-    for name, value in _sampling(deployment).items():
-        values[f"sampling.{name}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-        sources[f"sampling.{name}"] = ("sampling", name)
-    for name in ("max_size", "max_wait"):
-        if (given := getattr(deployment.batch, name)) is not None:
-            values[f"batch.{name}"], sources[f"batch.{name}"] = given, ("batch", name)
-    if deployment.endpoint.model_names:
-        values["model_names"] = json.dumps(deployment.endpoint.model_names, ensure_ascii=False)
-        sources["model_names"] = ("endpoint", "model_names")
-    return values, sources
 
 
 def _complaints(deployment: DeploymentSpec, s: CTranslate2Settings, gpus: int) -> Iterator[Complaint]:

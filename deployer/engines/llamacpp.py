@@ -5,7 +5,6 @@ What build 11434 does that shapes this file: a context is divided among the slot
 string are read as escapes; what does not fit on a GPU, or finds none, is computed on the CPU with a warning at most.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -14,11 +13,11 @@ from pydantic import BaseModel, Field, StringConstraints
 from deployer.engines.base import Complaint, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.llamacpp_logs import FAILURES, PHASES
-from deployer.engines.settings import device_complaints, environment, environment_complaints
+from deployer.engines.runtime import runtime_of
+from deployer.engines.settings import device_complaints, environment, environment_complaints, wanted_gpus
 from deployer.spec.models import DeploymentSpec, Model
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
-from deployer.state.resources import Scalar
 
 TESTED = "11434"
 #: The wheel of script/llama-server. A version with a local part can be on no public index, so none can bring another one.
@@ -112,8 +111,7 @@ class LlamaCpp:
         return () if program is None else (program,)
 
     def gpus(self, deployment: DeploymentSpec) -> int:
-        given = deployment.placement.gpus
-        return given if given is not None else int(settings_of(deployment).device == "cuda")
+        return wanted_gpus(deployment, settings_of(deployment).device)
 
     def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
         return ()
@@ -126,7 +124,7 @@ class LlamaCpp:
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)
-        runtime, sources = _runtime(deployment, s)
+        runtime, sources = runtime_of(deployment, s, _SETTINGS, first={"version": s.pinned})
         body = {"model": deployment.name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         devices = {"CUDA_VISIBLE_DEVICES": ",".join(slot.gpus)} if slot.gpus else {}
         return Process(
@@ -179,26 +177,6 @@ def gguf_file(deployment: DeploymentSpec, model: LockedModel | None) -> str:
     if deployment.model.file is not None:
         return deployment.model.file
     return next((f.path for f in model.files if f.path.endswith(".gguf")), "model.gguf") if model else "model.gguf"
-
-
-def _runtime(deployment: DeploymentSpec, s: LlamaCppSettings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
-    here = ("engine", "llamacpp")
-    values: dict[str, Scalar] = {"version": s.pinned}
-    values |= {name: value for name in _SETTINGS if (value := getattr(s, name)) is not None}
-    sources: dict[str, tuple[str | int, ...]] = {name: (*here, name) for name in ("version", *_SETTINGS)}
-    for name, value in sorted(s.env.items()):
-        values[f"env.{name}"], sources[f"env.{name}"] = value, (*here, "env", name)
-    for name, value in deployment.sampling.model_dump(mode="json", exclude_defaults=True).items():
-        values[f"sampling.{name}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-        sources[f"sampling.{name}"] = ("sampling", name)
-    if deployment.model.file is not None:
-        values["file"], sources["file"] = deployment.model.file, ("model", "file")
-    if deployment.batch.max_size is not None:
-        values["batch.max_size"], sources["batch.max_size"] = deployment.batch.max_size, ("batch", "max_size")
-    if deployment.endpoint.model_names:
-        values["model_names"] = json.dumps(deployment.endpoint.model_names, ensure_ascii=False)
-        sources["model_names"] = ("endpoint", "model_names")
-    return values, sources
 
 
 def _complaints(deployment: DeploymentSpec, s: LlamaCppSettings, gpus: int) -> Iterator[Complaint]:

@@ -16,13 +16,13 @@ from deployer.engines.launch import placeholder_complaints
 from deployer.engines.llamacpp import Program, file_complaints, gguf_complaints, gguf_file
 from deployer.engines.ollama_front import PROGRAM, SOURCE
 from deployer.engines.ollama_logs import FAILURES, PHASES
-from deployer.engines.settings import device_complaints, environment_complaints
+from deployer.engines.runtime import runtime_of, sampling_of
+from deployer.engines.settings import device_complaints, environment_complaints, wanted_gpus
 from deployer.spec.fields import Duration
 from deployer.spec.models import DeploymentSpec, Model
 from deployer.state.canonical import digest
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
-from deployer.state.resources import Scalar
 
 _PYTHON = "/usr/bin/python3"
 _PARALLEL = 4
@@ -91,8 +91,7 @@ class Ollama:
         return (settings_of(deployment).program,)
 
     def gpus(self, deployment: DeploymentSpec) -> int:
-        given = deployment.placement.gpus
-        return given if given is not None else int(settings_of(deployment).device == "cuda")
+        return wanted_gpus(deployment, settings_of(deployment).device)
 
     def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
         return ()
@@ -105,7 +104,7 @@ class Ollama:
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)
-        runtime, sources = _runtime(deployment, s)
+        runtime, sources = runtime_of(deployment, s, _SETTINGS, first={})
         config = _config(deployment, s, model, slot)
         body = {"model": deployment.name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         return Process(
@@ -152,7 +151,7 @@ def _keep_alive(s: OllamaSettings) -> str:
 
 def _config(deployment: DeploymentSpec, s: OllamaSettings, model: LockedModel | None, slot: Slot) -> dict[str, Any]:
     """What the program in front reads."""
-    said = deployment.sampling.model_dump(mode="json", exclude_defaults=True)
+    said = sampling_of(deployment)
     parameters = {theirs: said[ours] for ours, theirs in _PARAMETERS.items() if ours in said}
     if parameters.get("top_k", 0) < 0:
         parameters["top_k"] = 0
@@ -172,25 +171,6 @@ def _config(deployment: DeploymentSpec, s: OllamaSettings, model: LockedModel | 
         "keep_alive": -1 if s.keep_alive is None else _keep_alive(s),
         "whole": bool(slot.gpus) and not s.partly_on_cpu,
     }
-
-
-def _runtime(deployment: DeploymentSpec, s: OllamaSettings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
-    here = ("engine", "ollama")
-    values: dict[str, Scalar] = {name: value for name in _SETTINGS if (value := getattr(s, name)) is not None}
-    sources: dict[str, tuple[str | int, ...]] = {name: (*here, name) for name in _SETTINGS}
-    for name, value in sorted(s.env.items()):
-        values[f"env.{name}"], sources[f"env.{name}"] = value, (*here, "env", name)
-    for name, value in deployment.sampling.model_dump(mode="json", exclude_defaults=True).items():
-        values[f"sampling.{name}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-        sources[f"sampling.{name}"] = ("sampling", name)
-    if deployment.model.file is not None:
-        values["file"], sources["file"] = deployment.model.file, ("model", "file")
-    if deployment.batch.max_size is not None:
-        values["batch.max_size"], sources["batch.max_size"] = deployment.batch.max_size, ("batch", "max_size")
-    if deployment.endpoint.model_names:
-        values["model_names"] = json.dumps(deployment.endpoint.model_names, ensure_ascii=False)
-        sources["model_names"] = ("endpoint", "model_names")
-    return values, sources
 
 
 def _complaints(deployment: DeploymentSpec, s: OllamaSettings, gpus: int) -> Iterator[Complaint]:

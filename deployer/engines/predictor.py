@@ -10,6 +10,7 @@ from deployer.engines import front
 from deployer.engines.base import Complaint, Conversion, Process, Slot
 from deployer.engines.host_logs import HOST_FAILURES, HOST_FALLBACKS
 from deployer.engines.launch import placeholder_complaints
+from deployer.engines.runtime import sampling_of
 from deployer.spec.models import DeploymentSpec, Model
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
@@ -74,7 +75,7 @@ class Predictor:
         runtime: dict[str, Scalar] = {"paths": " ".join(s.paths), "threads": s.threads}
         runtime |= {"probe": json.dumps(s.probe, ensure_ascii=False)} if s.probe is not None else {}
         runtime |= {"model_names": " ".join(deployment.endpoint.model_names)} if deployment.endpoint.model_names else {}
-        runtime |= {f"sampling.{name}": json.dumps(value) for name, value in _sampling(deployment).items()}
+        runtime |= {f"sampling.{name}": json.dumps(value) for name, value in sampling_of(deployment).items()}
         runtime |= {"batch.max_size": deployment.batch.max_size} if deployment.batch.max_size is not None else {}
         sources: dict[str, tuple[str | int, ...]] = {
             name: ("engine", "predictor", name) for name in ("paths", "probe", "threads")
@@ -95,15 +96,11 @@ class Predictor:
         )
 
 
-def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
-    return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
-
-
 def _complaints(deployment: DeploymentSpec, s: PredictorSettings) -> Iterator[Complaint]:
     if deployment.handler is None or deployment.handler.predictor is None:
         hint = "handler: {predictor: handlers/NAME.py}"
         yield Complaint(("engine", "predictor"), "the engine predictor needs handler.predictor", hint)
-    for name in _sampling(deployment):
+    for name in sampling_of(deployment):
         yield Complaint(("sampling", name), f"a predictor reads its requests itself, so {name} would be ignored", "handler.env")
     yield from placeholder_complaints(("engine", "predictor", "probe"), s.probe or {})
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from deployer.engines.base import Complaint
+from deployer.spec.models import DeploymentSpec
 from deployer.state.canonical import digest
 from deployer.state.needs import EnvironmentNeed
 
@@ -49,6 +50,12 @@ def environment_complaints(engine: str, env: Mapping[str, str], ours: Mapping[st
             yield Complaint(path, f"{name} looks like a secret, and the environment of a process is no place for one")
         elif any((ord(c) < 0x20 and c not in "\n\t") or ord(c) == 0x7F for c in value):
             yield Complaint(path, f"{name} holds a control character, which systemd drops")
+
+
+def wanted_gpus(deployment: DeploymentSpec, device: str) -> int:
+    """Of a replica, for an engine that runs on both."""
+    given = deployment.placement.gpus
+    return given if given is not None else int(device == "cuda")
 
 
 def device_complaints(device: str, gpus: int) -> Iterator[Complaint]:

@@ -14,13 +14,21 @@ from pydantic import BaseModel, Field
 
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.settings import TORCH_CPU, Requirement, Version, device_complaints, environment, environment_complaints
+from deployer.engines.runtime import runtime_of, sampling_of
+from deployer.engines.settings import (
+    TORCH_CPU,
+    Requirement,
+    Version,
+    device_complaints,
+    environment,
+    environment_complaints,
+    wanted_gpus,
+)
 from deployer.engines.transformers_front import PROGRAM, SOURCE
 from deployer.engines.transformers_logs import FAILURES, PHASES
 from deployer.spec.models import DeploymentSpec, Model
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
-from deployer.state.resources import Scalar
 
 TESTED = "5.23.0"
 #: The CUDA build has no local version; "===" keeps a CPU build from a folder of wheels away.
@@ -118,8 +126,7 @@ class Transformers:
         return (replace(need, python=">=3.11"),)
 
     def gpus(self, deployment: DeploymentSpec) -> int:
-        given = deployment.placement.gpus
-        return given if given is not None else int(settings_of(deployment).device == "cuda")
+        return wanted_gpus(deployment, settings_of(deployment).device)
 
     def packages(self, deployment: DeploymentSpec) -> Sequence[str]:
         # Triton, which bitsandbytes and flex_attention use on a GPU, builds its launchers on the host
@@ -133,7 +140,7 @@ class Transformers:
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)
-        runtime, sources = _runtime(deployment, s)
+        runtime, sources = runtime_of(deployment, s, _SETTINGS, first={"version": s.pinned})
         config = json.dumps(_config(deployment, s, slot), indent=2, ensure_ascii=False) + "\n"
         # no temperature: with continuous batching the first request would set everybody's
         body = {"model": deployment.name, "prompt": "Hello", "max_tokens": 1}
@@ -167,30 +174,9 @@ def _config(deployment: DeploymentSpec, s: TransformersSettings, slot: Slot) -> 
         "names": [deployment.name, *deployment.endpoint.model_names],
         "at_once": deployment.batch.max_size,
         "drain_s": _DRAIN_S,
-        "sampling": _sampling(deployment),
+        "sampling": sampling_of(deployment),
         "serve": serve,
     }
-
-
-def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
-    return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
-
-
-def _runtime(deployment: DeploymentSpec, s: TransformersSettings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
-    values: dict[str, Scalar] = {"version": s.pinned}
-    values |= {name: value for name in _SETTINGS if (value := getattr(s, name)) is not None}
-    sources: dict[str, tuple[str | int, ...]] = {name: ("engine", "transformers", name) for name in ("version", *_SETTINGS)}
-    for name, value in sorted(s.env.items()):
-        values[f"env.{name}"], sources[f"env.{name}"] = value, ("engine", "transformers", "env", name)
-    for name, value in _sampling(deployment).items():
-        values[f"sampling.{name}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-        sources[f"sampling.{name}"] = ("sampling", name)
-    if deployment.batch.max_size is not None:
-        values["batch.max_size"], sources["batch.max_size"] = deployment.batch.max_size, ("batch", "max_size")
-    if deployment.endpoint.model_names:
-        values["model_names"] = json.dumps(deployment.endpoint.model_names, ensure_ascii=False)
-        sources["model_names"] = ("endpoint", "model_names")
-    return values, sources
 
 
 def _complaints(deployment: DeploymentSpec, s: TransformersSettings, gpus: int) -> Iterator[Complaint]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from deployer.engines import vllm_adapters, vllm_quantizations
 from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
+from deployer.engines.runtime import runtime_of, sampling_of
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
 from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
@@ -24,7 +25,6 @@ from deployer.engines.vllm_upgrade import ending, upgraded
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
-from deployer.state.resources import Scalar
 
 #: They come in CUDA builds, which break the import of a vLLM for CPUs.
 NO_CUDA = ("torchvision", "torchaudio", "torchcodec")
@@ -140,7 +140,9 @@ class Vllm:
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)
-        runtime, sources = _runtime(deployment, s)
+        runtime, sources = runtime_of(
+            deployment, s, tuple(_OPTIONS), first={"version": s.pinned, "variant": s.variant}, groups=("args", "env")
+        )
         if reserved := vllm_adapters.runtime(deployment, s, slot.adapters):
             runtime["lora"], sources["lora"] = reserved, ("adapters",)
         pooling = s.args.get("runner") == "pooling"
@@ -204,7 +206,7 @@ def _options(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> dict[st
     options |= {option: value for field, option in _OPTIONS.items() if (value := getattr(s, field)) is not None}
     if deployment.batch.max_size is not None:
         options["max-num-seqs"] = deployment.batch.max_size
-    given = _sampling(deployment)
+    given = sampling_of(deployment)
     if held := {name: given[name] for name in _SAMPLING if name in given}:
         options["override-generation-config"] = json.dumps(held, sort_keys=True)
     if _held_here(deployment):
@@ -213,13 +215,9 @@ def _options(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> dict[st
     return options | dict(sorted(arguments(s.pinned, s.args)))
 
 
-def _sampling(deployment: DeploymentSpec) -> dict[str, Any]:
-    return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
-
-
 def _held_here(deployment: DeploymentSpec) -> dict[str, Any]:
     """Defaults that go into the requests themselves, by a middleware."""
-    return {name: value for name, value in _sampling(deployment).items() if name in HELD_HERE}
+    return {name: value for name, value in sampling_of(deployment).items() if name in HELD_HERE}
 
 
 def _files(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> tuple[ConfigFile, ...]:
@@ -227,27 +225,6 @@ def _files(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> tuple[Con
     if defaults := _held_here(deployment):
         files += (ConfigFile(f"{MODULE}.py", middleware_source(defaults)),)
     return files
-
-
-def _runtime(deployment: DeploymentSpec, s: VllmSettings) -> tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]:
-    """What a running process is made of, as a person sees it in a diff, and where in the YAML each came from."""
-    values: dict[str, Scalar] = {"version": s.pinned, "variant": s.variant}
-    sources: dict[str, tuple[str | int, ...]] = {name: ("engine", "vllm", name) for name in (*values, *_OPTIONS)}
-    values |= {field: value for field in _OPTIONS if (value := getattr(s, field)) is not None}
-    for group in ("args", "env"):
-        for name, value in sorted(getattr(s, group).items()):
-            label = f"{group}.{name}"
-            values[label] = value if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True, default=list)
-            sources[label] = ("engine", "vllm", group, name)
-    for name, value in _sampling(deployment).items():
-        values[f"sampling.{name}"] = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-        sources[f"sampling.{name}"] = ("sampling", name)
-    if deployment.batch.max_size is not None:
-        values["batch.max_size"], sources["batch.max_size"] = deployment.batch.max_size, ("batch", "max_size")
-    if deployment.endpoint.model_names:
-        values["model_names"] = json.dumps(deployment.endpoint.model_names, ensure_ascii=False)
-        sources["model_names"] = ("endpoint", "model_names")
-    return values, sources
 
 
 def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:
