@@ -14,6 +14,7 @@ from deployer.serve.batching import Generator
 from deployer.serve.chat import ChatTemplate
 from deployer.serve.config import Config
 from deployer.serve.errors import ConfigError
+from deployer.serve.files import read_object, read_tokenizer
 from deployer.serve.sampling import Defaults, model_defaults
 
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
@@ -46,15 +47,8 @@ class Model:
 def load_model(config: Config) -> Model:
     """Raises ConfigError that names the file."""
     root = Path(config.model_dir)
-    if not (root / "tokenizer.json").is_file():
-        raise ConfigError(f"{root}: there is no tokenizer.json in the model directory")
-    try:
-        tokenizer = Tokenizer.from_file(str(root / "tokenizer.json"))
-    except Exception as error:  # noqa: BLE001  tokenizers raises plain Exception
-        raise ConfigError(f"{root / 'tokenizer.json'}: {error}") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    settings, generation = _read(root / "tokenizer_config.json"), _read(root / "generation_config.json")
+    tokenizer = read_tokenizer(root)
+    settings, generation = read_object(root / "tokenizer_config.json"), read_object(root / "generation_config.json")
     special = {name: text for name, text in ((n, _token_text(settings.get(n))) for n in _SPECIAL) if text is not None}
     added = tokenizer.get_added_tokens_decoder()
     return Model(
@@ -97,16 +91,6 @@ def load_generator(config: Config) -> Generator:
 def warm_up(generator: Generator, model: Model) -> None:
     """One token, so that a model which loads but cannot run is found before the first client finds it."""
     generator.generate_batch([[model.vocabulary[0]]], max_length=1, include_prompt_in_result=False)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return data if isinstance(data, dict) else {}
 
 
 def _token_text(value: Any) -> str | None:
