@@ -14,7 +14,7 @@ import contextlib
 import os
 import signal
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from deployer.agent import files, journal, lock, paths, runs, systemctl, undo
 from deployer.agent.context import Context, Shared, StepFailed
@@ -59,8 +59,8 @@ def recover(system: System, run_id: str, steps: Optional[Dict[str, Step]] = None
     try:
         book.free_room()
         shared = Shared(system, request, {})
-        fallen = _built_on(shared, run_id, _fallen(shared, run_id))
-        ended = _undo(shared, run_id, fallen, book.step, steps)
+        course = _course(shared, run_id, request, events)
+        ended = _undo(shared, run_id, course, _built_on(course, _fallen(course)), book.step, steps)
         states = {state for state, _ in ended.values()}
         left = bool(states & runs.OPEN_STATES)
         result = "failed" if left else "done" if states <= {"done"} else "rolled-back"
@@ -106,71 +106,41 @@ def undo_run(shared: Shared, run_id: str, progress: Callable[..., None]) -> List
         else:
             progress(phase="%s: %s" % (state, fields.get("message") or label))
 
-    ended = _undo(shared, run_id, _fallen(shared, run_id), tell)
+    course = _course(shared, run_id, runs.request(shared.system, run_id) or {}, journal.read(shared.system, run_id))
+    ended = _undo(shared, run_id, course, _fallen(course), tell)
     return [problem for _, problems in ended.values() for problem in problems]
 
 
-def _undo(
-    shared: Shared, run_id: str, fallen: Set[str], tell: Tell, steps: Optional[Dict[str, Step]] = None
-) -> Dict[str, Tuple[str, List[str]]]:
-    """Transaction → how it ended, in a report's words, and what could not be undone or tidied up. Undoes the `fallen`."""
-    from deployer.agent.steps import STEPS
+class _Part(NamedTuple):
+    """A transaction of the run, and how far it came."""
 
-    kinds = steps or STEPS
-    ended: Dict[str, Tuple[str, List[str]]] = {}
-    for number, transaction in reversed(list(enumerate(_transactions(shared.system, run_id)))):
-        recorded = _recorded(shared, run_id, number, transaction)
-        problems: List[str] = []
-        if transaction["id"] in fallen:
-            problems = undo.undo_transaction(shared, kinds, run_id, number, transaction, tell)
-            state = "undo-failed" if problems else "undone"
-        elif not _begun(shared.system, run_id, number, transaction):
-            state = "skipped"
-        else:
-            if recorded is not None and not _whole(shared.system, run_id, transaction):
-                problems = _finish(shared, kinds, transaction, recorded + 1, tell)
-            state = "kept" if problems else "done"
-        ended[str(transaction["id"])] = (state, problems)
-    return ended
+    number: int
+    transaction: Dict[str, Any]
+    begun: bool
+    whole: bool  # every step of it was done, and none undone since: it stands
+    recorded: Optional[int]  # which of its steps has written its record
+
+    @property
+    def id(self) -> str:
+        return str(self.transaction["id"])
 
 
-def _transactions(system: System, run_id: str) -> List[Dict[str, Any]]:
-    return (runs.request(system, run_id) or {}).get("transactions") or []
-
-
-def _fallen(shared: Shared, run_id: str) -> Set[str]:
-    """Transactions that had begun and are neither whole nor recorded."""
-    return {
-        str(transaction["id"])
-        for number, transaction in enumerate(_transactions(shared.system, run_id))
-        if _begun(shared.system, run_id, number, transaction)
-        and not _whole(shared.system, run_id, transaction)
-        and _recorded(shared, run_id, number, transaction) is None
-    }
-
-
-def _built_on(shared: Shared, run_id: str, fallen: Set[str]) -> Set[str]:
-    """With those that had begun and need one of them, as when a step fails (see runner.py)."""
-    begun = [t for number, t in enumerate(_transactions(shared.system, run_id)) if _begun(shared.system, run_id, number, t)]
-    while True:
-        more = {str(t["id"]) for t in begun if fallen.intersection(t.get("needs") or [])} - fallen
-        if not more:
-            return fallen
-        fallen = fallen | more
-
-
-def _begun(system: System, run_id: str, number: int, transaction: Dict[str, Any]) -> bool:
-    return any(undo.kept(system, run_id, number, index) is not None for index in range(len(transaction["steps"])))
-
-
-def _whole(system: System, run_id: str, transaction: Dict[str, Any]) -> bool:
-    """Every step of it was done, and none undone since: it stands."""
+def _course(shared: Shared, run_id: str, request: Dict[str, Any], events: List[Dict[str, Any]]) -> List[_Part]:
     last = {
-        event["step"]: event.get("state")
-        for event in journal.read(system, run_id)
-        if event["type"] == "step" and event.get("tx") == transaction["id"] and event.get("state") != "progress"
+        (event.get("tx"), event["step"]): event.get("state")
+        for event in events
+        if event["type"] == "step" and event.get("state") != "progress"
     }
-    return all(last.get(step["id"]) == "done" for step in transaction["steps"])
+    return [
+        _Part(
+            number,
+            transaction,
+            begun=any(undo.kept(shared.system, run_id, number, i) is not None for i in range(len(transaction["steps"]))),
+            whole=all(last.get((transaction["id"], step["id"])) == "done" for step in transaction["steps"]),
+            recorded=_recorded(shared, run_id, number, transaction),
+        )
+        for number, transaction in enumerate(request.get("transactions") or [])
+    ]
 
 
 def _recorded(shared: Shared, run_id: str, number: int, transaction: Dict[str, Any]) -> Optional[int]:
@@ -185,6 +155,43 @@ def _recorded(shared: Shared, run_id: str, number: int, transaction: Dict[str, A
         elif (files.read_json(shared.system, path) or {}).get("run") == run_id:
             return index
     return None
+
+
+def _fallen(course: List[_Part]) -> Set[str]:
+    """Transactions that had begun and are neither whole nor recorded."""
+    return {part.id for part in course if part.begun and not part.whole and part.recorded is None}
+
+
+def _built_on(course: List[_Part], fallen: Set[str]) -> Set[str]:
+    """With those that had begun and need one of them, as when a step fails (see runner.py)."""
+    while True:
+        more = {p.id for p in course if p.begun and fallen.intersection(p.transaction.get("needs") or [])} - fallen
+        if not more:
+            return fallen
+        fallen = fallen | more
+
+
+def _undo(
+    shared: Shared, run_id: str, course: List[_Part], fallen: Set[str], tell: Tell, steps: Optional[Dict[str, Step]] = None
+) -> Dict[str, Tuple[str, List[str]]]:
+    """Transaction → how it ended, in a report's words, and what could not be undone or tidied up. Undoes the `fallen`."""
+    from deployer.agent.steps import STEPS
+
+    kinds = steps or STEPS
+    ended: Dict[str, Tuple[str, List[str]]] = {}
+    for part in reversed(course):
+        problems: List[str] = []
+        if part.id in fallen:
+            problems = undo.undo_transaction(shared, kinds, run_id, part.number, part.transaction, tell)
+            state = "undo-failed" if problems else "undone"
+        elif not part.begun:
+            state = "skipped"
+        else:
+            if part.recorded is not None and not part.whole:
+                problems = _finish(shared, kinds, part.transaction, part.recorded + 1, tell)
+            state = "kept" if problems else "done"
+        ended[part.id] = (state, problems)
+    return ended
 
 
 def _progress(tell: Tell, transaction: Dict[str, Any], step: Dict[str, Any], data: Dict[str, Any]) -> None:

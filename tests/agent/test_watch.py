@@ -137,6 +137,15 @@ def test_a_starting_engine_is_shown_with_what_its_run_says_it_does(host: FakeHos
         if step["label"] == "unit":  # as the product writes it: no record knows this replica yet
             step["args"]["content"] += "[X-Deployer]\nDeployment=chat\nSlot=0\n"
     watching = Watching(host)
+    # The run looks twice at the engine that starts, then goes on once somebody saw what it said of it.
+    told, sleep, looks = threading.Event(), host.machine.sleep, iter([True, False])
+
+    def pause(seconds: float) -> None:
+        if any(unit.active == "activating" for unit in host.machine.units.known.values()) and not next(looks, False):
+            assert told.wait(20)
+        sleep(seconds)
+
+    host.machine.sleep = pause  # type: ignore[method-assign]
     done: list[Run] = []
     running = threading.Thread(target=lambda: done.append(Run(host, request)))
     running.start()
@@ -148,6 +157,8 @@ def test_a_starting_engine_is_shown_with_what_its_run_says_it_does(host: FakeHos
         standing.add(sample["standing"])
         if not probed and sample["units"] and sample["units"][0]["phase"]:
             probed += probe(host)["unfinished"]
+        if any(unit["phase"] == "loading shards 1 of 5" for unit in sample["units"]):
+            told.set()
         seen += [(unit["active"], unit["phase"]) for unit in sample["units"] if unit["replica"] == "chat/0"]
     running.join()
     watching.channel.close()
