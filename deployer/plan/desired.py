@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deployer.plan import artifacts, endpoint, gatewayhost, guard
+from deployer.plan import endpoint, gatewayhost, guard, serving
 from deployer.plan.artifacts import Artifacts
 from deployer.plan.model import Refusal
 from deployer.plan.replica import replica
@@ -73,10 +73,10 @@ def _deployment(
         if place.host not in out.hosts or not isinstance(reached, Reached):
             continue
         host = world.fleet.hosts[place.host]
-        serving = artifacts.prepare(world, spec, host, reached, by_host[place.host])
-        if serving is None:
+        found = serving.prepare(world, spec, host, reached, by_host[place.host])
+        if found is None:
             return
-        made = replica(world, spec, place, reached, serving, runs)
+        made = replica(world, spec, place, reached, found, runs)
         replicas.setdefault(place.host, []).append(made)
         _put(out, made)
     for name in sorted({*replicas, *(g for g in gateways if g in out.hosts)}):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from deployer.engines import front
 from deployer.engines.base import Engine
-from deployer.plan.artifacts import HUB, adapter_need, model_need
+from deployer.plan.artifacts import adapter_need, model_need
+from deployer.plan.environments import HUB
 from deployer.spec.models import DeploymentSpec, FleetSpec, SecretRef
 from deployer.state.needs import EnvironmentNeed, ModelNeed
 

@@ -8,8 +8,8 @@ from deployer.engines.base import Process, Slot
 from deployer.engines.launch import launch, runtime_digest
 from deployer.engines.memory import memory_settings
 from deployer.plan import numbers
-from deployer.plan.artifacts import Serving
 from deployer.plan.roster import Place
+from deployer.plan.serving import Serving
 from deployer.plan.world import World
 from deployer.render import names
 from deployer.spec.models import DeploymentSpec
