@@ -22,6 +22,8 @@ from deployer.handler.requestlog import RequestLog
 from deployer.handler.scripts import Message
 from deployer.handler.transform import Transformer
 
+#: Of the client's API key, as the gateway tells it (deployer/render/gateway); it takes away what a client sends under this name.
+KEY_NAME = "X-Deployer-Key"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 #: A body of a known length up to this is read before it goes on: one piece to the engine instead of chunks.
 SMALL = 1 << 20
@@ -45,7 +47,7 @@ class Front:
             return await self._send(request, await self._metrics(request))
         self.counters.running += 1
         status = 499  # the client went away, unless something is answered
-        entry = self.log.open(request.method, request.path, request.headers.get("X-Request-Id")) if self.log else None
+        entry = self._entry(request)
         try:
             answer = await self._answer(request, entry)
             status = answer.status
@@ -58,6 +60,12 @@ class Front:
             self.counters.answered(status)
             if self.log is not None and entry is not None:
                 self.log.close_entry(entry, status)
+
+    def _entry(self, request: web.BaseRequest) -> Entry | None:
+        if self.log is None:
+            return None
+        named = request.headers
+        return self.log.open(request.method, request.path, named.get("X-Request-Id"), named.get(KEY_NAME))
 
     @property
     def _health_path(self) -> str:

@@ -27,6 +27,7 @@ class Entry:
     path: str
     full: bool
     limit: int
+    key: str | None = None  # its name
     began: float = field(default_factory=time.monotonic)
     at: float = field(default_factory=time.time)
     status: int = 499
@@ -72,7 +73,7 @@ class Writer:
             "at": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             **self._about,
             "id": entry.id,
-            "key": None,
+            "key": entry.key,
             "model": asked.get("model") if isinstance(asked, dict) and isinstance(asked.get("model"), str) else None,
             "method": entry.method,
             "route": entry.path,

@@ -51,12 +51,12 @@ class RequestLog:
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
 
-    def open(self, method: str, path: str, request_id: str | None) -> Entry | None:
+    def open(self, method: str, path: str, request_id: str | None, key: str | None = None) -> Entry | None:
         """None for a request that is not in the sample."""
         if self._config.sample < 1.0 and random.random() >= self._config.sample:
             return None
         full = self._config.requests == "full"
-        return Entry(request_id or uuid.uuid4().hex, method, path, full, self._config.max_body)
+        return Entry(request_id or uuid.uuid4().hex, method, path, full, self._config.max_body, key or None)
 
     def close_entry(self, entry: Entry, status: int) -> None:
         """The request has ended. Never waits: what does not fit is counted and lost."""

@@ -142,7 +142,7 @@ def test_a_poison_goes_through_a_real_process_and_not_into_its_log(tmp_path):
     assert handler.chat(text, user="secret-user")[1]["choices"][0]["message"]["content"] == text
     assert content(events(handler.chat(text, stream=True, user="secret-user")[1])) == text
     handler.ask("POST", f"/echo?{POISON}", POISON.encode(), {"X-Request-Id": POISON})
-    handler.ask("GET", f"/{POISON}")
+    handler.ask("GET", f"/{POISON}", headers={"X-Deployer-Key": "team-a"})
     assert handler.end() == 0
     written = (tmp_path / "log.jsonl").read_text()
     records = [json.loads(line) for line in written.splitlines()]
@@ -152,6 +152,7 @@ def test_a_poison_goes_through_a_real_process_and_not_into_its_log(tmp_path):
     assert POISON not in written + "".join(handler.lines)
     assert "secret-user" not in written
     assert [r["stream"] for r in records] == [False, True, False, False]
+    assert [r["key"] for r in records] == [None, None, None, "team-a"]
     assert records[1]["completion_tokens"] == 5
     assert records[1]["first_ms"] <= records[1]["latency_ms"]
 

@@ -226,6 +226,26 @@ def test_a_reload_under_load_drops_no_request(gateway: Gateway, engine: Server) 
     assert held == [200], "a request that was running during the reloads ended well"
 
 
+@pytest.mark.parametrize("through", ["its own gateway", "a front"])
+def test_a_replica_is_told_the_keys_name_and_no_client_can_say_another(gateway: Gateway, engine: Server, through: str) -> None:
+    fronts = (gateway.with_peers(),) if through == "a front" else ()
+    more = {"fronts": fronts, "peers": bool(fronts), "log": True}
+    gateway.start(
+        route(gateway, "chat", engine, keys={KEY: "team:a,b"}, **more), route(gateway, "free", engine, **{**more, "open": True})
+    )
+    gateway.until(lambda: {gateway.get(f"/{name}/v1/models", **BEARER).status for name in ("chat", "free")} == {200})
+    lies = {"X_Deployer_Key": "boss", "x_dePLOYER_kEY": "boss", "X_Deployer_Other": "boss", "Connection": "close, x-deployer-key"}
+    told = gateway.request("POST", "/chat/v1/completions", {}, **BEARER, **lies).json["headers"]
+    assert {name: value for name, value in told.items() if name.startswith("x-deployer")} == {"x-deployer-key": "team:a,b"}
+    untold = gateway.request("POST", "/free/v1/completions", {}, **BEARER, **lies).json["headers"]
+    assert not [name for name in untold if name.startswith("x-deployer")]
+    gateway.until(lambda: len([line for line in gateway.requests() if "/v1/completions" in line["path"]]) == 2 + 2 * len(fronts))
+    named = {(line["deployment"], line["key"]) for line in gateway.requests() if "/v1/completions" in line["path"]}
+    assert named == {
+        (f"{end}_{name}", key) for end in ("be", "re")[: 1 + len(fronts)] for name, key in (("chat", "team:a,b"), ("free", "-"))
+    }
+
+
 def test_the_log_says_who_asked_for_what_and_never_the_key(gateway: Gateway, engine: Server) -> None:
     gateway.start(route(gateway, "chat", engine, keys={KEY: 'te"am\\a'}, log=True))
     gateway.get("/chat/v1/models?secret=1", **BEARER, User_Agent='evil"}\\ \x7f')

@@ -3,7 +3,7 @@
 from deployer.render import names
 from deployer.render.gateway import models
 from deployer.render.gateway.answers import answer, body
-from deployer.render.gateway.model import PEER, GatewayConfig
+from deployer.render.gateway.model import KEY_NAME, OURS, PEER, GatewayConfig
 from deployer.render.quote import haproxy_word
 
 #: One JSON line a request: no query, no headers but the client's name for itself, the key only by its name.
@@ -67,6 +67,7 @@ frontend gateway
 {_COMMON}\
     http-request del-header x-forwarded- -m beg
     http-request del-header forwarded
+    http-request del-header {OURS} -m beg
     http-request set-header x-request-id %[var(txn.id)]
     http-after-response set-header x-request-id %[var(txn.id)]
     http-after-response del-header server
@@ -78,7 +79,7 @@ frontend gateway
 
 def _peers(config: GatewayConfig) -> str:
     """Where other hosts' gateways come in: only who shows a certificate of the fleet gets a word. The name of the request is the
-    one that the first gateway gave it.
+    one that the first gateway gave it, and that of the key the one that it found.
     """
     if config.peers is None:
         return ""
@@ -87,6 +88,7 @@ def _peers(config: GatewayConfig) -> str:
 frontend peers
     bind {haproxy_word(config.peers)} ssl crt {own} ca-file {others} verify required
     http-request set-var(txn.id) req.hdr(x-request-id)
+    http-request set-var(txn.key) req.fhdr({KEY_NAME})
 {_COMMON}\
     use_backend re_%[path,field(3,/)] if {{ path_beg {PEER}/ }}
     default_backend nowhere

@@ -6,6 +6,8 @@ from deployer.render import names
 
 HAPROXY = "/usr/sbin/haproxy"
 PROBE_NAME = ":probe"  # what requests of our own are called; no key of a person can have this name
+OURS = "x-deployer-"  # headers that only a gateway writes: what a client sends under such a name is taken away
+KEY_NAME = f"{OURS}key"  # tells a replica, and a front, the name of the client's key
 PEER = "/_replica"  # first segment of the front for other gateways; no deployment can have this name
 KEY = "req.fhdr(authorization),regsub(^Bearer\\ +,,i),digest(sha256),hex,lower"  # what the key files are asked for
 CHECK_S = 1  # how often a gateway asks another host's front whether it is up

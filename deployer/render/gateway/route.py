@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from deployer.render.gateway import limits
 from deployer.render.gateway.answers import answer
-from deployer.render.gateway.model import CHECK_S, KEY, PEER, Route, Server
+from deployer.render.gateway.model import CHECK_S, KEY, KEY_NAME, PEER, Route, Server
 from deployer.render.quote import haproxy_word
 
 _SEEN_DOWN = " observe layer4 error-limit 1 on-error mark-down"
@@ -95,7 +95,12 @@ def _target(route: Route, prefix: str, fronts: tuple[Server, ...]) -> list[str]:
     target = f"{PEER}/{route.deployment}" if fronts else ""
     # a front trusts the gateway by its certificate, an engine has no key: neither needs to see the client's
     without = "    http-request del-header authorization"
-    return [*_affinity(route, fronts), without, f"    http-request replace-path ^{prefix}(/.*)$ {target}\\1"]
+    told = [f"    http-request set-header {KEY_NAME} %[var(txn.key)]"] if _asks_for_a_key(route, prefix) else []
+    return [*_affinity(route, fronts), without, *told, f"    http-request replace-path ^{prefix}(/.*)$ {target}\\1"]
+
+
+def _asks_for_a_key(route: Route, prefix: str) -> bool:
+    return route.keys_path is not None and not route.open and prefix != f"{PEER}/{route.deployment}"
 
 
 def _affinity(route: Route, fronts: tuple[Server, ...]) -> list[str]:
