@@ -70,6 +70,10 @@ class Deployment:
         from deployer.execute.logs import read_logs
 
         pool, fleet, units, sinks = self._units(None)
+        self._must_keep_records(sinks)
+        return read_logs(pool, fleet, units, lines=lines, follow=follow, since=since, sinks=sinks, requests=True)
+
+    def _must_keep_records(self, sinks: "_Units") -> None:
         kinds = {sink for found in sinks.values() for sink in found.values()}
         if not kinds:
             hint = "logging: {requests: metadata} in its file, then: deployer apply"
@@ -78,18 +82,26 @@ class Deployment:
             kafka = self.fleet.spec.deployments[self.name].logging.kafka if self.name in self.fleet.spec.deployments else None
             hint = f"read the topic {kafka.topic} of {kafka.servers}" if kafka is not None else "read them there"
             raise UsageError(f"{self.name} sends its records of requests to Kafka, none is on the hosts", hint=hint)
-        return read_logs(pool, fleet, units, lines=lines, follow=follow, since=since, sinks=sinks, requests=True)
 
     def follow(
-        self, *, lines: int = 100, replica: str | None = None, lost: "Callable[[str, DeployerError], None] | None" = None
+        self,
+        *,
+        lines: int = 100,
+        replica: str | None = None,
+        lost: "Callable[[str, DeployerError], None] | None" = None,
+        requests: bool = False,
     ) -> "LogStream":
-        """The last lines of its units, or of one replica ("chat/0"), and what comes from now on, until it is closed. `lost` is
-        told of a host whose log breaks off; without it that ends the stream.
+        """The last lines of its units, or of one replica ("chat/0"), and what comes from now on, until it is closed; with
+        `requests` its records of requests instead. `lost` is told of a host whose log breaks off; without it that ends the
+        stream.
         """
         from deployer.execute.logs import LogStream
 
         pool, fleet, units, sinks = self._units(replica)
-        return LogStream(pool, fleet, units, {"lines": lines, "follow": True, "since": None}, lost, sinks)
+        if requests:
+            self._must_keep_records(sinks)
+        wanted = {"lines": lines, "follow": True, "since": None, **({"requests": True} if requests else {})}
+        return LogStream(pool, fleet, units, wanted, lost, sinks)
 
     def _units(self, replica: str | None) -> "tuple[Pool, Mapping[str, str], _Units, _Units]":
         from deployer.execute.logs import request_logs, units_of

@@ -2,9 +2,8 @@
 
 import argparse
 import contextlib
-import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from deployer.cli import arguments as shared
 from deployer.cli import console
@@ -12,6 +11,7 @@ from deployer.cli.fleet import open_fleet
 from deployer.errors import DeployerError
 
 if TYPE_CHECKING:
+    from deployer.app.records import Record
     from deployer.execute.logs import LogLine
 
 EXAMPLES = (
@@ -49,25 +49,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _requests(entries: "Iterable[LogLine]", args: argparse.Namespace) -> int:
+    from deployer.app import records
+
     with contextlib.suppress(KeyboardInterrupt):
         for entry in entries:
-            try:
-                record = json.loads(entry.text)
-            except ValueError:
+            found = records.read(entry.text)
+            if found is None:
                 continue  # a line that was cut when its process was killed
             if args.json:
-                console.line({"host": entry.host, "replica": entry.replica, "record": record})
+                console.line({"host": entry.host, "replica": entry.replica, "record": found.whole})
             else:
-                console.out(_line(entry, record))
+                console.out(_line(entry, found))
     return 0
 
 
-def _line(entry: "LogLine", record: Mapping[str, Any]) -> str:
-    tokens = f"{record['prompt_tokens']}+{record['completion_tokens']} tokens" if record["completion_tokens"] is not None else ""
-    first = f" (first {record['first_ms']:.0f})" if record["stream"] and record["first_ms"] is not None else ""
-    took = f"{record['latency_ms']:.0f} ms{first}"
-    what = f"{record['status']}  {record['route']}  {took}"
-    return f"{record['at'][:23]} {entry.host} {entry.replica}  {what}  {tokens}  {record['id']}"
+def _line(entry: "LogLine", record: "Record") -> str:
+    what = f"{record.status}  {record.route}  {record.took}"
+    return f"{record.at[:23]} {entry.host} {entry.replica}  {what}  {record.tokens}  {record.id}"
 
 
 def _failure(found: dict[str, object] | None, args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Logs: what the engines write, as it comes, of all replicas or of one."""
+"""Logs: what the engines write, or the records of requests, as it comes, of all replicas or of one."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from deployer.app import records
 from deployer.app.keeping import keep
 from deployer.app.values import LogLine
 from deployer.plan.words import count
 from deployer.tui.line import Line, clean, content, line
 from deployer.tui.logfeed import LogFeed
 from deployer.tui.modals.asking import Asking
+from deployer.tui.recordline import record_line
 from deployer.tui.tabs.tab import Tab
 from deployer.tui.widgets.logview import LogView
 
@@ -38,12 +40,14 @@ class Logs(Tab):
         Binding("f", "find", "Find", id="logs.find"),
         Binding("e", "error", "First error", show=False, id="logs.error"),
         Binding("o", "replica", "All or one replica", id="logs.replica"),
+        Binding("v", "requests", "Log or requests", tooltip="what the engine writes, or a line per request", id="logs.requests"),
         Binding("S", "save", "Save…", id="logs.save"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._replica: str | None = None
+        self._requests = False  # the records of requests are shown, not the log
         self._feed = self._made()
         self._searched = ""
         self._open = False
@@ -51,10 +55,10 @@ class Logs(Tab):
         self._noted: Line = ()
 
     def _made(self) -> LogFeed:
-        replica = self._replica
+        replica, requests = self._replica, self._requests
         return LogFeed(
             lambda lost: self.main.session.fleet.deployment(self.place.deployment).follow(
-                lines=FIRST_LINES, replica=replica, lost=lost
+                lines=FIRST_LINES, replica=replica, lost=lost, requests=requests
             )
         )
 
@@ -80,11 +84,11 @@ class Logs(Tab):
     def away(self) -> None:
         self.closed()
 
-    def choose(self, replica: str | None) -> None:
-        """Only this one, or all."""
-        if replica != self._replica:
+    def choose(self, replica: str | None, *, requests: bool = False) -> None:
+        """Only this one, or all; its log, or the records of its requests."""
+        if (replica, requests) != (self._replica, self._requests):
             self._feed.end()
-            self._replica = replica
+            self._replica, self._requests = replica, requests
             self._feed = self._made()
             self.view.clear()
             if self._open:
@@ -112,11 +116,15 @@ class Logs(Tab):
     def _take(self) -> None:
         taken = self._feed.take()
         if taken:
-            self.view.append([self._shown(one) for one in taken])
+            self.view.append([shown for one in taken if (shown := self._shown(one)) is not None])
 
-    def _shown(self, one: LogLine) -> Line:
+    def _shown(self, one: LogLine) -> Line | None:
+        """None: a record that was cut when its process was killed."""
         several = self._replica is None and self._replicas > 1
         name = ((f"{one.replica} ", "accent"),) if several else ()
+        if self._requests:
+            record = records.read(one.text)
+            return record_line(record, name) if record is not None else None
         return line((f"{one.at[11:19]} ", "dim"), *name, (one.text, _role(one.text)))
 
     @property
@@ -126,7 +134,8 @@ class Logs(Tab):
 
     def _note(self) -> None:
         said = self._feed.said
-        parts: list[str | tuple[str, str]] = [("of ", "dim"), self._replica or "all replicas"]
+        what = "requests of " if self._requests else "of "
+        parts: list[str | tuple[str, str]] = [(what, "dim"), self._replica or "all replicas"]
         if said is not None:
             where = f"{said.where}: " if said.where else ""
             parts += [(f"   {self.main.glyphs.bad} {clean(where + said.what)}", "bad")]
@@ -137,7 +146,8 @@ class Logs(Tab):
         if noted != self._noted:
             self._noted = noted
             self.query_one(Static).update(content(noted))
-            self.view.say_empty("nothing was heard" if said is not None else "nothing is written yet")
+            nothing = "no request is written down yet" if self._requests else "nothing is written yet"
+            self.view.say_empty("nothing was heard" if said is not None else nothing)
 
     # keys
 
@@ -170,11 +180,14 @@ class Logs(Tab):
             *(f"{self.place.deployment}/{one.slot}" for one in (self.place.state.replicas if self.place.state else ())),
         ]
         here = names.index(self._replica) if self._replica in names else 0
-        self.choose(names[(here + 1) % len(names)])
+        self.choose(names[(here + 1) % len(names)], requests=self._requests)
+
+    def action_requests(self) -> None:
+        self.choose(self._replica, requests=not self._requests)
 
     def action_save(self) -> None:
         name = (self._replica or self.place.deployment).replace("/", "-")
-        path = Path.cwd() / f"{name}.log"
+        path = Path.cwd() / f"{name}{'-requests' if self._requests else ''}.log"
         self.main.push_screen(Asking("Save what is shown to a new file", value=str(path)), self._save)
 
     def _save(self, path: str | None) -> None:
