@@ -4,7 +4,7 @@ app before planning, since the folder's content now must be what the lock says.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,17 +45,35 @@ def digest_folder(
     """
     name = name or path.as_posix()
     cache = cache or DigestCache()
+
+    def locked(relative: str) -> LockedFile:
+        return _locked(path, relative, name, f"sha256:{cache.sha256(path / relative)}")
+
+    return _read(path, name, plain, file, locked)
+
+
+def look_at_folder(path: Path, *, name: str | None = None, file: str | None = None) -> LockedModel:
+    """As digest_folder, but no file is read as a whole: digests are empty. For questions that need only facts and sizes."""
+    name = name or path.as_posix()
+    return _read(path, name, False, file, lambda relative: _locked(path, relative, name, ""))
+
+
+def _read(path: Path, name: str, plain: bool, file: str | None, locked: Callable[[str], LockedFile]) -> LockedModel:
     _check_folder(path, name)
     try:
         every = sorted(_walk(path, "", name))
         chosen = sorted(one_file(every, file)) if file else every
-        files = tuple(_locked(path, relative, name, cache) for relative in chosen)
+        files = tuple(locked(relative) for relative in chosen)
     except OSError as error:
         raise LockfileError(f"cannot read {error.filename or path}: {error.strerror}", where=name) from None
     if file and not files:
         raise LockfileError(f"the model folder has no {file}", where=name, hint=_there(every))
     if not files:
         raise LockfileError("the model folder is empty", where=name, hint="put config.json, the tokenizer and the weights there")
+    return LockedModel(_key(name, file), "path", name, None, None, content_digest(files), files, _facts(path, name, plain, files))
+
+
+def _facts(path: Path, name: str, plain: bool, files: tuple[LockedFile, ...]) -> ModelFacts:
     paths = {f.path for f in files}
     adapter = None
     if ADAPTER in paths:
@@ -63,8 +81,7 @@ def digest_folder(
     gguf = sorted(one for one in paths if one.endswith(".gguf"))
     if gguf and "config.json" not in paths and not plain:
         facts = gguf_facts(path / gguf[0], f"{name}/{gguf[0]}") if whole(gguf) else ModelFacts()
-        facts = replace(facts, weights_bytes=weights_bytes(files))
-        return LockedModel(_key(name, file), "path", name, None, None, content_digest(files), files, facts)
+        return replace(facts, weights_bytes=weights_bytes(files))
     if "config.json" not in paths and adapter is None and not plain:
         hint = "model.path must name the folder that holds config.json itself, not one above or below it"
         raise LockfileError("the model folder has no config.json", where=name, hint=hint)
@@ -73,9 +90,7 @@ def digest_folder(
     if not template and "tokenizer_config.json" in paths:
         template = has_template((path / "tokenizer_config.json").read_bytes())
     tensors = in_folder(path, files)
-    weights = weights_bytes(files)
-    facts = facts_from_config(config, chat_template=template, weights_bytes=weights, tensors=tensors, adapter=adapter)
-    return LockedModel(_key(name, file), "path", name, None, None, content_digest(files), files, facts)
+    return facts_from_config(config, chat_template=template, weights_bytes=weights_bytes(files), tensors=tensors, adapter=adapter)
 
 
 def _key(name: str, file: str | None) -> str:
@@ -130,7 +145,7 @@ def _check_link(top: Path, link: Path, relative: str, name: str) -> None:
         raise LockfileError("links to folders or to nothing cannot be part of a model", where=f"{name}/{relative}")
 
 
-def _locked(top: Path, relative: str, name: str, cache: DigestCache) -> LockedFile:
+def _locked(top: Path, relative: str, name: str, digest: str) -> LockedFile:
     file = top / relative
     size = file.stat().st_size
     if size < 1024:
@@ -138,4 +153,4 @@ def _locked(top: Path, relative: str, name: str, cache: DigestCache) -> LockedFi
             if stream.read(len(_POINTER)) == _POINTER:
                 hint = "run `git lfs pull` in the checkout"
                 raise LockfileError("this is a Git LFS pointer, not the file itself", where=f"{name}/{relative}", hint=hint)
-    return LockedFile(relative, size, f"sha256:{cache.sha256(file)}")
+    return LockedFile(relative, size, digest)

@@ -6,6 +6,20 @@ fails closed: what the formulas do not know is `Answer.unknown`, never a guess.
 
 from deployer.plan.fit.answer import Answer, answer, longest, quick
 from deployer.plan.fit.question import GIB, Gpu, Question, Settings, Unknown
-from deployer.plan.fit.text import explain, lacking, line
+from deployer.plan.fit.text import explain, gib, lacking, line
 
-__all__ = ["GIB", "Answer", "Gpu", "Question", "Settings", "Unknown", "answer", "explain", "lacking", "line", "longest", "quick"]
+__all__ = [
+    "GIB",
+    "Answer",
+    "Gpu",
+    "Question",
+    "Settings",
+    "Unknown",
+    "answer",
+    "explain",
+    "gib",
+    "lacking",
+    "line",
+    "longest",
+    "quick",
+]

@@ -42,6 +42,24 @@ class Answer:
     def total(self) -> int:
         return self.weights + self.request + self.overhead.total
 
+    def json(self) -> dict[str, object]:
+        """Bytes of one GPU, tokens, requests; None for what is more than anybody has."""
+        more = self.overhead
+        return {
+            "weights": self.weights,
+            "cache": self.request,
+            "token": self.token,
+            "overhead": {name: getattr(more, name) for name in ("context", "activation", "graphs", "adapters")},
+            "total": self.total,
+            "usable": self.usable,
+            "context": self.question.context,
+            "requests": round(float(self.requests), 2),
+            "largest_context": self.largest_context,
+            "smallest_gpu": self.smallest_gpu or None,
+            "smallest_tensor_parallel": self.smallest_tensor_parallel,
+            "source": self.source,
+        }
+
     @property
     def tight(self) -> bool:
         """So near that the overhead, which nobody knows before the start, decides."""

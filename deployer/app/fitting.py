@@ -1,0 +1,267 @@
+"""Which hosts could serve a model, and how, without a deployment: every engine that reads it, on every host, with the smallest
+number of GPUs that holds it. Called by `deployer fit` and by the catalogue's `deployer models --fits`.
+
+`survey(model, wish, observed)` is all, and touches nothing. Room is counted in whole GPUs; what stands on them is said beside
+it, and placing is the plan's matter.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from deployer.engines import ENGINES
+from deployer.engines.base import ChecksGpus, Complaint, TakesFiles
+from deployer.engines.memory import memory_settings
+from deployer.errors import UsageError
+from deployer.plan import fit
+from deployer.plan.room import FOREIGN_MEMORY
+from deployer.plan.words import count
+from deployer.spec.models import DeploymentSpec, EngineChoice, ModelSpec, Placement
+from deployer.state.locked import LockedModel
+from deployer.state.observed import Observed, Reached
+
+#: In the order in which they are tried when nobody names one.
+ORDER = ("vllm", "ctranslate2", "llamacpp", "transformers", "ollama")
+SIZES = (1, 2, 4, 8)
+Verdict = Literal["fits", "tight", "no", "unknown"]
+_RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """None: as the engine and the model have it; `tensor_parallel` None: as few GPUs as do. `base`: a deployment whose settings
+    count where nothing else is said.
+    """
+
+    engine: str | None = None
+    context: int | None = None
+    quantization: str | None = None
+    tensor_parallel: int | None = None
+    base: DeploymentSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One engine on one host, on `gpus` of its GPUs that are alike (0: on the CPU). `what`: the terms in a line, or why nothing
+    is known; `would`: what would fit where this does not. `free`: GPUs of this kind on which nothing stands now.
+    """
+
+    host: str
+    engine: str
+    verdict: Verdict
+    gpus: int
+    device: str
+    memory: int
+    free: int
+    there: int
+    settings: Mapping[str, Any]
+    what: str
+    would: str = ""
+    answer: fit.Answer | None = None
+
+    @property
+    def serves(self) -> bool:
+        return self.verdict in ("fits", "tight")
+
+    @property
+    def room(self) -> bool:
+        """Could start now: nobody has to make place first."""
+        return self.serves and self.free >= self.gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """`ways`: best first on each host. `unread`: engine → why it does not serve this model at all. `silent`: host → why."""
+
+    model: LockedModel
+    ways: tuple[Way, ...]
+    unread: Mapping[str, str]
+    silent: Mapping[str, str]
+
+    @property
+    def serves(self) -> bool:
+        return any(way.serves for way in self.ways)
+
+    def best(self, host: str) -> Way | None:
+        """The first way of a host that serves; None when none does."""
+        return next((way for way in self.ways if way.host == host and way.serves), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """GPUs of a host that are alike; none: its CPU."""
+
+    name: str
+    memory: int
+    there: int
+    free: int
+    capability: str | None
+
+
+def survey(model: LockedModel, wish: Wish, observed: Observed) -> Survey:
+    """Raises UsageError for a wish that the engine named in it cannot have."""
+    silent = {name: found.message for name, found in observed.items() if not isinstance(found, Reached)}
+    engines, unread = _readers(model, wish)
+    ways: list[Way] = []
+    answers: dict[tuple[str, int, int, str], fit.Answer] = {}
+    for host, found in sorted(observed.items()):
+        if isinstance(found, Reached):
+            mine = [way for name in engines for kind in _kinds(found) for way in _tried(model, wish, name, host, kind, answers)]
+            ways += sorted(mine, key=lambda way: (_RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
+    return Survey(model, tuple(ways), unread, silent)
+
+
+def _readers(model: LockedModel, wish: Wish) -> tuple[list[str], dict[str, str]]:
+    """Engines that read this model, and why others do not."""
+    gguf = any(file.path.endswith(".gguf") for file in model.files)
+    unread: dict[str, str] = {}
+    found = []
+    for name in (wish.engine,) if wish.engine else ORDER:
+        if name not in ENGINES:
+            raise UsageError(f"there is no engine {name}", hint=f"there are: {', '.join(ENGINES)}")
+        try:
+            spec = deployment(model, wish, name, 0)
+        except UsageError as error:
+            if wish.engine:
+                raise
+            unread[name] = error.what
+            continue
+        if isinstance(ENGINES[name], TakesFiles) != gguf:
+            unread[name] = "it serves one GGUF file" if not gguf else "it reads no GGUF file"
+        elif said := ENGINES[name].check_model(spec, model):
+            unread[name] = said[0].message
+        else:
+            found.append(name)
+    return found, unread
+
+
+def deployment(model: LockedModel, wish: Wish, engine: str, gpus: int) -> DeploymentSpec:
+    """What the wish would be as a deployment with so many GPUs. Raises UsageError."""
+    base = wish.base if wish.base is not None and wish.base.engine.name == engine else None
+    said: dict[str, Any] = base.engine.settings.model_dump(exclude_unset=True) if base is not None else {}
+    fields = ENGINES[engine].Settings.model_fields
+    if wish.context is not None and "max_model_len" in fields:  # others take requests of any length
+        said["max_model_len"] = wish.context
+    if wish.quantization is not None:
+        if "quantization" not in fields:
+            raise UsageError(f"{engine} has no quantization", hint="a GGUF file is quantized already: name another file")
+        said["quantization"] = wish.quantization
+    if "tensor_parallel" in fields:
+        said["tensor_parallel"] = max(1, gpus // int(said.get("pipeline_parallel", 1)))
+    elif wish.tensor_parallel not in (None, 1):
+        raise UsageError(f"{engine} has no tensor_parallel", hint="vllm has")
+    if not gpus and "variant" in fields:
+        said["variant"] = "cpu"
+    try:
+        settings = ENGINES[engine].Settings.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{engine} cannot have {'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}") from None
+    source = ModelSpec(repo=model.name) if model.source == "hub" else ModelSpec(path="model")
+    made = base or DeploymentSpec(name="fit", model=source, engine=EngineChoice(name=engine, settings=settings))
+    chosen = EngineChoice(name=engine, settings=settings)
+    return made.model_copy(update={"engine": chosen, "placement": Placement(gpus=gpus)})
+
+
+def _kinds(reached: Reached) -> list[_Kind]:
+    taken = _taken(reached)
+    groups: dict[tuple[str, int], list[Any]] = {}
+    for gpu in reached.probe.get("gpus", []):
+        groups.setdefault((gpu.get("name", ""), gpu.get("memory_total", 0)), []).append(gpu)
+    found = []
+    for (name, memory), gpus in sorted(groups.items()):
+        free = [g for g in gpus if g["uuid"] not in taken and g.get("memory_used", 0) <= FOREIGN_MEMORY]
+        found.append(_Kind(name, memory, len(gpus), len(free), gpus[0].get("capability")))
+    return found or [_Kind("", reached.probe.get("memory_total", 0), 0, 0, None)]
+
+
+def _taken(reached: Reached) -> set[str]:
+    """GPUs of replicas, of this fleet and of others."""
+    found = {uuid for other in reached.probe.get("other_fleets", []) for uuid in other.get("gpus", ())}
+    for record in reached.probe.get("records", {}).values():
+        for resource in record.get("resources", ()):
+            found.update(resource.get("payload", {}).get("gpus") or ())
+    return found
+
+
+def _tried(
+    model: LockedModel,
+    wish: Wish,
+    engine: str,
+    host: str,
+    kind: _Kind,
+    answers: dict[tuple[str, int, int, str], fit.Answer],
+) -> Iterator[Way]:
+    """The first number of GPUs that serves, else the last that was tried; nothing where there are too few of them."""
+    last: Way | None = None
+    for gpus in _numbers(wish, engine, kind):
+        last = _way(model, wish, engine, host, kind, gpus, answers)
+        if last.serves:
+            break
+    if last is not None:
+        yield last
+
+
+def _numbers(wish: Wish, engine: str, kind: _Kind) -> Sequence[int]:
+    if not kind.there:
+        return () if wish.tensor_parallel not in (None, 1) else (0,)
+    if "tensor_parallel" not in ENGINES[engine].Settings.model_fields:
+        return (1,)
+    sizes = SIZES if wish.tensor_parallel is None else (wish.tensor_parallel,)
+    return tuple(size for size in sizes if size <= kind.there)
+
+
+def _way(
+    model: LockedModel,
+    wish: Wish,
+    engine: str,
+    host: str,
+    kind: _Kind,
+    gpus: int,
+    answers: dict[tuple[str, int, int, str], fit.Answer],
+) -> Way:
+    spec = deployment(model, wish, engine, gpus)
+    shown = spec.engine.settings.model_dump(exclude_unset=True, exclude_defaults=True)
+    way = Way(host, engine, "unknown", gpus, kind.name, kind.memory, kind.free, kind.there, shown, "")
+    complaint = _complaint(spec, model, kind)
+    if complaint is not None:
+        return replace(way, verdict="no", what=complaint.message, would=complaint.hint or "")
+    settings = memory_settings(spec)
+    if settings is not None and wish.context is not None:
+        settings = replace(settings, context=wish.context)
+    if settings is None or not kind.memory:
+        where = "what it takes of a host's memory" if not gpus else "what it takes of a GPU"
+        return replace(way, what=f"{where} is not computed" if kind.memory else "the host does not say how much memory it has")
+    key = (engine, gpus, kind.memory, kind.name)
+    if key not in answers:
+        answers[key] = fit.answer(fit.Question(model.facts, settings, fit.Gpu(kind.memory, kind.name)))
+    answer = answers[key]
+    if answer.unknown is not None:
+        return replace(way, what=fit.line(answer), answer=answer)
+    verdict: Verdict = ("tight" if answer.tight else "fits") if answer.fits else "no"
+    would = "" if answer.fits else fit.lacking(answer)[1]
+    return replace(way, verdict=verdict, what=fit.line(answer), would=would, answer=answer)
+
+
+def _complaint(spec: DeploymentSpec, model: LockedModel, kind: _Kind) -> Complaint | None:
+    """What the engine says against these GPUs, or against the settings."""
+    engine = ENGINES[spec.engine.name]
+    said = [c for c in engine.complaints(spec) if c.path[:1] == ("engine",)]
+    if not said and kind.there and kind.capability and isinstance(engine, ChecksGpus):
+        said = list(engine.check_gpu(spec, model, kind.name, kind.capability))
+    return said[0] if said else None
+
+
+def device(way: Way) -> str:
+    """As "2 of 8 H100, 80 GiB", or "CPU"."""
+    size = f"{round(way.memory / fit.GIB)} GiB"
+    return f"{way.gpus} of {way.there} {way.device or 'GPUs'}, {size}" if way.there else f"CPU, {size}"
+
+
+def occupied(way: Way) -> str:
+    """What keeps a way that fits from starting at once; "" when nothing does."""
+    if not way.serves or way.room:
+        return ""
+    return f"{count(way.free, 'GPU')} of them free now"

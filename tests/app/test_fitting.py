@@ -1,0 +1,89 @@
+"""Which hosts could serve a model: kinds of GPUs, what stands on them, engines that read it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer.app.fitting import Survey, Way, Wish, occupied, survey
+from deployer.errors import UsageError
+from deployer.plan.fit import GIB
+from deployer.state.locked import LockedFile, LockedModel, ModelFacts
+from deployer.state.observed import Reached, Unreached
+from tests.plan import models
+from tests.plan.worlds import probe
+
+FILES = (LockedFile("config.json", 10, ""), LockedFile("model.safetensors", 10, ""), LockedFile("tokenizer.json", 10, ""))
+
+
+def model(facts: ModelFacts) -> LockedModel:
+    named = replace(facts, architectures=("LlamaForCausalLM",))
+    return LockedModel("hub:org/m@main", "hub", "org/m", "main", "0" * 40, "d", FILES, named)
+
+
+def gpu(number: int, memory: float, name: str = "NVIDIA L4", **more: Any) -> dict[str, Any]:
+    return {"index": number, "uuid": f"GPU-{number}", "name": name, "memory_total": int(memory * GIB), "memory_used": 0, **more}
+
+
+def host(*gpus: dict[str, Any], **more: Any) -> Reached:
+    return Reached("h1", {**probe("h1", memory_total=64 * GIB), "gpus": list(gpus), **more})  # type: ignore[typeddict-item]
+
+
+def asked(reached: Reached | Unreached, facts: ModelFacts = models.LLAMA_3_8B, **wish: Any) -> Survey:
+    return survey(model(facts), Wish(**{"engine": "vllm", "context": 8192, **wish}), {"h1": reached})
+
+
+def only(found: Survey) -> Way:
+    (way,) = found.ways
+    return way
+
+
+def test_each_kind_of_gpu_is_a_way_of_its_own_and_what_serves_comes_first() -> None:
+    found = asked(host(gpu(0, 12, "small"), gpu(1, 80, "H100"), gpu(2, 12, "small")))
+    assert [(way.device, way.verdict, way.gpus) for way in found.ways] == [("H100", "fits", 1), ("small", "fits", 2)]
+    assert found.best("h1") == found.ways[0]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"records": {"a": {"deployment": "a", "revision": 1, "resources": [{"payload": {"gpus": ["GPU-0"]}}]}}},
+        {"other_fleets": [{"id": "x", "name": "x", "ports": [], "gpus": ["GPU-0"]}]},
+        {"gpus": [gpu(0, 80, memory_used=GIB), gpu(1, 80)]},
+    ],
+)
+def test_what_stands_on_a_gpu_already_is_said_and_does_not_count_against_it(more: dict[str, Any]) -> None:
+    way = only(asked(host(gpu(0, 80), gpu(1, 80), **more), tensor_parallel=2))
+    assert (way.verdict, way.there, way.free) == ("fits", 2, 1)
+    assert not way.room
+    assert occupied(way) == "1 GPU of them free now"
+
+
+def test_a_host_without_enough_gpus_offers_no_way() -> None:
+    assert asked(host(gpu(0, 80)), tensor_parallel=2).ways == ()
+
+
+def test_an_architecture_that_is_not_known_is_no_yes() -> None:
+    odd = replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache)
+    found = asked(host(gpu(0, 80)), odd)
+    assert (only(found).verdict, found.serves) == ("unknown", False)
+    assert "unknown architecture zebra" in only(found).what
+
+
+def test_a_type_that_the_gpu_cannot_compute_is_said_before_memory_is() -> None:
+    way = only(asked(host(gpu(0, 80, "V100", capability="7.0")), quantization="fp8"))
+    assert way.verdict == "no"
+    assert "V100" in way.what
+
+
+def test_a_host_that_does_not_answer_is_silent() -> None:
+    found = asked(Unreached("h1", "timeout", "timed out after 5 s"))
+    assert (found.ways, dict(found.silent)) == ((), {"h1": "timed out after 5 s"})
+
+
+def test_an_engine_that_does_not_read_it_says_why_unless_it_was_asked_for() -> None:
+    found = asked(host(gpu(0, 80)), engine=None)
+    assert found.unread["llamacpp"] == "it serves one GGUF file"
+    assert {way.engine for way in found.ways} >= {"vllm", "ctranslate2"}
+    with pytest.raises(UsageError, match="no tensor_parallel"):
+        asked(host(gpu(0, 80)), engine="ctranslate2", tensor_parallel=2)
