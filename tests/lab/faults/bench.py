@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployer.agent import wire
+from deployer.agent import journal, wire
 from deployer.app.fleet import Fleet
 from deployer.lab import lab
 from deployer.state.observed import Reached, Unreached
@@ -125,8 +125,7 @@ class Bench:
 
     def journal(self, run: str) -> list[dict[str, Any]]:
         path = self.path(f"{wire.ROOT_RUNS}/{run}/journal.jsonl")
-        lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
-        return [json.loads(line) for line in lines if line.strip()]
+        return journal.lines(path.read_bytes())[0] if path.is_file() else []
 
     def request(self, run: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.path(f"{wire.ROOT_RUNS}/{run}/request.json").read_text())
@@ -226,8 +225,8 @@ class Watcher:
                 self.failed.append((at, why))
             self._over.wait(ASK_S)
 
-    def answers(self) -> bool:
-        """One question, asked from the host."""
+    def refusal(self) -> str | None:
+        """Why one question, asked from the host, has no answer; None when it has one."""
         found: list[str | None] = []
 
         def once() -> None:
@@ -237,7 +236,10 @@ class Watcher:
         thread = threading.Thread(target=once)
         thread.start()
         thread.join()
-        return found == [None]
+        return found[0] if found else "it could not be asked"
+
+    def answers(self) -> bool:
+        return self.refusal() is None
 
 
 def enter(namespace: Path) -> None:
