@@ -1,13 +1,17 @@
-"""Fits in a plan: of each replica on GPUs whose memory the probe knows. A refusal only for what is certain; a notice for
-what does not fit by the computed terms; every term for the deployments that `plan --explain` names. Called by make.
+"""Fits in a plan: of each replica on GPUs whose memory the probe knows. Its terms in its change; a refusal only for what is
+certain; a notice for what does not fit by the computed terms; every term for the deployments that `plan --explain` names. Called
+by make.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from deployer.engines.choosing import choice
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.fitted import FIT
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Place
 from deployer.plan.world import World
@@ -17,21 +21,39 @@ from deployer.state.resources import Kind
 Misfit = tuple[Place, fit.Answer]
 
 
-def misfits(world: World, places: Sequence[Place], changes: Sequence[Change]) -> list[Misfit]:
-    """What is about to start and does not fit, by the computed terms."""
+def with_fits(world: World, places: Sequence[Place], changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The same changes; those that start a replica on GPUs carry the terms of its memory."""
+    changes = tuple(changes)
     starts = {(c.host, c.name) for c in changes if c.kind is Kind.REPLICA and "create" in c.actions and c.after is not None}
+    if not starts:
+        return changes
+    by_name = {(place.host, f"{place.deployment}/{place.number}"): place for place in places if place.gpus}
+    terms: dict[tuple[str, fit.Gpu], dict[str, Any]] = {}  # replicas of one deployment on like GPUs are asked for once
+    found = []
+    for change in changes:
+        place = by_name.get((change.host, change.name)) if (change.host, change.name) in starts else None
+        question = _question(world, place) if place is not None else None
+        if place is not None and question is not None:
+            key = place.deployment, question.gpu
+            if key not in terms:
+                terms[key] = fit.brief(question)
+            change = replace(change, data={**change.data, FIT: terms[key]})
+        found.append(change)
+    return tuple(found)
+
+
+def misfits(world: World, places: Sequence[Place], changes: Iterable[Change]) -> list[Misfit]:
+    """What is about to start and does not fit, by the computed terms."""
+    lacking = {(change.host, change.name) for change in changes if change.data.get(FIT, {}).get("fits") is False}
     found: list[Misfit] = []
-    answers: dict[tuple[str, fit.Gpu], fit.Answer | None] = {}  # replicas of one deployment on like GPUs are asked for once
-    for place in places:
-        question = _question(world, place) if (place.host, f"{place.deployment}/{place.number}") in starts else None
-        if question is None:
-            continue
-        key = place.deployment, question.gpu
-        if key not in answers:
-            answers[key] = fit.answer(question) if fit.quick(question) is False else None
-        answer = answers[key]
-        if answer is not None:
-            found.append((place, answer))
+    answers: dict[tuple[str, fit.Gpu], fit.Answer] = {}
+    for place in places if lacking else ():
+        question = _question(world, place) if (place.host, f"{place.deployment}/{place.number}") in lacking else None
+        if question is not None:
+            key = place.deployment, question.gpu
+            if key not in answers:
+                answers[key] = fit.answer(question)
+            found.append((place, answers[key]))
     return found
 
 

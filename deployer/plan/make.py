@@ -81,7 +81,7 @@ def make_plan(world: World) -> Plan:
     every = list(rolledback.said((c for part in compared for c in part.changes), rolled))
     waved = in_waves(world, [*placed.places, *rolled.places], wanted, decided, every)
     changes = computing.with_types(world, placed.places, with_expectations(ordered(waved), world.observed))
-    changes = costs.with_costs(world, changes)
+    changes = fitting.with_fits(world, placed.places, costs.with_costs(world, changes))
     misfits = fitting.misfits(world, placed.places, changes)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     broken = policies.of_plan(world, scope.planned, placed.places)

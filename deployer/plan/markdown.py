@@ -1,6 +1,6 @@
 """A plan as Markdown, for a pull request's comment. Values come from files and hosts: nothing in them is markup."""
 
-from deployer.plan import computing
+from deployer.plan import computing, fitted
 from deployer.plan.counts import verb
 from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.model import Plan
@@ -34,7 +34,8 @@ def render(plan: Plan) -> str:
             for c in plan.changes
             for d in c.deltas
         ]
-        details += [f"- {escaped(subject(c))}: {escaped(told)}" for c in plan.changes if (told := computing.line(c))]
+        words = ((c, told) for c in plan.changes for told in (computing.line(c), fitted.line(c)) if told)
+        details += [f"- {escaped(subject(c))}: {escaped(told)}" for c, told in words]
         lines += [*details, ""] if details else []
     if plan.rollouts:
         lines += ["**Rollouts**", "", *[f"- {escaped(n)}: {escaped(rollout_words(r))}" for n, r in plan.rollouts.items()], ""]

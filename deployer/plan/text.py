@@ -6,7 +6,7 @@ Symbols carry the meaning; colour only repeats it. The summary is last, where th
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deployer.plan import computing, costs
+from deployer.plan import computing, costs, fitted
 from deployer.plan.counts import download_bytes, downtime_s, restarts, summary, verb
 from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.model import Change, Delta, Notice, Plan, Refusal
@@ -128,8 +128,7 @@ def _change_lines(change: Change, style: Style) -> list[str]:
     if change.drift or change.actions == ("undo",):
         lines.append(f"       {change.reason}")
     lines += [_delta_line(change, d, style) for d in change.deltas]
-    computes = computing.line(change)
-    return [*lines, f"       {computes}"] if computes else lines
+    return [*lines, *(f"       {told}" for told in (computing.line(change), fitted.line(change)) if told)]
 
 
 def _delta_line(change: Change, delta: Delta, style: Style) -> str:

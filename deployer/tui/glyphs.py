@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """`bars`: eight heights for sparklines and meters, from nearly nothing to full; index 0 is nothing."""
+    """`bars`: eight heights for sparklines and meters, from nearly nothing to full; 0 is nothing. `shades`: parts of a bar."""
 
     verbs: dict[str, str] = field(
         default_factory=lambda: {
@@ -28,6 +28,7 @@ class Glyphs:
     bars: str = " ▁▂▃▄▅▆▇█"
     full: str = "█"
     rest: str = "░"
+    shades: str = "█▓▒"
     opened: str = "▼"
     closed: str = "▶"
     arrow: str = "→"
@@ -54,6 +55,7 @@ ASCII = Glyphs(
     bars=" .:-=+*%#",
     full="#",
     rest=".",
+    shades="#=+",
     opened="v",
     closed=">",
     arrow="->",

@@ -11,6 +11,7 @@ from deployer.plan.review import Decision, Review
 from deployer.plan.text import shown, totals
 from deployer.plan.words import count
 from deployer.state.resources import Attribute, Kind
+from deployer.tui import fitbar
 from deployer.tui.glyphs import Glyphs
 from deployer.tui.line import Line, clean, line
 from deployer.tui.planfilter import Entry
@@ -54,11 +55,12 @@ class Detail:
         decision = self.review.decision(change.id)
         yield line(("decided  ", "dim"), BOXES[decision], f" {DECIDED[decision]}")
         yield _named("why", ("drift: " if change.drift else "") + change.reason)
-        if change.source:
-            yield _named("from", str(change.source))
         yield _named("costs", cost(change))
         if computes := computing.line(change):
             yield _named("runs", computes)
+        yield from fitbar.lines(change, self.glyphs)
+        if change.source:
+            yield _named("from", str(change.source))
         yield from self._rollout(change.deployment, change)
         memory = vram(change, self.glyphs, self.memory)
         if memory:

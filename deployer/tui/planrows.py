@@ -8,6 +8,7 @@ from deployer.plan.review import Decision, Review
 from deployer.plan.text import shown
 from deployer.plan.words import count, duration, size
 from deployer.state.resources import Kind, Resource
+from deployer.tui import fitbar
 from deployer.tui.glyphs import Glyphs
 from deployer.tui.line import Line, Span, clean, line
 from deployer.tui.planfilter import Entry
@@ -108,23 +109,26 @@ def _item(item: Item, glyphs: Glyphs) -> Row:
 
 def impact(change: Change, glyphs: Glyphs, totals: Mapping[str, int]) -> Line:
     """What it costs, as short as it can be said. A downtime says the restart too."""
-    costs, parts = change.impact, []
+    costs = change.impact
+    parts: list[Line] = []
     if costs.downtime_s is not None:
-        parts.append((f"{duration(costs.downtime_s)} down", "warn"))
+        parts.append(line((f"{duration(costs.downtime_s)} down", "warn")))
     elif change.beside:
-        parts.append(("new one first", "good"))
+        parts.append(line(("new one first", "good")))
     elif costs.restarts:
-        parts.append((count(costs.restarts, "restart"), "warn"))
+        parts.append(line((count(costs.restarts, "restart"), "warn")))
     memory = vram(change, glyphs, totals)
-    if memory:
-        parts.append((memory, ""))
+    if fits := fitbar.short(change, glyphs):
+        parts.append(fits)
+    elif memory:
+        parts.append(line(memory))
     if costs.download_bytes:
-        parts.append((f"{size(costs.download_bytes)} to bring", "accent"))
+        parts.append(line((f"{size(costs.download_bytes)} to bring", "accent")))
     elif costs.disk_bytes < 0:
-        parts.append((f"frees {size(-costs.disk_bytes)}", ""))
+        parts.append(line(f"frees {size(-costs.disk_bytes)}"))
     found: list[Span] = []
     for part in parts:
-        found += [part, ("  ", "")]
+        found += [*part, ("  ", "")]
     return tuple(found[:-1])
 
 

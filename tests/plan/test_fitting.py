@@ -8,12 +8,18 @@ import pytest
 from deployer.engines.memory import memory_settings
 from deployer.engines.vllm import VLLM
 from deployer.engines.vllm_settings import VllmSettings
+from deployer.plan import fit, fitted
+from deployer.plan.codec import from_json, to_json
+from deployer.plan.identity import plan_id
 from deployer.plan.make import make_plan
-from deployer.plan.model import Plan
+from deployer.plan.markdown import escaped
+from deployer.plan.markdown import render as markdown
+from deployer.plan.model import Change, Plan
 from deployer.plan.text import render
 from deployer.plan.world import Options, World
 from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec
 from deployer.state.locked import Locked, LockedEnvironment, LockedTarget, ModelFacts
+from deployer.state.resources import Kind
 from tests.plan import models
 from tests.plan.worlds import GIB, TARGET, WorldMaker, locked, probe
 
@@ -115,3 +121,46 @@ def test_arguments_that_move_memory_are_read_under_each_of_their_spellings() -> 
     assert (read.batched_tokens, read.eager, read.block, read.prefix_caching) == (4096, True, 32, False)
     assert (read.utilization, read.tensor_parallel, read.cache_dtype, read.unread) == (0.5, 2, "fp8", ())
     assert memory_settings(chat(variant="cpu")) is None
+
+
+def started(plan: Plan) -> Change:
+    (change,) = (c for c in plan.changes if c.kind is Kind.REPLICA)
+    return change
+
+
+def test_a_change_carries_the_terms_that_an_answer_has() -> None:
+    spec = chat(max_model_len=8192)
+    made = world(models.LLAMA_3_8B, 80, spec)
+    change = started(make_plan(made))
+    settings = memory_settings(spec)
+    assert settings is not None
+    answer = fit.answer(fit.Question(models.LLAMA_3_8B, settings, fit.Gpu(80 * GIB, "NVIDIA H100")))
+    terms = fitted.terms(change)
+    assert terms is not None
+    assert terms == {
+        "weights": answer.weights, "cache": answer.request, "overhead": answer.overhead.total, "usable": answer.usable,
+    }  # fmt: skip
+    assert fitted.fits(change) is True
+    assert fitted.line(change) == f"fits: {fit.line(answer)}".replace(" (computed)", "") + " (computed)"
+
+
+def test_the_terms_stand_under_the_change_in_text_and_markdown_and_do_not_move_the_plans_id() -> None:
+    plan = make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=8192)))
+    line = fitted.line(started(plan))
+    assert line is not None
+    assert f"\n       {line}\n" in render(plan)
+    assert escaped(line) in markdown(plan)
+    measured = {**started(plan).data, fitted.FIT: {**started(plan).data[fitted.FIT], "overhead": 1, "source": "measured"}}
+    other = replace(plan, changes=tuple(replace(c, data=measured) if c is started(plan) else c for c in plan.changes))
+    assert plan_id(other) == plan_id(plan)
+    assert from_json(to_json(plan)).changes == plan.changes
+
+
+def test_of_what_does_not_fit_or_is_not_known_the_change_says_so() -> None:
+    change = started(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=131072))))
+    assert fitted.fits(change) is False
+    assert str(fitted.line(change)).startswith("may not fit: weights 14.96 + cache 16.00 + overhead ")
+    zebra = replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache)
+    odd = started(make_plan(world(zebra, 24, chat())))
+    assert "unknown architecture zebra" in odd.data[fitted.FIT]["unknown"]
+    assert fitted.line(odd) is None

@@ -4,7 +4,7 @@
 fails closed: what the formulas do not know is `Answer.unknown`, never a guess.
 """
 
-from deployer.plan.fit.answer import Answer, answer, longest, quick
+from deployer.plan.fit.answer import Answer, answer, brief, longest, quick
 from deployer.plan.fit.question import GIB, Gpu, Question, Settings, Unknown
 from deployer.plan.fit.text import explain, gib, lacking, line
 
@@ -16,6 +16,7 @@ __all__ = [
     "Settings",
     "Unknown",
     "answer",
+    "brief",
     "explain",
     "gib",
     "lacking",

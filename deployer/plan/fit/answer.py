@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from deployer.plan.fit import weights
 from deployer.plan.fit.cache import Pool, pool, request_bytes, requests
@@ -122,6 +123,25 @@ def quick(question: Question) -> bool | None:
     except Unknown:
         return None
     return terms.request <= terms.room
+
+
+def brief(question: Question) -> dict[str, Any]:
+    """The terms alone, in bytes of one GPU, as a change of a plan carries them; or {"unknown": why}. As cheap as `quick`."""
+    try:
+        if question.settings.unread or not question.context:
+            return {"unknown": answer(question).unknown}
+        terms = _terms(question)
+    except Unknown as why:
+        return {"unknown": str(why)}
+    return {
+        "weights": terms.weights,
+        "cache": terms.request,
+        "overhead": terms.overhead.total,
+        "usable": terms.usable,
+        "requests": round(float(_requests(question, terms)), 2),
+        "fits": terms.request <= terms.room,
+        "source": "computed",
+    }
 
 
 def _terms(question: Question) -> _Terms:
