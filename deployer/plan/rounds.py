@@ -1,9 +1,11 @@
 """All that happens to one deployment on one host: one transaction for each wave of its rollout. Called by steps. Pure.
 
 drain    what is replaced in place gets no new request, and those it has end
-switch   new files; the old one stops, unless the new one stands beside it; the new one starts and answers
+switch   new files; the old one stops, unless the new one stands beside it; the new one starts and answers. Where it takes
+         nobody's place it is enabled: a boot must find it, for any gateway may send something to it from now on
 gateway  the route; the endpoint answers; the new one holds for a while
-finish   the new one is enabled; what goes ends its requests, stops and is taken away; the revision is noted
+finish   one that stands where another stood is enabled; what goes ends its requests, stops and is taken away; the revision
+         is noted
 """
 
 from collections.abc import Sequence
@@ -131,8 +133,7 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
     steps = [written("switch", change, f) for f in after.payload["files"]]
     steps += [step("switch", "file.remove", change, f"remove {d}", path=d) for d in change.data.get("dropins", ())]
     steps.append(step("switch", "systemd.reload", change, "read units again"))
-    restart = "create" in change.actions or (before is not None and before.runs != after.runs)
-    if not restart:
+    if not _starts_or_stops(change, after):
         return steps + _adapters(change, before, after)
     if before is not None and before.runs and not change.beside:
         steps.append(_stop("switch", change, before))
@@ -147,6 +148,8 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
             steps.append(_drained(after.payload["drain_s"], change, after, after.payload["gateway"], undo=True))
         deadline = float(ready["deadline_s"]) + 30.0
         steps.append(step("switch", "unit.ready", change, f"{after.name} answers", deadline, unit=unit, **ready))
+        if _is_enabled_at_once(change, after):
+            steps.append(_enabled("switch", change, after))
     return steps
 
 
@@ -242,9 +245,8 @@ def _settle(change: Change) -> list[wire.Step]:
     """A boot brings back what answered: the new unit is enabled, the old one's traces go."""
     before, after = change.before, change.after
     steps: list[wire.Step] = []
-    if after is not None:
-        verb = "unit.enable" if after.runs else "unit.disable"
-        steps.append(step("finish", verb, change, f"{verb.partition('.')[2]} {after.name}", unit=after.payload["unit"]))
+    if after is not None and not _is_enabled_at_once(change, after):
+        steps.append(_enabled("finish", change, after))
     gone = before is not None and (after is None or before.payload["unit"] != after.payload["unit"])
     if before is None or not gone:
         return steps
@@ -257,6 +259,21 @@ def _settle(change: Change) -> list[wire.Step]:
     steps += [step("finish", "file.remove", change, f"remove {path}", path=path) for path in (*files, *_folders(files))]
     steps.append(step("finish", "systemd.reload", change, "read units again"))
     return steps
+
+
+def _starts_or_stops(change: Change, after: Resource) -> bool:
+    return "create" in change.actions or (change.before is not None and change.before.runs != after.runs)
+
+
+def _is_enabled_at_once(change: Change, after: Resource) -> bool:
+    """Not one that takes another's place: until it is known to hold, a boot must bring back that one, and not both of them."""
+    in_place = change.before is not None and change.before.runs and not change.beside
+    return after.runs and not in_place and _starts_or_stops(change, after)
+
+
+def _enabled(stage: str, change: Change, after: Resource) -> wire.Step:
+    verb = "unit.enable" if after.runs else "unit.disable"
+    return step(stage, verb, change, f"{verb.partition('.')[2]} {after.name}", unit=after.payload["unit"])
 
 
 def _folders(paths: Sequence[str]) -> list[str]:

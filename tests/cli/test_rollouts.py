@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from deployer.transport.fake import FakeHost
 from tests.cli.fakehosts import Bench, bench
 
 __all__ = ["bench"]
@@ -104,3 +105,36 @@ def test_after_a_failure_hosts_remember_where_the_replica_stands(chat: Bench) ->
     chat.each(lambda host: host.break_engine("chat-0", "ERROR out of memory"))
     assert chat("apply", "--yes").code == 5
     assert slot() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        ("unit.ready", None),
+        ("file.write", "10-chat.cfg"),
+        ("gateway.reload", None),
+        ("endpoint.ready", None),
+        ("unit.steady", None),
+        ("unit.stop", None),
+        ("record", None),
+    ],
+)
+def test_a_host_that_goes_down_in_an_update_beside_comes_back_with_one_that_clients_reach(
+    chat: Bench, kind: str, label: str | None
+) -> None:
+    (host,) = [host for host in chat.hosts.values() if any("chat" in unit for unit in host.running())]
+    assert answers(host) == 200
+    host.faults.cut_power(kind, label)
+    assert chat("apply", "--yes").code == 6
+    host.reboot()
+    assert answers(host) == 200, "nobody is there, and only a person's next apply would bring one"
+    assert chat("apply", "--yes").code == 0
+    assert len(engines(chat)) == 1
+    assert answers(host) == 200
+
+
+def answers(host: FakeHost) -> int:
+    (gateway,) = [unit for unit in host.machine.units.known.values() if unit.gateway is not None]
+    (port,) = gateway.ports[:1]
+    url, body = f"http://127.0.0.1:{port}/chat/v1/chat/completions", {"messages": [], "model": "chat"}
+    return host.machine.http("POST", url, {}, json.dumps(body).encode())[0]

@@ -65,6 +65,7 @@ class Matrix:
         self.bench = bench
         self.files = Files(bench.root, bench.host)
         self.elsewhere = bench.root.parent / f"{bench.root.name}-elsewhere"
+        self._over_an_update = False  # so that every rollback, whatever came before it, is one of a new process
         bring_hooked_agent()
 
     def prepare(self) -> None:
@@ -110,7 +111,7 @@ class Matrix:
     def ready(self, operation: Operation) -> None:
         """The state in which the operation begins."""
         wanted = (operation.needs, operation.replicas)
-        if operation.back and operation.needs and not self._can_go_back():
+        if operation.back and not self._over_an_update:
             update(self.files)
         elif wanted == (self.files.there, self.files.replicas) and self.files.held in (False, operation.back):
             return
@@ -132,6 +133,7 @@ class Matrix:
     def planned(self, operation: Operation) -> Iterator[Planned]:
         """Its plan, on files that have moved."""
         self.ready(operation)
+        self._over_an_update = operation.back
         self.files.strategy = operation.strategy
         operation.change(self.files)
         self.files.write()
@@ -196,6 +198,7 @@ class Matrix:
 
     def _repair(self) -> None:
         """A state from which other cells can still begin, whatever a red one left."""
+        self._over_an_update = False
         for blob in self.bench.path(wire.ROOT_BLOBS).glob("*"):
             blob.unlink()
         for _ in range(4):
