@@ -101,7 +101,8 @@ def plain(path: str) -> str:
 
 def own_trees(fleet: wire.Fleet) -> Tuple[str, ...]:
     """Directories that are this fleet's alone."""
-    return (etc(fleet), state(fleet), "%s/%s" % (wire.ROOT_CACHE, fleet["name"]), "%s/%s" % (wire.ROOT_RUN, fleet["name"]))
+    roots = (wire.ROOT_CACHE, wire.ROOT_LOGS, wire.ROOT_RUN)
+    return (etc(fleet), state(fleet), *("%s/%s" % (root, fleet["name"]) for root in roots))
 
 
 def own_file(fleet: wire.Fleet, path: str) -> str:

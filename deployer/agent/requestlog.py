@@ -9,7 +9,6 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 from deployer.agent import paths, wire
 from deployer.agent.system import System
 
-ROOT_LOGS = "/var/log/deployer"
 FILE = "requests.jsonl"
 OLD = 1000  # at most so many old files of one replica are looked for
 POLL_S = 0.5
@@ -18,8 +17,8 @@ FACILITY = "16"  # of records in the journal: local0, as deployer/handler/sinks.
 
 def path_of(fleet: wire.Fleet, folder: str) -> str:
     """`folder`: "chat/0"."""
-    path = os.path.normpath("%s/%s/%s/%s" % (ROOT_LOGS, fleet["name"], folder, FILE))
-    if not paths.below(path, "%s/%s" % (ROOT_LOGS, fleet["name"])):
+    path = os.path.normpath("%s/%s/%s/%s" % (wire.ROOT_LOGS, fleet["name"], folder, FILE))
+    if not paths.below(path, "%s/%s" % (wire.ROOT_LOGS, fleet["name"])):
         raise paths.Refusal("%r is not a replica's directory" % folder)
     return path
 

@@ -160,6 +160,6 @@ def _remove_agent(system: System, run_id: str) -> None:
     seen = system.path(paths.run(run_id) + "/seen")
     while not os.path.exists(seen) and system.clock() < end:
         system.pause(0.05)
-    trees = (wire.ROOT_STATE, wire.ROOT_CACHE, wire.ROOT_CACHE_PRIVATE, wire.ROOT_ETC, os.path.dirname(wire.ROOT_ENGINES))
-    for tree in (*trees, wire.ROOT_RUN):
+    places = (wire.ROOT_CACHE, wire.ROOT_CACHE_PRIVATE, wire.ROOT_LOGS, wire.ROOT_LOGS_PRIVATE)
+    for tree in (wire.ROOT_STATE, *places, wire.ROOT_ETC, os.path.dirname(wire.ROOT_ENGINES), wire.ROOT_RUN):
         files.remove_what_can_be(system, tree)

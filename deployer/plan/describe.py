@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from deployer.plan import costs
 from deployer.plan.counts import verb
-from deployer.plan.model import Change, Rollout
+from deployer.plan.model import LOG_FILES, Change, Rollout
 from deployer.plan.starts import NOT_SEEN
 from deployer.plan.words import count, duration, size
 from deployer.state.resources import Kind, Resource
@@ -53,7 +53,9 @@ def _noted(change: Change) -> str:
     word = verb(change)
     if word == "update" and change.deltas:
         return f"{change.name} {', '.join(d.name for d in change.deltas)}"
-    return f"{change.name}: its history on the host" if word == "delete" else f"{change.name}: noted on the host"
+    if word != "delete":
+        return f"{change.name}: noted on the host"
+    return f"{change.name}: its history{' and the files of its request log' if change.data.get(LOG_FILES) else ''} on the host"
 
 
 def _foreign(resource: Resource) -> str:

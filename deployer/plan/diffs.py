@@ -8,7 +8,7 @@ from deployer.plan import diff, drift, retention, takeover
 from deployer.plan.aftermath import OF_DEPLOYMENT, OF_HOST
 from deployer.plan.artifacts import complete
 from deployer.plan.canaries import is_canary
-from deployer.plan.model import Change, Drift, Impact
+from deployer.plan.model import LOG_FILES, Change, Drift, Impact
 from deployer.plan.record import HOST_RECORD
 from deployer.plan.words import count
 from deployer.plan.world import World
@@ -158,7 +158,13 @@ def _removed(
             if resource.kind in OF_DEPLOYMENT and resource.address not in wanted:
                 gone = diff.delete(resource, "its time as a canary is over" if is_canary(resource) and in_files else reason)
                 orphan = not in_files and name not in destroyed and name not in options.prune_approved
+                if resource.kind is Kind.DEPLOYMENT and any(map(_logs_to_files, resources)):
+                    gone = replace(gone, data={**gone.data, LOG_FILES: True})
                 out.changes.append(_as_pruned(gone) if orphan else gone)
+
+
+def _logs_to_files(resource: Resource) -> bool:
+    return resource.kind is Kind.REPLICA and resource.payload.get("requests") == "file"
 
 
 def _as_pruned(change: Change) -> Change:
@@ -206,7 +212,7 @@ def _pruned(
         if remembers:
             return
         last = diff.change_id(reached.name, "agent", ("delete",))
-        trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_CACHE, wire.ROOT_STATE, wire.ROOT_ETC)]
+        trees = [f"{root}/{world.fleet.name}" for root in (wire.ROOT_CACHE, wire.ROOT_LOGS, wire.ROOT_STATE, wire.ROOT_ETC)]
         leftovers = Resource(reached.name, Kind.TOOL, "agent", payload={"path": "", "agent": True, "trees": trees})
         gone = Change(
             last, reached.name, Kind.TOOL, "agent", None, ("delete",), "the last traces go", before=leftovers, impact=Impact()

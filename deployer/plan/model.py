@@ -8,6 +8,8 @@ from deployer.spec.source import Source
 from deployer.state.resources import Kind, Resource, Scalar
 
 FORMAT_VERSION = "1.0"
+#: In the data of a change that removes what a host knows of a deployment: files of its request log are there and go too.
+LOG_FILES = "request_log_files"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def _note(plan: Plan, host: str, name: str, last: Change) -> list[wire.Step]:
     noted = record(plan, host, name)
     steps = [step("finish", "record", last, "note the revision", deployment=name, record=noted)]
     if noted is None:
-        for what, root in (("history", wire.ROOT_STATE), ("caches", wire.ROOT_CACHE)):
+        for what, root in (("history", wire.ROOT_STATE), ("caches", wire.ROOT_CACHE), ("request log", wire.ROOT_LOGS)):
             tree = f"{root}/{plan.fleet_name}/{name}"
             steps.append(step("finish", "tree.remove", last, f"remove its {what}", path=tree))
     return steps

@@ -138,6 +138,20 @@ def test_a_tree_is_removed_only_below_the_fleets_own_roots(host: FakeHost) -> No
         assert host.path(path).exists()
 
 
+def test_the_request_log_of_a_dynamic_user_goes_with_the_directory_that_it_is_a_link_to(host: FakeHost) -> None:
+    for name in ("chat", "other"):
+        kept = host.path(f"/var/log/private/deployer/acme/{name}/0")
+        kept.mkdir(parents=True)
+        (kept / "requests.jsonl").write_text("{}", encoding="utf-8")
+        link = host.path(f"/var/log/deployer/acme/{name}/0")
+        link.parent.mkdir(parents=True)
+        link.symlink_to(kept)
+    assert one(host, step("finish", "tree.remove", path="/var/log/deployer/acme/chat")).result == "done"
+    assert not host.path("/var/log/private/deployer/acme/chat").exists()
+    assert not host.path("/var/log/deployer/acme/chat").exists()
+    assert host.path("/var/log/deployer/acme/other/0/requests.jsonl").exists()
+
+
 def test_a_link_out_of_the_fleets_roots_is_not_followed(host: FakeHost) -> None:
     outside = host.path("/srv/precious")
     outside.mkdir(parents=True)

@@ -9,7 +9,7 @@ from deployer.plan.make import make_plan
 from deployer.plan.steps import blobs_needed, transactions
 from deployer.plan.text import render
 from deployer.plan.world import HoldRequest, Options
-from deployer.spec.models import ApiKey, EndpointSpec, Placement
+from deployer.spec.models import ApiKey, EndpointSpec, Logging, Placement
 from deployer.state.observed import Unreached
 from tests.plan.worlds import WorldMaker, deployment, host, probe
 
@@ -90,6 +90,21 @@ def test_an_orphan_is_shown_and_removed_only_with_prune() -> None:
     pruned = make_plan(maker.world(options=Options(prune=True)))
     assert all(c.actions == ("delete",) for c in pruned.changes)
     assert {"replica:chat/0", "endpoint:chat", "deployment:chat", "gateway:gateway"} <= {c.address for c in pruned.changes}
+
+
+@pytest.mark.parametrize("sink", ["file", "journald"])
+def test_files_of_a_request_log_go_with_the_deployment_and_the_plan_says_so(sink: str) -> None:
+    maker = applied(WorldMaker(deployments=[deployment(logging=Logging(requests="metadata", sink=sink))]))
+    maker.deployments = []
+    plan = make_plan(maker.world(options=Options(prune=True)))
+    said = "chat: its history and the files of its request log on the host"
+    assert (said in render(plan)) == (sink == "file")
+    (chat,) = [t for t in transactions(plan, "h1") if t["id"] == "chat"]
+    stops, removed = ([n for n, s in enumerate(chat["steps"]) if s["kind"] == kind] for kind in ("unit.stop", "tree.remove"))
+    assert {"/var/lib/deployer/acme/chat", "/var/cache/deployer/acme/chat", "/var/log/deployer/acme/chat"} == {
+        chat["steps"][n]["args"]["path"] for n in removed
+    }
+    assert max(stops) < min(removed)
 
 
 def test_what_is_protected_on_the_host_outlives_its_file() -> None:

@@ -121,7 +121,7 @@ def locked() -> Locked:
         LockedFile("model.safetensors", 7 * 1024**2, "sha256:" + "b" * 64),
     )
     tiny = LockedModel("path:models/tiny", "path", "models/tiny", None, None, "d" * 64, files)
-    names = ("toy-1.0", "toy-convert-1.0", "hub-2.4.0")
+    names = ("toy-1.0", "toy-convert-1.0", "hub-2.4.0", "handler-1")
     tools = {"uv": LockedTool("uv", "0.13.8", "e" * 64, 1000, "x86_64")}
     return Locked({tiny.key: tiny}, {n: environment(n) for n in names}, tools)
 

@@ -29,9 +29,14 @@ class RemoveTree(Step):
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         path = ctx.path()
         files.remove_tree(ctx.system, path)
-        if paths.below(path, wire.ROOT_CACHE):  # a dynamic user's cache is a link to here
-            files.remove_tree(ctx.system, wire.ROOT_CACHE_PRIVATE + path[len(wire.ROOT_CACHE) :])
+        for root, private in _PRIVATE:
+            if paths.below(path, root):
+                files.remove_tree(ctx.system, private + path[len(root) :])
         return None
+
+
+#: What a dynamic user's unit sees as its cache, or its logs, is a link to where systemd keeps them.
+_PRIVATE = ((wire.ROOT_CACHE, wire.ROOT_CACHE_PRIVATE), (wire.ROOT_LOGS, wire.ROOT_LOGS_PRIVATE))
 
 
 class UndoRun(Step):
