@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.agent.wire import CANARY_GOOD
+from deployer.app.moments import moment
 from deployer.errors import DeployerError, Refused, worst
 from deployer.plan.canaries import Canary, standing
 from deployer.plan.roster import ROLLED_BACK, latest
@@ -25,6 +26,7 @@ def promote(fleet: "Fleet", name: str) -> "Planned":
 
 
 def revert(fleet: "Fleet", name: str, *, why: str | None = None, until: str | None = None) -> "Planned":
+    until = moment(until)
     fleet.known(deployments=(name,))
     observed = fleet.probe(history=(name,))
     one = _one(observed, name)

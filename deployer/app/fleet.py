@@ -191,7 +191,7 @@ class Fleet:
         self, names: Sequence[str], kind: str | None, *, why: str | None = None, until: str | None = None, allow: bool = False
     ) -> "Planned":
         """Plan a person's exception ("stopped", "destroyed"), or with kind None the end of one. `allow`: although more of the
-        fleet stops than guard.max_stopped says.
+        fleet stops than guard.max_stopped says. `until`, here and below: ISO 8601, or a duration such as 2h.
         """
         from deployer.app.holding import hold
 
@@ -250,7 +250,7 @@ class Fleet:
         return self.plan(Options(names=(name,), release=(name,)))
 
     def cordon(self, hosts: Sequence[str], *, why: str | None = None, until: str | None = None) -> "Planned":
-        """Plan that nothing new is placed on these hosts. Nothing moves. `until`: ISO 8601, or a duration such as 2h."""
+        """Plan that nothing new is placed on these hosts. Nothing moves."""
         from deployer.app.holding import cordon
 
         return cordon(self, hosts, "cordoned", why, until)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def hold(fleet: "Fleet", names: Sequence[str], kind: str | None, why: str | None, until: str | None, allow: bool) -> Planned:
+    until = moment(until)
     observed = probe_held(fleet)
     _remembered(fleet, names, observed)
     held = tuple(HoldRequest(name, kind, fleet.who, why, until) for name in names if name in fleet.spec.deployments)
@@ -35,6 +36,11 @@ def _remembered(fleet: "Fleet", names: Iterable[str], observed: Observed) -> Non
 
 
 def rollback(fleet: "Fleet", name: str, revision: int | None, why: str | None, until: str | None) -> Planned:
+    return back(fleet, name, revision, why, moment(until))
+
+
+def back(fleet: "Fleet", name: str, revision: int | None, why: str | None, until: str | None) -> Planned:
+    """As rollback. `until`: as the roster keeps it; also a moment that is over, for one that is to hold nothing."""
     fleet.known(deployments=(name,))
     observed = fleet.probe(history=(name,))
     held = HoldRequest(name, ROLLED_BACK, fleet.who, why, until, choose(observed, name, revision))

@@ -1,4 +1,6 @@
-"""A moment as a person gives one ("2h", "2026-03-01T08:00:00Z"), as the roster keeps it. Used by the commands with --until."""
+"""A moment as a person gives one ("2h", "2026-03-01T08:00:00Z"), as the roster keeps it. Used by holds, rollbacks and cordons:
+every `until` is read here.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta

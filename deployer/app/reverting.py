@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.agent.wire import deployment_of
+from deployer.app import holding
 from deployer.errors import DeployerError, worst
 from deployer.execute.events import Event, Report
 from deployer.plan.model import Plan
@@ -38,7 +39,7 @@ def revert(
     """The report, after what was half done went back; what could not go back is said in it."""
     for name in half_done(plan, report):
         try:
-            back = fleet.rollback(name, why=f"auto_revert: revision {plan.revisions.get(name)} failed", until=now)
+            back = holding.back(fleet, name, None, f"auto_revert: revision {plan.revisions.get(name)} failed", now)
             message = f"{name}: some replicas have revision {plan.revisions.get(name)} already; they go back as well"
             tell(Event("revert", now, message=message))
             done = do(back)

@@ -4,7 +4,6 @@ import argparse
 
 from deployer.app import canary
 from deployer.app.fleet import Fleet
-from deployer.app.moments import moment
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
@@ -32,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 def _planned(fleet: Fleet, args: argparse.Namespace) -> Planned:
     if args.command == "promote":
         return fleet.promote(args.name)
-    return fleet.revert(args.name, why=args.why, until=moment(args.until))
+    return fleet.revert(args.name, why=args.why, until=args.until)
 
 
 def stands(planned: Planned) -> None:

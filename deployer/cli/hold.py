@@ -3,7 +3,6 @@
 import argparse
 
 from deployer.app.fleet import Fleet
-from deployer.app.moments import moment
 from deployer.app.planned import Planned
 from deployer.cli import arguments as shared
 from deployer.cli import console
@@ -33,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     def planned(fleet: Fleet) -> Planned:
-        return fleet.hold(args.names, _KINDS[args.command], why=args.why, until=moment(args.until), allow=args.allow)
+        return fleet.hold(args.names, _KINDS[args.command], why=args.why, until=args.until, allow=args.allow)
 
     def done(_: Planned) -> None:
         if args.command != "start" and not args.json:

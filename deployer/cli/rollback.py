@@ -11,6 +11,7 @@ from deployer.cli.applying import plan_and_carry_out
 EXAMPLES = (
     "deployer rollback chat                          # to the last revision before this one",
     "deployer rollback chat 12 --why 'slow answers'  # deployer history chat lists them",
+    "deployer rollback chat --until 12h              # and then what the files say counts again",
     "deployer rollback chat --write                  # and change deployments/chat.yaml to match",
     "deployer apply --release chat                   # later: what the files say counts again",
 )
@@ -20,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("revision", metavar="REVISION", nargs="?", type=int, help="default: the last before this that answered")
     parser.add_argument("--write", action="store_true", help="also change the deployment's file to say the same")
-    parser.add_argument("--until", metavar="TIME", help="when the hold ends by itself (ISO 8601)")
+    parser.add_argument("--until", metavar="TIME", help="when the hold ends by itself: 2h, 3d, or ISO 8601")
     shared.approval(parser)
     shared.as_json(parser)
 

@@ -1,5 +1,7 @@
 """The whole way on fake hosts: an update that answers and is no good, back to what was there, and what holds afterwards."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from deployer.app import gitedits
@@ -27,6 +29,18 @@ def unit(host: FakeHost) -> str:
     return found
 
 
+def test_every_until_is_read_in_the_same_way(loaded: Fleet) -> None:
+    for ask in (
+        lambda until: loaded.rollback("chat", until=until),
+        lambda until: loaded.hold(("chat",), "stopped", until=until),
+        lambda until: loaded.revert("chat", until=until),
+        lambda until: loaded.cordon(("h1",), until=until),
+        lambda until: loaded.drain(("h1",), until=until),
+    ):
+        with pytest.raises(UsageError, match="tomorrow is neither a time nor a duration"):
+            ask("tomorrow")
+
+
 def test_update_fail_rollback_hold_release(loaded: Fleet, hosts: Hosts) -> None:
     loaded.apply(why="first")
     first = unit(hosts["h1"])
@@ -34,7 +48,12 @@ def test_update_fail_rollback_hold_release(loaded: Fleet, hosts: Hosts) -> None:
         second = unit(hosts["h1"])
         assert second != first
         hosts["h1"].break_engine(second, "RuntimeError: CUDA error")
-        planned = fleet.rollback("chat", why="it fails")
+        planned = fleet.rollback("chat", why="it fails", until="2h")
+        assert (
+            timedelta(0)
+            < datetime.fromisoformat(planned.plan.roster["holds"]["chat"]["until"]) - datetime.now(UTC)
+            <= timedelta(hours=2)
+        )
         assert planned.apply().exit_code == 0
         assert unit(hosts["h1"]) == first
         chat = fleet.deployment("chat")
