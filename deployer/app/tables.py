@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.engines import vllm_options
-from deployer.engines.vllm_flags import KNOWN, Flag, flags, minor
-from deployer.engines.vllm_settings import TESTED
+from deployer.engines.vllm_flags import KNOWN, Flag, flags, minor, number
+from deployer.engines.vllm_settings import OLDEST, TESTED
 from deployer.engines.vllm_upgrade import changes
 from deployer.errors import DeployerError, UsageError
 
@@ -42,10 +42,12 @@ def known(engine: str) -> None:
         raise UsageError(f"there are no tables of options for the engine {engine}", hint=f"there is: {', '.join(PACKAGES)}")
 
 
-def tables(engine: str) -> list[tuple[str, int]]:
-    """Each version that is known, and how many options it has."""
+def tables(engine: str) -> list[tuple[str, int, bool]]:
+    """Each version that is known, how many options it has, and whether a deployment may have it: older ones are there to be
+    compared.
+    """
     known(engine)
-    return [(version, len(flags(version))) for version in KNOWN]
+    return [(version, len(flags(version)), number(version) >= number(OLDEST)) for version in KNOWN]
 
 
 def options(engine: str, version: str) -> Mapping[str, Flag]:

@@ -56,9 +56,12 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> None:
     found = tables.tables(args.engine)
     if args.json:
-        console.emit({"engine": args.engine, "versions": [{"version": v, "options": n} for v, n in found]})
+        console.emit(
+            {"engine": args.engine, "versions": [{"version": v, "options": n, "starts": starts} for v, n, starts in found]}
+        )
     else:
-        console.out(console.table([("ENGINE", "VERSION", "OPTIONS"), *((args.engine, v, str(n)) for v, n in found)]))
+        rows = [(args.engine, v, str(n), "" if starts else "to compare only") for v, n, starts in found]
+        console.out(console.table([("ENGINE", "VERSION", "OPTIONS", ""), *rows]))
 
 
 def _options(args: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@ loopback only. Facts about vLLM 0.32 that shape this file stand beside what they
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +17,9 @@ from deployer.engines.settings import TORCH_CPU, environment, environment_compla
 from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_failures import FAILURES
-from deployer.engines.vllm_flags import flags, minor
+from deployer.engines.vllm_flags import flags, minor, nearest, number
 from deployer.engines.vllm_logs import PHASES
-from deployer.engines.vllm_settings import VllmSettings, settings_of
+from deployer.engines.vllm_settings import OLDEST, TESTED, VllmSettings, settings_of
 from deployer.engines.vllm_upgrade import ending, upgraded
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
@@ -229,8 +228,11 @@ def _files(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> tuple[Con
 
 def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:
     here = ("engine", "vllm")
-    if _older_than_known(s.pinned):
-        yield Complaint((*here, "version"), f"vLLM {s.pinned} is older than 0.32, the oldest deployer knows")
+    if number(s.pinned) < number(OLDEST):
+        what = f"vLLM {s.pinned} is older than {OLDEST}, the oldest that deployer starts"
+        yield Complaint(
+            (*here, "version"), what, f"what another version brings and takes: deployer engines diff {_compared(s.pinned)}"
+        )
         return
     for name, value in s.args.items():
         if found := check_argument(s.pinned, name, value):
@@ -252,9 +254,9 @@ def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complai
     yield from vllm_quantizations.complaints(s)
 
 
-def _older_than_known(version: str) -> bool:
-    found = re.match(r"0\.(\d+)", version)
-    return found is not None and int(found[1]) < 32
+def _compared(version: str) -> str:
+    """The two versions to compare for who comes from this one."""
+    return f"{nearest(version)} {minor(TESTED['cuda'])}"
 
 
 def _spec_complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complaint]:

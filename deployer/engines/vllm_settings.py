@@ -10,12 +10,17 @@ from deployer.spec.fields import Later
 from deployer.spec.models import DeploymentSpec, Model
 
 TESTED = {"cuda": "0.32.0", "cpu": "0.32.0"}
+#: The oldest that is started. Of older ones the options are known (vllm_options/), for who comes from there, and nothing else:
+#: what deployer knows of quantizations, start phases, failures and metrics was read in this one and tried with it.
+OLDEST = "0.32"
 
 
 class VllmSettings(Model):
     """`engine: {vllm: {…}}`. Left out means vLLM's own default."""
 
-    version: Version | None = Field(default=None, description=f"of the package vllm; left out: {TESTED['cuda']}")
+    version: Version | None = Field(
+        default=None, description=f"of the package vllm, {OLDEST} or newer; left out: {TESTED['cuda']}"
+    )
     variant: Literal["cuda", "cpu"] = Field(default="cuda", description="the build: for NVIDIA GPUs, or for CPUs")
     dtype: Literal["auto", "bfloat16", "float", "float16", "float32", "half"] | None = Field(
         default=None, description="what it computes in; left out: as the model's files say"

@@ -8,6 +8,7 @@ import pytest
 from deployer.app import tables
 from deployer.cli.main import main
 from deployer.engines.vllm_flags import Flag, flags
+from deployer.engines.vllm_settings import VllmSettings
 from deployer.lock.options.table import module_text
 
 CHAT = """\
@@ -45,6 +46,18 @@ def test_what_an_upgrade_brings_and_takes(capsys: pytest.CaptureFixture[str]) ->
     changes = json.loads(capsys.readouterr().out)["changes"]
     assert {"change": "removed", "option": "enable_mamba_fine_grained_prefix_cache", "what": ""} in changes
     assert {"change": "added", "option": "log_level", "what": "a text"} in changes
+
+
+def test_a_table_of_a_version_that_no_deployment_can_have_is_said_to_be_there_to_compare(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["engines", "list", "--json"]) == 0
+    found = {row["version"]: row["starts"] for row in json.loads(capsys.readouterr().out)["versions"]}
+    settings = VllmSettings.model_fields["version"]
+    assert {version for version, starts in found.items() if not starts} == {"0.30", "0.31"}
+    assert "0.32 or newer" in str(settings.description)
+    assert main(["engines", "list"]) == 0
+    assert capsys.readouterr().out.count("to compare only") == 2
 
 
 def test_options_of_one_version(capsys: pytest.CaptureFixture[str]) -> None:

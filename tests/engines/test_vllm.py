@@ -92,7 +92,8 @@ def test_what_vllm_cannot_do_is_said_and_not_dropped(fields: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"version": "0.9.1"}, "older than 0.32"),
+        ({"version": "0.9.1"}, "older than 0.32, the oldest that deployer starts [what another version brings and takes: "),
+        ({"version": "0.31.2"}, "deployer engines diff 0.31 0.32]"),
         ({"kv_cache_dtype": "fp9"}, "kv_cache_dtype cannot be 'fp9' [did you mean fp8?]"),
         ({"variant": "cpu", "gpu_memory_utilization": 0.5}, "VLLM_CPU_KVCACHE_SPACE"),
         ({"env": {"VLLM_API_KEY": "x"}}, "env may not hold VLLM_API_KEY [use endpoint.keys]"),
