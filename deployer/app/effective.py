@@ -14,10 +14,11 @@ from deployer.errors import UsageError
 from deployer.plan.words import size
 from deployer.spec.load import FLEET_FILE, Loaded
 from deployer.spec.models import EngineChoice
+from deployer.spec.shelf import CATALOGS
 from deployer.spec.source import Source
 from deployer.spec.tree import Node
 
-Origin = Literal["file", "extends", "defaults", "default"]
+Origin = Literal["file", "extends", "defaults", "catalog", "default"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ class _Walk:
     def _origin(self, place: Source) -> Origin:
         if place.file == self._file:
             return "file"
+        if place.file.startswith(CATALOGS):
+            return "catalog"
         return "defaults" if place.file == FLEET_FILE else "extends"
 
 

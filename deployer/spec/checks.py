@@ -16,7 +16,7 @@ from deployer.spec.tree import Node, Place, get, strings
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file of hosts/, deployments/ or policies/, as its tree after `extends` and defaults."""
+    """One file of hosts/, deployments/, policies/ or catalog/, as its tree after `extends` and defaults."""
 
     kind: str
     file: str
@@ -37,20 +37,21 @@ class Checks:
         fleet: Node | None,
         hosts: list[Document],
         deployments: list[Document],
-        policies: list[Document] | None = None,
+        named: list[Document] | None = None,
     ) -> None:
         self.files = files
         self.fleet = fleet
         self.hosts = hosts
         self.deployments = deployments
-        self.policies = policies or []
+        self.named = named or []
         self.host_names = {host.name for host in hosts if host.name}
 
     def run(self) -> list[Problem]:
         return [
             *self._unique(self.hosts, "hosts"),
             *self._unique(self.deployments, "deployments"),
-            *self._unique(self.policies, "policies"),
+            *self._unique([one for one in self.named if one.kind == "policy"], "policies"),
+            *self._unique([one for one in self.named if one.kind == "catalog"], "entries of the catalogue"),
             *self._machines(),
             *(found for host in self.hosts for found in self._jump(host)),
             *(found for deployment in self.deployments for found in self._deployment(deployment)),

@@ -12,21 +12,23 @@ from deployer import __version__
 from deployer.errors import Problem, SpecError
 from deployer.spec.checks import Checks, Document
 from deployer.spec.files import Files
-from deployer.spec.models import DeploymentSpec, FleetFile, FleetSpec, HostSpec, PolicySpec
+from deployer.spec.models import CatalogEntry, DeploymentSpec, FleetFile, FleetSpec, HostSpec, PolicySpec
 from deployer.spec.positions import Positions
 from deployer.spec.problems import hidden, ordered, problem
 from deployer.spec.scripts import Scripts
+from deployer.spec.shelf import FOLDER, Shelf
 from deployer.spec.tree import Node, get, merge, without
 from deployer.spec.validate import Validator, beneath
 
 FLEET_FILE = "deployer.yaml"
-_FOLDERS = {"host": "hosts", "deployment": "deployments", "policy": "policies"}
+_FOLDERS = {"host": "hosts", "deployment": "deployments", "policy": "policies", "catalog": FOLDER}
+_Spec = HostSpec | DeploymentSpec | PolicySpec | CatalogEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A fleet as it was written. `origins` names the file of each document: "deployer", "host:NAME", "deployment:NAME",
-    "policy:NAME".
+    "policy:NAME", "catalog:NAME".
     """
 
     fleet: FleetSpec
@@ -36,7 +38,7 @@ class Loaded:
 
 
 def load_fleet(root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str | None] | None = None) -> Loaded:
-    """Reads deployer.yaml, hosts/, deployments/ and policies/ below `root`; `settings` maps an engine's name to its model.
+    """Reads deployer.yaml, hosts/, deployments/, policies/ and catalog/ below `root`; `settings` maps an engine's name to its model.
     `instead`: texts of files that are not written yet, by name (None: as if it were not there): the fleet as it would be.
 
     Raises SpecError with all problems, by file and line.
@@ -61,6 +63,7 @@ class _Loading:
     def __init__(self, root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str | None] | None) -> None:
         self.root = root
         self.files = Files(root, instead)
+        self.shelf = Shelf(self.files)
         self.validator = Validator(settings, self.files.texts)
         self.problems: list[Problem] = []
 
@@ -75,11 +78,13 @@ class _Loading:
         deployments = [(document, self.validator.deployment(document.tree)) for document in deployment_documents]
         deployments = [(document, self._scripts(document, spec)) for document, spec in deployments]
         policies = self._policies({document.name for document in deployment_documents if document.name})
-        self.problems += Checks(self.files, fleet_tree, host_documents, deployment_documents, [p for p, _ in policies]).run()
+        catalog = [(one, self.validator.catalog(one.tree)) for one in self._documents("catalog", FOLDER, None)]
+        named = [document for document, _ in (*policies, *catalog)]
+        self.problems += Checks(self.files, fleet_tree, host_documents, deployment_documents, named).run()
         self._refuse()
         assert fleet is not None
         assert fleet_tree is not None
-        return self._loaded(fleet, fleet_tree, [*hosts, *deployments, *policies])
+        return self._loaded(fleet, fleet_tree, [*hosts, *deployments, *policies, *catalog])
 
     def _scripts(self, document: Document, spec: DeploymentSpec | None) -> DeploymentSpec | None:
         if spec is None or spec.handler is None:
@@ -120,6 +125,8 @@ class _Loading:
                 if base is None:
                     return None
                 tree = merge(base, tree)
+        tree, unknown = self.shelf.resolved(tree)
+        self.problems += [unknown] if unknown is not None else []
         defaults = get(fleet, "defaults") if fleet is not None else None
         return beneath(defaults, tree, self.validator.engine_name(tree))
 
@@ -175,10 +182,10 @@ class _Loading:
         self,
         fleet: FleetFile,
         fleet_tree: Node,
-        read: Iterable[tuple[Document, HostSpec | DeploymentSpec | PolicySpec | None]],
+        read: Iterable[tuple[Document, _Spec | None]],
     ) -> Loaded:
         trees, origins = {"deployer": fleet_tree}, {"deployer": FLEET_FILE}
-        by_name: dict[str, dict[str, HostSpec | DeploymentSpec | PolicySpec]] = {"host": {}, "deployment": {}, "policy": {}}
+        by_name: dict[str, dict[str, _Spec]] = {kind: {} for kind in _FOLDERS}
         for document, one in read:
             assert one is not None
             by_name[document.kind][one.name] = one

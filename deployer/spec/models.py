@@ -15,9 +15,11 @@ from deployer.spec.adapter import AdapterSpec as AdapterSpec
 from deployer.spec.base import Model as Model
 from deployer.spec.base import SecretRef as SecretRef
 from deployer.spec.base import one_of as one_of
+from deployer.spec.catalog import CatalogEntry as CatalogEntry
 from deployer.spec.fields import (
     AbsolutePath,
     CanaryShare,
+    CatalogName,
     Duration,
     FilePath,
     GgufFile,
@@ -51,9 +53,11 @@ from deployer.spec.requestlog import Logging as Logging
 
 
 class ModelSpec(Model):
-    """What is served. Exactly one of repo (a hub repository), path (a folder of the fleet) and host_path (already there)."""
+    """What is served. Exactly one of repo (a hub repository), path (a folder of the fleet), host_path (already there) and catalog
+    (an entry's name). Of a catalog, loading makes its repo, and both are here then.
+    """
 
-    model_config = ConfigDict(json_schema_extra=exactly_one("repo", "path", "host_path"))
+    model_config = ConfigDict(json_schema_extra=exactly_one("repo", "path", "host_path", "catalog"))
 
     repo: Repo | None = None
     revision: GitRevision = "main"
@@ -64,11 +68,14 @@ class ModelSpec(Model):
     )
     accept_license: Line | None = None
     token: SecretRef | None = None
-    catalog: Later = None
+    catalog: CatalogName | None = Field(
+        default=None, description="the name of a model of the catalogue (`deployer models`), instead of its repository"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        one_of(self, "repo", "path", "host_path")
+        if self.catalog is None or self.repo is None or self.path is not None or self.host_path is not None:
+            one_of(self, "repo", "path", "host_path", "catalog")
         return self
 
 
@@ -216,8 +223,9 @@ class DeploymentSpec(Model):
 
 
 class FleetSpec(FleetFile):
-    """deployer.yaml, with the hosts, deployments and policies of its folders."""
+    """deployer.yaml, with the hosts, deployments and policies of its folders, and its own entries of the catalogue."""
 
     hosts: Mapping[str, HostSpec] = Field(default_factory=dict)
     deployments: Mapping[str, DeploymentSpec] = Field(default_factory=dict)
     policies: Mapping[str, PolicySpec] = Field(default_factory=dict)
+    catalog: Mapping[str, CatalogEntry] = Field(default_factory=dict)

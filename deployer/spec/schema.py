@@ -12,10 +12,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from deployer.spec.models import DeploymentSpec, FleetFile, HostSpec, PolicySpec
+from deployer.spec.models import CatalogEntry, DeploymentSpec, FleetFile, HostSpec, PolicySpec
 
 Schema = dict[str, Any]
 OWN = ("name", "model", "previous_names")  # of one deployment alone: not in `defaults`
+_TITLES = {"deployer": "deployer.yaml", "policy": "policies/*.yaml", "catalog": "catalog/*.yaml"}
+_WHOLE = ("HostSpec", "FleetFile", "PolicySpec", "CatalogEntry")  # files that nothing is laid beneath
 _DIALECTS = {"": "https://json-schema.org/draft/2020-12/schema", ".draft-07": "http://json-schema.org/draft-07/schema#"}
 
 
@@ -23,7 +25,7 @@ def schemas(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
     """File name → schema, each in 2020-12 and in draft-07; `settings` maps an engine's name to its settings model."""
     made: dict[str, Schema] = {}
     for kind, schema in documents(settings).items():
-        title = {"deployer": "deployer.yaml", "policy": "policies/*.yaml"}.get(kind, f"{kind}s/*.yaml")
+        title = _TITLES.get(kind, f"{kind}s/*.yaml")
         for suffix, dialect in _DIALECTS.items():
             full = {"$schema": dialect, "title": title, **schema}
             made[f"{kind}{suffix}.schema.json"] = _draft_07(full) if suffix else full
@@ -31,16 +33,17 @@ def schemas(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
 
 
 def documents(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
-    """ "deployment", "host", "policy" and "deployer" → schema without a dialect."""
+    """ "deployment", "host", "policy", "catalog" and "deployer" → schema without a dialect."""
     defs = _definitions(settings)
     deployment, part = defs["DeploymentSpec"], _part(defs["DeploymentSpec"])
-    parts = {f"{name}Part": _part(schema) for name, schema in defs.items() if name not in ("HostSpec", "FleetFile", "PolicySpec")}
+    parts = {f"{name}Part": _part(schema) for name, schema in defs.items() if name not in _WHOLE}
     for choice, suffix in ((deployment, ""), (part, "Part")):
         choice["properties"]["engine"] = _engine(settings, suffix)
     extends = {"type": "string", "minLength": 1, "description": "Another file of the fleet, laid beneath this one."}
     for choice in (deployment, part):
         choice["properties"]["extends"] = _or_null(extends)
     defs |= parts | {"DeploymentSpec": deployment, "DeploymentSpecPart": part, "Defaults": _defaults(part)}
+    defs["CatalogEntry"]["properties"]["engines"] |= _engines(settings)
     defs["FleetFile"]["properties"]["defaults"] = _or_null({"$ref": "#/$defs/Defaults"})
     either = {
         "if": {"type": "object", "required": ["extends"], "properties": {"extends": {"type": "string"}}},
@@ -51,6 +54,7 @@ def documents(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
         "deployment": either,
         "host": {"$ref": "#/$defs/HostSpec"},
         "policy": {"$ref": "#/$defs/PolicySpec"},
+        "catalog": {"$ref": "#/$defs/CatalogEntry"},
         "deployer": {"$ref": "#/$defs/FleetFile"},
     }
     return {kind: {**root, "$defs": _reached(root, defs)} for kind, root in roots.items()}
@@ -82,7 +86,7 @@ def _read(file: Path) -> str | None:
 
 def _definitions(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
     """Every model by name; `settings` under "engine:NAME"."""
-    models: list[type[BaseModel]] = [DeploymentSpec, HostSpec, FleetFile, PolicySpec, *settings.values()]
+    models: list[type[BaseModel]] = [DeploymentSpec, HostSpec, FleetFile, PolicySpec, CatalogEntry, *settings.values()]
     references, made = models_json_schema([(model, "validation") for model in models])
     defs: dict[str, Schema] = made["$defs"]
     for schema in defs.values():
@@ -159,6 +163,12 @@ def _engine(settings: Mapping[str, type[BaseModel]], suffix: str) -> Schema:
     nothing = {"type": "null"}
     choices = [{"required": [one], "properties": {name: nothing for name in names if name != one}} for one in names]
     return {**choice, "oneOf": choices}
+
+
+def _engines(settings: Mapping[str, type[BaseModel]]) -> Schema:
+    """Any number of engines, each with its settings."""
+    properties = {name: _or_null({"$ref": f"#/$defs/engine:{name}"}) for name in sorted(settings)}
+    return {"properties": properties, "additionalProperties": False, "minProperties": 1}
 
 
 def _defaults(part: Schema) -> Schema:

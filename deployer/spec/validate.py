@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployer.errors import Problem
 from deployer.spec.explain import Explainer, did_you_mean, shown
-from deployer.spec.models import DeploymentSpec, EngineChoice, FleetFile, HostSpec, PolicySpec
+from deployer.spec.models import CatalogEntry, DeploymentSpec, EngineChoice, FleetFile, HostSpec, PolicySpec
 from deployer.spec.policychecks import PolicyChecks
 from deployer.spec.problems import problem
 from deployer.spec.schema import OWN, documents
@@ -25,7 +25,9 @@ def grammars(settings: tuple[tuple[str, type[BaseModel]], ...]) -> Mapping[str, 
     """What the fields of each kind of file want. Slow to make, so made once: a form asks at every key."""
     made = documents(dict(settings))
     roots = {"deployment": "DeploymentSpec", "host": "HostSpec", "deployer": "FleetFile", "policy": "PolicySpec"}
+    roots["catalog"] = "CatalogEntry"
     nouns = {"deployment": "a deployment", "host": "a host", "deployer": "deployer.yaml", "policy": "a policy"}
+    nouns["catalog"] = "an entry of the catalogue"
     return {kind: Grammar({"$ref": f"#/$defs/{name}", "$defs": made[kind]["$defs"]}, nouns[kind]) for kind, name in roots.items()}
 
 
@@ -57,6 +59,18 @@ class Validator:
         found = self._model(PolicySpec, "policy", root)
         self.problems += PolicyChecks(root, self._grammars["deployment"], set(deployments), self.texts).run()
         return found
+
+    def catalog(self, root: Node) -> CatalogEntry | None:
+        """Its settings of engines are checked as those of a deployment, and stay as they are written."""
+        found = self._model(CatalogEntry, "catalog", root)
+        right = True
+        for name, entry in walk(root, ("engines",)).node.entries.items() if get(root, "engines") is not None else ():
+            if name not in self.settings:
+                self._unknown_engine(entry.key, name)
+                right = False
+            elif entry.node.value is not None:
+                right &= self._check(self.settings[name], "catalog", root, entry.node, ("engines", name)) is not None
+        return found if right else None
 
     def deployment(self, root: Node, *, partial: bool = False) -> DeploymentSpec | None:
         """`partial`: what is missing may come from elsewhere, and several engines may be set."""

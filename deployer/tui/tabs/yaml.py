@@ -101,5 +101,5 @@ def _text(one: Setting) -> Line:
 def _origin(one: Setting) -> Line:
     if one.origin == "default":
         return line(("default", "dim"))
-    more = {"file": "", "extends": "  extended", "defaults": "  fleet's defaults"}[one.origin]
+    more = {"file": "", "extends": "  extended", "defaults": "  fleet's defaults", "catalog": "  catalogue"}[one.origin]
     return line((f"{clean(str(one.source))}{more}", ""))

@@ -1,0 +1,112 @@
+"""The catalogue: entries by name, what an entry says of its model's size, and a deployment to paste. Called by `deployer models`, and
+by whoever lets a person choose a model.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from deployer.app import written
+from deployer.engines import settings_models
+from deployer.errors import UsageError
+from deployer.lock.facts import facts_from_config
+from deployer.spec.catalog import CatalogEntry, number
+from deployer.spec.shelf import Shelved, shelved
+from deployer.state.locked import Locked, LockedModel, ModelFacts
+
+#: Bytes of a parameter, by the type that config.json names; one that is quantized has no such figure.
+_WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+_PARSERS = ("tool_call_parser", "reasoning_parser")
+
+
+def entries(root: Path) -> dict[str, Shelved]:
+    """Every entry by name, those of the fleet at `root` too. Raises SpecError with what is wrong in its `catalog/`."""
+    return shelved(root, settings_models())
+
+
+def one(found: Mapping[str, Shelved], name: str) -> Shelved:
+    """By its name, or by its repository. Raises UsageError."""
+    by_repo = {shelf.entry.repo.lower(): shelf for shelf in found.values()}
+    known = found.get(name) or by_repo.get(name.lower())
+    if known is None:
+        close = get_close_matches(name.lower(), [*found, *by_repo], 1)
+        hint = f"did you mean {close[0]}?" if close else "deployer models lists them; any repository can be deployed without"
+        raise UsageError(f"the catalogue has no {name}", hint=hint)
+    return known
+
+
+def locked_as(entry: CatalogEntry, locked: Locked) -> LockedModel:
+    """As deployer.lock has it, else as far as the entry tells: its size is then the number of parameters times their type."""
+    known = locked.models.get(f"hub:{entry.repo}@main")
+    if known is not None:
+        return known
+    facts = facts_from_config(entry.config, license=entry.license, gated=bool(entry.gated))
+    facts = replace(facts, context=facts.context or entry.context, weights_bytes=_weights(entry, facts))
+    return LockedModel(f"hub:{entry.repo}@main", "hub", entry.repo, "main", None, "", (), facts)
+
+
+def _weights(entry: CatalogEntry, facts: ModelFacts) -> int | None:
+    width = _WIDTHS.get(facts.dtype or "") if facts.quantization is None else None
+    return None if entry.parameters is None or width is None else number(entry.parameters) * width
+
+
+def parsers(entry: CatalogEntry) -> dict[str, str]:
+    """Those of vLLM: "tool_call_parser" and "reasoning_parser", where the entry names them."""
+    args = (entry.engines.get("vllm") or {}).get("args") or {}
+    return {name: str(args[name]) for name in _PARSERS if name in args}
+
+
+def deployment(entry: CatalogEntry, engine: str | None = None, settings: Mapping[str, Any] | None = None) -> str:
+    """A file of `deployments/` to paste, with the settings written out: a deployment takes nothing but the repository from the
+    catalogue. `settings` are laid over those of the entry. Raises UsageError for an engine that the entry does not name.
+    """
+    name = engine or next(iter(entry.engines))
+    if name not in entry.engines:
+        raise UsageError(f"{entry.name} names no settings of {name}", hint=f"it has {', '.join(entry.engines)}")
+    said = {**(entry.engines[name] or {}), **(settings or {})}
+    return "\n".join(
+        [
+            f"name: {_plain_name(entry.name)}",
+            "model:",
+            f"  catalog: {entry.name}  # {entry.repo}",
+            *([f"  accept_license: {written.text(entry.license)}"] if entry.gated and entry.license else []),
+            *(["  token: {env: HF_TOKEN}"] if entry.gated else []),
+            "engine:",
+            *_lines(name, said),
+        ]
+    )
+
+
+def _lines(engine: str, said: Mapping[str, Any]) -> Iterator[str]:
+    if not said:
+        yield f"  {engine}: {{}}"
+        return
+    yield f"  {engine}:"
+    for key, value in said.items():
+        if isinstance(value, Mapping) and value:
+            yield f"    {key}:"
+            yield from (f"      {inner}: {_value(one)}" for inner, one in value.items())
+        else:
+            yield f"    {key}: {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return written.text(value, flow=True)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return str(value)
+
+
+def _plain_name(name: str) -> str:
+    """A deployment's name has no dots and at most 40 characters."""
+    return name.replace(".", "-")[:40].rstrip("-")
+
+
+def of_kind(found: Mapping[str, Shelved], kinds: Iterable[str]) -> list[Shelved]:
+    wanted = set(kinds)
+    return [shelf for shelf in found.values() if not wanted or shelf.entry.kind in wanted]
