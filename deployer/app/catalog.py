@@ -1,5 +1,5 @@
-"""The catalogue: entries by name, what an entry says of its model's size, and a deployment to paste. Called by `deployer models`, and
-by whoever lets a person choose a model.
+"""The catalogue: entries by name, what an entry says of its model's size, and a deployment to paste. Called by
+`deployer models`, and by whoever lets a person choose a model.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +14,19 @@ from deployer.errors import UsageError
 from deployer.lock.facts import facts_from_config
 from deployer.spec.catalog import CatalogEntry, number
 from deployer.spec.shelf import Shelved, shelved
-from deployer.state.locked import Locked, LockedModel, ModelFacts
+from deployer.state.locked import Locked, LockedFile, LockedModel, ModelFacts
 
 #: Bytes of a parameter, by the type that config.json names; one that is quantized has no such figure.
 _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+#: Nobody has listed its files yet: no engine is ruled out for the want of one before deployer.lock has.
+_USUAL = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "preprocessor_config.json",
+    "model.safetensors",
+)
 _PARSERS = ("tool_call_parser", "reasoning_parser")
 
 
@@ -44,7 +53,9 @@ def locked_as(entry: CatalogEntry, locked: Locked) -> LockedModel:
         return known
     facts = facts_from_config(entry.config, license=entry.license, gated=bool(entry.gated))
     facts = replace(facts, context=facts.context or entry.context, weights_bytes=_weights(entry, facts))
-    return LockedModel(f"hub:{entry.repo}@main", "hub", entry.repo, "main", None, "", (), facts)
+    return LockedModel(
+        f"hub:{entry.repo}@main", "hub", entry.repo, "main", None, "", tuple(LockedFile(name, 0, "") for name in _USUAL), facts
+    )
 
 
 def _weights(entry: CatalogEntry, facts: ModelFacts) -> int | None:
@@ -71,12 +82,18 @@ def deployment(entry: CatalogEntry, engine: str | None = None, settings: Mapping
             f"name: {_plain_name(entry.name)}",
             "model:",
             f"  catalog: {entry.name}  # {entry.repo}",
-            *([f"  accept_license: {written.text(entry.license)}"] if entry.gated and entry.license else []),
-            *(["  token: {env: HF_TOKEN}"] if entry.gated else []),
+            *_gate(entry),
             "engine:",
             *_lines(name, said),
         ]
     )
+
+
+def _gate(entry: CatalogEntry) -> Iterator[str]:
+    """Accepting a licence is left to a person."""
+    if entry.gated:
+        yield f"  # accept_license: {entry.license or '…'}  # once it is accepted at https://huggingface.co/{entry.repo}"
+        yield "  token: {env: HF_TOKEN}"
 
 
 def _lines(engine: str, said: Mapping[str, Any]) -> Iterator[str]:

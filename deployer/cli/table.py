@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "check every file, say every problem"),
     "lock": ("lock", "pin models and engine packages in deployer.lock"),
     "plan": ("plan", "ask the hosts and show what would change"),
+    "models": ("models", "the catalogue: models to deploy, what fits where, one whole"),
     "fit": ("fit", "which hosts could serve a model, and how"),
     "apply": ("apply", "make, show and do a plan, or do a saved one"),
     "attach": ("attach", "follow an apply that runs on the hosts without you"),

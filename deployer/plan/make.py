@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from deployer.plan import (
     canary,
+    catalogued,
     certificate,
     computing,
     cordons,
@@ -99,7 +100,11 @@ def make_plan(world: World) -> Plan:
         *stopping.refusals(world, roster, recorded, [c for c in changes if c.deployment not in homeless]),
         *cordons.stuck(world, {name: one.number for name, one in rolled.held.items()}, rolled.places),
     ]
-    fits = (*policies.notices(broken), *fitting.notices(world, (*placed.places, *kept), misfits))
+    fits = (
+        *catalogued.notices(world, scope.planned, changes),
+        *policies.notices(broken),
+        *fitting.notices(world, (*placed.places, *kept), misfits),
+    )
     return _assemble(
         world, roster, scope, placed, kept, rolled, wanted, recorded, compared, decided, changes, refusals, fits, held, tried
     )

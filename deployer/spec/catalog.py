@@ -1,5 +1,5 @@
-"""A file of `catalog/` as a pydantic model: one model that people deploy, with what its publisher says of it. Part of models; where
-entries lie and how a deployment names one is in shelf.
+"""A file of `catalog/` as a pydantic model: one model that people deploy, with what its publisher says of it. Part of models;
+where entries lie and how a deployment names one is in shelf.
 """
 
 from collections.abc import Mapping

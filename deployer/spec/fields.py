@@ -163,7 +163,9 @@ CatalogName = Annotated[
     str,
     text(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "small letters, digits and inner hyphens and dots, at most 60 of them", longest=60),
 ]
-Parameters = Annotated[str, text(r"^(0\.[0-9]{0,2}[1-9]|[1-9][0-9]{0,3}(\.[0-9]{1,3})?)[MBT]$", "a number of parameters such as 8.2B or 335M")]
+Parameters = Annotated[
+    str, text(r"^(0\.[0-9]{0,2}[1-9]|[1-9][0-9]{0,3}(\.[0-9]{1,3})?)[MBT]$", "a number of parameters such as 8.2B or 335M")
+]
 Line = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "one line of text")]
 FilePath = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "a path")]
 AbsolutePath = Annotated[str, text(r"^/[^\x00-\x1f\x7f]*$", "a path that starts with /")]

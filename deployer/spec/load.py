@@ -21,7 +21,7 @@ from deployer.spec.tree import Node, get, merge, without
 from deployer.spec.validate import Validator, beneath
 
 FLEET_FILE = "deployer.yaml"
-_FOLDERS = {"host": "hosts", "deployment": "deployments", "policy": "policies", "catalog": FOLDER}
+FOLDERS = {"host": "hosts", "deployment": "deployments", "policy": "policies", "catalog": FOLDER}
 _Spec = HostSpec | DeploymentSpec | PolicySpec | CatalogEntry
 
 
@@ -38,7 +38,7 @@ class Loaded:
 
 
 def load_fleet(root: Path, settings: Mapping[str, type[BaseModel]], instead: Mapping[str, str | None] | None = None) -> Loaded:
-    """Reads deployer.yaml, hosts/, deployments/, policies/ and catalog/ below `root`; `settings` maps an engine's name to its model.
+    """Reads deployer.yaml and the folders of FOLDERS below `root`; `settings` maps an engine's name to its model.
     `instead`: texts of files that are not written yet, by name (None: as if it were not there): the fleet as it would be.
 
     Raises SpecError with all problems, by file and line.
@@ -185,13 +185,13 @@ class _Loading:
         read: Iterable[tuple[Document, _Spec | None]],
     ) -> Loaded:
         trees, origins = {"deployer": fleet_tree}, {"deployer": FLEET_FILE}
-        by_name: dict[str, dict[str, _Spec]] = {kind: {} for kind in _FOLDERS}
+        by_name: dict[str, dict[str, _Spec]] = {kind: {} for kind in FOLDERS}
         for document, one in read:
             assert one is not None
             by_name[document.kind][one.name] = one
             trees[f"{document.kind}:{one.name}"] = document.tree
             origins[f"{document.kind}:{one.name}"] = document.file
-        found = {_FOLDERS[kind]: dict(sorted(specs.items())) for kind, specs in by_name.items()}
+        found = {FOLDERS[kind]: dict(sorted(specs.items())) for kind, specs in by_name.items()}
         given = {name: getattr(fleet, name) for name in fleet.model_fields_set}
         spec = FleetSpec.model_construct(_fields_set={*given, *found}, **{**dict(fleet), **found})
         return Loaded(spec, Positions(trees=trees, texts=self.files.texts), self.root, origins)

@@ -1,5 +1,5 @@
-"""Where the catalogue's entries lie: `catalog/` of the fleet, and deployer's own. Used by spec.load for `model: {catalog: NAME}`, and
-by app.catalog for the list of all of them.
+"""Where the catalogue's entries lie: `catalog/` of the fleet, and deployer's own. Used by spec.load for
+`model: {catalog: NAME}`, and by app.catalog for the list of all of them.
 
 Of an entry a deployment gets its repository and nothing else: settings that came with it could change with deployer.
 """

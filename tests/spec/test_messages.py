@@ -221,7 +221,7 @@ def test_every_problem_of_one_value_is_told(wrong):
 
 NAME = "name must be small letters, digits and inner hyphens, at most 40 of them, not "
 REST = "model: {repo: o/t}\nengine: {vllm: {}}\n"
-ONE_SOURCE = "model needs exactly one of repo, path, host_path"
+ONE_SOURCE = "model needs exactly one of repo, path, host_path, catalog"
 TWO_ENGINES = "one engine is wanted, not vllm and ctranslate2"
 ONE_ENGINE = "engine must be a mapping with one engine: ctranslate2 or vllm"
 
@@ -232,7 +232,8 @@ ONE_ENGINE = "engine must be a mapping with one engine: ctranslate2 or vllm"
         ("name: a\n", ["a deployment needs engine", "a deployment needs model"]),
         ("name: a\nmodel: {}\nengine: {vllm: {}}\n", [ONE_SOURCE]),
         ("name: a\nmodel: {repo: o/t, path: x}\nengine: {vllm: {}}\n", [ONE_SOURCE, "the folder 'x' is not there"]),
-        ("name: a\nmodel: {catalog: llama}\nengine: {vllm: {}}\n", ["model.catalog: llama is not supported yet"]),
+        ("name: a\nmodel: {catalog: llama}\nengine: {vllm: {}}\n", ["the catalogue has no 'llama'"]),
+        ("name: a\nmodel: {repo: o/t, catalog: gpt-oss-20b}\nengine: {vllm: {}}\n", [ONE_SOURCE]),
         ("name: a\nmodel: {path: ../x}\nengine: {vllm: {}}\n", ["model.path must stay in the fleet"]),
         ("name: a\nmodel: {repo: o/t}\nengine: vllm\n", [ONE_ENGINE]),
         ("name: a\nmodel: {repo: o/t}\nengine: {}\n", [ONE_ENGINE]),

@@ -20,7 +20,7 @@ def test_the_committed_schemas_are_what_the_models_say():
 @pytest.mark.parametrize(
     ("form", "validator"), [("", jsonschema.Draft202012Validator), (".draft-07", jsonschema.Draft7Validator)]
 )
-@pytest.mark.parametrize("kind", ["deployment", "host", "policy", "deployer"])
+@pytest.mark.parametrize("kind", ["deployment", "host", "policy", "catalog", "deployer"])
 def test_each_schema_is_right_in_its_dialect(kind, form, validator, settings):
     schema = schemas(settings)[f"{kind}{form}.schema.json"]
     assert jsonschema.validators.validator_for(schema) is validator
@@ -29,7 +29,7 @@ def test_each_schema_is_right_in_its_dialect(kind, form, validator, settings):
 
 
 def test_writing_names_what_changed_and_a_second_time_nothing(tmp_path, settings):
-    assert len(write(tmp_path, settings)) == 8
+    assert len(write(tmp_path, settings)) == 10
     assert write(tmp_path, settings) == []
     (tmp_path / "host.schema.json").write_text("{}")
     assert drift(tmp_path, settings) == ["host.schema.json"]

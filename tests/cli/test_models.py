@@ -1,0 +1,86 @@
+"""`deployer models`: the list, one entry whole, and what the hosts could serve of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployer.transport.fake import GIB, FakeHost
+from tests.cli.fakehosts import Bench, bench
+
+__all__ = ["bench"]
+
+OWN = """\
+name: ours-70b
+about: trained by us
+kind: chat
+repo: acme/ours-70b
+parameters: 70B
+config: {model_type: llama, torch_dtype: bfloat16, num_hidden_layers: 80, num_attention_heads: 64, num_key_value_heads: 8,
+  hidden_size: 8192, vocab_size: 128256, intermediate_size: 28672, max_position_embeddings: 8192}
+engines: {vllm: {}}
+"""
+
+
+@pytest.fixture
+def gpus(bench: Bench) -> Bench:
+    machines = bench.hosts["h1"].root.parent
+    small = [{"uuid": "GPU-l4", "index": 0, "name": "NVIDIA L4", "memory_total": 24 * GIB}]
+    bench.hosts["h1"] = FakeHost("g1", machines, gpus=small)
+    (bench.root / "catalog").mkdir()
+    (bench.root / "catalog/ours.yaml").write_text(OWN)
+    return bench
+
+
+def test_the_list_of_a_kind_and_all_of_it_as_json(gpus: Bench) -> None:
+    done = gpus("models", "--kind", "reranking")
+    lines = done.out.splitlines()
+    assert done.code == 0
+    assert lines[0].split() == ["NAME", "KIND", "PARAMETERS", "CONTEXT", "LICENCE", "ENGINES"]
+    assert {line.split()[1] for line in lines[1:]} == {"reranking"}
+    found = {model["name"]: model for model in gpus.json("models")["models"]}
+    assert (found["ours-70b"]["own"], found["ours-70b"]["file"]) == (True, "catalog/ours.yaml")
+    assert found["qwen3-8b"]["engines"]["vllm"]["args"]["reasoning_parser"] == "qwen3"
+
+
+def test_what_a_host_could_serve_of_it(gpus: Bench) -> None:
+    done = gpus("models", "--fits", "h1", "--kind", "chat")
+    assert done.code == 0
+    rows = {line.split()[1]: line for line in done.out.splitlines()[1:]}
+    assert "qwen3-0.6b" in rows
+    assert "1 of 1 NVIDIA L4, 24 GiB" in rows["qwen3-0.6b"]
+    assert "ours-70b" not in rows
+    assert " do not" in done.err
+    ways = {m["name"]: m["ways"] for m in gpus.json("models", "--fits", "h1")["models"]}
+    assert ways["ours-70b"][0]["verdict"] == "no"
+    assert ways["gpt-oss-20b"][0]["verdict"] == "unknown"
+
+
+def test_an_entry_whole_is_a_deployment_that_validates(gpus: Bench) -> None:
+    text = gpus("models", "Qwen/Qwen3-8B", "--engine", "ctranslate2").out
+    assert "# source       https://" in text
+    assert yaml.safe_load(text)["model"] == {"catalog": "qwen3-8b"}
+    (gpus.root / "deployments/new.yaml").write_text(text)
+    assert gpus("validate").code == 0
+    assert yaml.safe_load(gpus.json("models", "qwen3-8b")["deployment"]) == {
+        "name": "qwen3-8b",
+        "model": {"catalog": "qwen3-8b"},
+        "engine": {
+            "vllm": {"args": {"enable_auto_tool_choice": True, "tool_call_parser": "hermes", "reasoning_parser": "qwen3"}}
+        },
+    }
+
+
+def test_what_is_wrong_is_said_where_it_stands_and_a_wrong_name_with_a_near_one(gpus: Bench) -> None:
+    done = gpus("models", "qwen3-8")
+    assert (done.code, "did you mean qwen3-8b?" in done.err) == (64, True)
+    (gpus.root / "catalog/ours.yaml").write_text(OWN.replace("70B", "many"))
+    done = gpus("models")
+    assert done.code == 3
+    assert "catalog/ours.yaml:5:13: parameters must be" in done.err
+
+
+def test_names_are_completed_and_others_are_taken(gpus: Bench, tmp_path: Path) -> None:
+    assert "llama-3.3-70b-instruct" in gpus("completion", "bash").out
+    assert json.loads(gpus("models", "ours-70b", "--json").out)["repo"] == "acme/ours-70b"
