@@ -165,6 +165,14 @@ class TakesFiles(Protocol):
 
 
 @runtime_checkable
+class Lacking(Protocol):
+    """What an engine has besides, when it refuses requests that others take: said when a deployment comes to it from another."""
+
+    def lacks(self, deployment: DeploymentSpec, model: LockedModel | None) -> Sequence[Complaint]:
+        """What is refused, and which engine does it."""
+
+
+@runtime_checkable
 class RunsPrograms(Protocol):
     """What an engine has besides, when a program of the host itself may serve. It may then have no environment."""
 

@@ -40,6 +40,13 @@ CONVERTER = (TORCH_CPU, "transformers>=5,<6", "safetensors>=0.6,<1", "sentencepi
 #: CTranslate2's wheels are built for CUDA 12 and load cuBLAS at run time.
 CUBLAS = "nvidia-cublas-cu12>=12.8,<13"
 
+#: docs/decisions/0028
+NO_SCHEMA = Complaint(
+    ("engine",),
+    "ctranslate2 refuses requests for structured output (response_format with JSON, structured_outputs, guided_*) with a 400",
+    "vllm and llamacpp keep an answer to a schema",
+)
+
 _BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int16": 2.0}  # a weight; int8 brings scales
 _CPU_TYPES = ("auto", "default", "float32", "int8", "int8_float32", "int16")
 _ENV = {"PYTHONUNBUFFERED": "1", "HOME": "{cache}"}
@@ -80,6 +87,9 @@ class CTranslate2:
 
     def check_model(self, deployment: DeploymentSpec, model: LockedModel) -> Sequence[Complaint]:
         return tuple(_model_complaints(deployment, settings_of(deployment), model, self.gpus(deployment)))
+
+    def lacks(self, deployment: DeploymentSpec, model: LockedModel | None) -> Sequence[Complaint]:
+        return (NO_SCHEMA,) if kind_of(settings_of(deployment), model) == "generator" else ()
 
     def conversion(self, deployment: DeploymentSpec, model: LockedModel) -> Conversion | None:
         if converted(model):

@@ -1,8 +1,11 @@
-"""What a new version of an engine means for the options in use, and which of them are about to end. Called by make."""
+"""What a new version of an engine means for the options in use, and which of them are about to end; what another engine
+refuses that the one before took. Called by make.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from deployer.engines.base import Complaint, Versioned
+from deployer.engines.base import Complaint, Lacking, Versioned
+from deployer.plan.artifacts import model_need
 from deployer.plan.model import Change, Notice
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -12,12 +15,18 @@ from deployer.state.resources import Kind
 def notices(world: World, planned: Sequence[DeploymentSpec], changes: Iterable[Change]) -> Iterator[Notice]:
     """Of deployments that get new processes; one that stays as it is has nothing to decide."""
     started: dict[str, str | None] = {}
+    moved: set[str] = set()  # to another engine
     for change in changes:
         if change.kind is Kind.REPLICA and change.after is not None and "create" in change.actions and change.deployment:
             version = next((str(d.before) for d in change.deltas if d.name == "version" and d.before is not None), None)
             started[change.deployment] = started.get(change.deployment) or version
+            if any(d.name == "engine" for d in change.deltas):
+                moved.add(change.deployment)
     for spec in planned:
         engine = world.engines[spec.engine.name]
+        if spec.name in moved and isinstance(engine, Lacking):
+            for said in engine.lacks(spec, world.locked.models.get(model_need(spec).key)):
+                yield _notice(world, spec, "lacks", f"{spec.name}: {said.message}", said)
         if spec.name not in started or not isinstance(engine, Versioned):
             continue
         before = started[spec.name]

@@ -13,6 +13,9 @@ from tests.engines.builders import model
     [
         ({}, (), "ctranslate2", "int8 is the CPU's fast type"),
         ({}, ("9.0",), "vllm", "it batches continuously"),
+        ({}, (), "ctranslate2", "refused with a 400 by ctranslate2"),
+        ({}, ("9.0",), "vllm", "refused with a 400 by ctranslate2"),
+        ({"architectures": ("BertModel",)}, (), "ctranslate2", "int8 moves the vectors: cosine to the original 0.996"),
         ({}, ("8.0", "6.1"), "ctranslate2", "this GPU has 6.1"),
         ({}, (None,), "vllm", "it batches continuously"),
         ({"architectures": ("DeepseekV3ForCausalLM",)}, (), "vllm", "does not know DeepseekV3ForCausalLM"),

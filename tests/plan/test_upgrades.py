@@ -3,6 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from deployer.engines.ctranslate2 import CTRANSLATE2
+from deployer.engines.ctranslate2_settings import CTranslate2Settings
 from deployer.engines.vllm import VLLM
 from deployer.engines.vllm_settings import VllmSettings
 from deployer.plan import upgrades
@@ -48,6 +52,22 @@ def test_nothing_is_said_without_a_new_version_or_of_one_that_is_not_known() -> 
     assert said(None, "0.32.0", seed=1) == []
     assert said("0.32.0", "0.32.1", seed=1) == []
     assert said("0.20.0", "0.32.0", seed=1) == []
+
+
+@pytest.mark.parametrize(("kind", "told"), [("generator", 1), ("encoder", 0)])
+@pytest.mark.parametrize("before", ["vllm", "ctranslate2"])
+def test_who_comes_to_ctranslate2_from_another_engine_hears_what_it_refuses(kind: str, told: int, before: str) -> None:
+    spec = deployment().model_copy(
+        update={"engine": EngineChoice(name="ctranslate2", settings=CTranslate2Settings.model_validate({"kind": kind}))}
+    )
+    fleet = FleetSpec.model_construct(hosts={}, deployments={"chat": spec})
+    world = World(fleet, Positions({}), Locked(), {}, {"ctranslate2": CTRANSLATE2}, "2026-11-21T10:00:00Z")
+    new = Resource("h1", Kind.REPLICA, "chat/0", "chat")
+    deltas = (Delta("engine", before, "ctranslate2", restarts=True),) if before != "ctranslate2" else ()
+    change = Change("c1", "h1", Kind.REPLICA, "chat/0", "chat", ("delete", "create"), "engine", deltas, new, new)
+    found = [n.what for n in upgrades.notices(world, [spec], [change])]
+    assert len(found) == (told if before == "vllm" else 0)
+    assert all("response_format" in what and "400" in what for what in found)
 
 
 def test_a_plan_that_raises_the_version_says_it() -> None:
