@@ -143,10 +143,11 @@ class Matrix:
             yield operation.plan(fleet)
 
     def steps(self, operation: Operation) -> list[StepAt]:
-        """Of the operation's real plan, their ids the same in both of its directions. The operation is done."""
+        """Those that have cells, of the operation's real plan, their ids the same in both of its directions. It is done."""
         with self.planned(operation) as planned:
-            found = steps_of(transactions(planned.plan, self.bench.host))
+            every = steps_of(transactions(planned.plan, self.bench.host))
             assert planned.apply().exit_code == 0
+        found = [s for s in every if operation.stages is None or s.stage in operation.stages]
         return [StepAt(checks.key(s), s.kind, s.stage, checks.normal(s.label), s.deployment, s.edge) for s in found]
 
     def run(self, cell: Cell) -> Seen:

@@ -54,6 +54,7 @@ class Files:
 class Operation:
     """`needs`: whether the subject must be there before it, `replicas` how many of it. `serves`: whether it answers before and
     after (so that it has to go on answering where the strategy promises it). `back`: it is a rollback, not a change of files.
+    `stages`: only steps of these have cells; the others are those of another operation.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Operation:
     strategy: str = "recreate"
     replicas: int = 1
     back: bool = False
+    stages: tuple[str, ...] | None = None
 
     def plan(self, fleet: Fleet) -> Planned:
         """What it wants now."""
@@ -107,7 +109,7 @@ OPERATIONS = {
         Operation("create", _create, needs=False, serves=False),
         Operation("update in place", update),
         Operation("update beside", update, strategy="blue_green"),
-        Operation("update of the model", _model, new_model=True),
+        Operation("update of the model", _model, new_model=True, stages=("artifacts",)),  # then it is an update in place
         Operation("gateway change", _route),
         Operation("rollback", _back, strategy="blue_green", back=True),
         Operation("update in turn", update, strategy="rolling", replicas=2),
