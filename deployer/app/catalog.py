@@ -18,6 +18,7 @@ from deployer.state.locked import Locked, LockedFile, LockedModel, ModelFacts
 
 #: Bytes of a parameter, by the type that config.json names; one that is quantized has no such figure.
 _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+_WEIGHTS = "model.safetensors"
 #: Nobody has listed its files yet: no engine is ruled out for the want of one before deployer.lock has.
 _USUAL = (
     "config.json",
@@ -25,7 +26,7 @@ _USUAL = (
     "tokenizer_config.json",
     "modules.json",
     "preprocessor_config.json",
-    "model.safetensors",
+    _WEIGHTS,
 )
 _PARSERS = ("tool_call_parser", "reasoning_parser")
 
@@ -53,9 +54,8 @@ def locked_as(entry: CatalogEntry, locked: Locked) -> LockedModel:
         return known
     facts = facts_from_config(entry.config, license=entry.license, gated=bool(entry.gated))
     facts = replace(facts, context=facts.context or entry.context, weights_bytes=_weights(entry, facts))
-    return LockedModel(
-        f"hub:{entry.repo}@main", "hub", entry.repo, "main", None, "", tuple(LockedFile(name, 0, "") for name in _USUAL), facts
-    )
+    files = tuple(LockedFile(name, (facts.weights_bytes or 0) if name == _WEIGHTS else 0, "") for name in _USUAL)
+    return LockedModel(f"hub:{entry.repo}@main", "hub", entry.repo, "main", None, "", files, facts)
 
 
 def _weights(entry: CatalogEntry, facts: ModelFacts) -> int | None:

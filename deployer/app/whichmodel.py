@@ -1,5 +1,5 @@
-"""The model that a person means by a word: a deployment of the fleet, a model that deployer.lock has, a folder or a GGUF file
-here, else a repository of the hub. Called by `deployer fit`.
+"""The model that a person means by a word: a deployment of the fleet, a model that deployer.lock has, an entry of the catalogue,
+a folder or a GGUF file here, else a repository of the hub. Called by `deployer fit`.
 """
 
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployer.app import catalog
 from deployer.app.locking import existing_lock
 from deployer.errors import UsageError
 from deployer.lock.folder import look_at_folder
@@ -17,6 +18,7 @@ from deployer.state.needs import ModelNeed
 
 if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
+    from deployer.spec.catalog import CatalogEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ def which_model(fleet: "Fleet", word: str, file: str | None = None) -> Which:
         return _of_deployment(fleet, spec, locked)
     if file is None and (found := _locked(locked.models.values(), word)) is not None:
         return Which(found, None, "deployer.lock")
+    if file is None and (entry := _entry(fleet, word)) is not None:
+        return Which(catalog.locked_as(entry, locked), None, "the catalogue")
     for path in dict.fromkeys((Path(word), fleet.root / word)):
         if path.is_dir():
             return Which(look_at_folder(path, name=word, file=file), None, "its folder")
@@ -51,6 +55,12 @@ def which_model(fleet: "Fleet", word: str, file: str | None = None) -> Which:
         repo, _, revision = word.partition("@")
         return Which(lock_hub_model(ModelNeed(repo=repo, revision=revision or "main", file=file)), None, "the hub")
     raise _unknown(fleet, locked, word)
+
+
+def _entry(fleet: "Fleet", word: str) -> "CatalogEntry | None":
+    """Of the catalogue, by its name; a repository is asked of the hub, which knows more."""
+    known = catalog.entries(fleet.root) if "/" not in word else {}
+    return known[word].entry if word in known else None
 
 
 def _of_deployment(fleet: "Fleet", spec: DeploymentSpec, locked: Locked) -> Which:
@@ -76,7 +86,7 @@ def _locked(models: Iterable[LockedModel], word: str) -> LockedModel | None:
 def _unknown(fleet: "Fleet", locked: Locked, word: str) -> UsageError:
     import difflib
 
-    there = [*fleet.spec.deployments, *(model.name for model in locked.models.values())]
+    there = [*fleet.spec.deployments, *(model.name for model in locked.models.values()), *catalog.entries(fleet.root)]
     close = difflib.get_close_matches(word, there, 1)
     hint = f"did you mean {close[0]}?" if close else "name a deployment, a folder with config.json, a GGUF file or ORG/NAME"
     return UsageError(f"there is no model {word}: no deployment, no folder and no repository has that name", hint=hint)

@@ -19,7 +19,11 @@ EXAMPLES = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a deployment, ORG/NAME, a folder with config.json, or a GGUF file")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a deployment, a name of the catalogue, ORG/NAME, a folder with config.json, or a GGUF file",
+    )
     parser.add_argument("--file", metavar="FILE", help="one GGUF file of the folder or repository")
     parser.add_argument("--context", type=_tokens, metavar="TOKENS", help="of prompt and answer (default: the model's own)")
     parser.add_argument("--quantization", metavar="TYPE", help="as the engine names it: fp8, int8, bnb-4bit")
@@ -89,7 +93,10 @@ def _about(which: "Which") -> str:
 
     model = which.model
     version = (model.commit or "")[:7]
-    about = [model.facts.model_type or "architecture not said", f"files of {size(model.bytes)}"]
+    about = [
+        model.facts.model_type or "architecture not said",
+        f"files of {size(model.bytes)}" if model.bytes else "size not said",
+    ]
     if model.facts.quantization:
         about.append(model.facts.quantization)
     about.append(f"context {model.facts.context}" if model.facts.context else "context not said")

@@ -143,3 +143,11 @@ def test_a_licence_is_not_accepted_for_anybody():
     assert "\n  token: {env: HF_TOKEN}\n" in text
     with pytest.raises(UsageError, match="names no settings of ollama"):
         catalog.deployment(everything()["qwen3-8b"].entry, "ollama")
+
+
+def test_a_wheel_has_every_entry():
+    from hatchling.builders.wheel import WheelBuilder
+
+    root = Path(catalog.__file__).parents[2]
+    files = {file.distribution_path for file in WheelBuilder(str(root)).recurse_included_files()}
+    assert {shelf.file for shelf in everything().values()} <= files

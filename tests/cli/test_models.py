@@ -84,3 +84,10 @@ def test_what_is_wrong_is_said_where_it_stands_and_a_wrong_name_with_a_near_one(
 def test_names_are_completed_and_others_are_taken(gpus: Bench, tmp_path: Path) -> None:
     assert "llama-3.3-70b-instruct" in gpus("completion", "bash").out
     assert json.loads(gpus("models", "ours-70b", "--json").out)["repo"] == "acme/ours-70b"
+
+
+def test_fit_knows_the_names_of_the_catalogue(gpus: Bench) -> None:
+    done = gpus("fit", "qwen3-8b", "--engine", "vllm", "--host", "h1", "--context", "8192")
+    assert done.code == 0
+    assert done.out.splitlines()[0].endswith("(from the catalogue)")
+    assert "did you mean qwen3-8b?" in gpus("fit", "qwen3-8").err
