@@ -61,6 +61,12 @@ def _unit(system: System, request: Dict[str, Any], talk: Talk) -> None:
     unit(system, request, talk)
 
 
+def _reach(system: System, request: Dict[str, Any], talk: Talk) -> None:
+    from deployer.agent.reach import reach
+
+    reach(system, request, talk)
+
+
 def _runs(system: System, request: Dict[str, Any], talk: Talk) -> None:
     from deployer.agent import runs
 
@@ -78,6 +84,7 @@ VERBS: Dict[str, Verb] = {
     "roster": _roster,
     "runs": _runs,
     "unit": _unit,
+    "reach": _reach,
 }
 
 

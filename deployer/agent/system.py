@@ -71,11 +71,18 @@ class System:
 
     def disk(self, path: str) -> Tuple[int, int]:
         """(total, free) bytes of the file system of a path of the host, or of its nearest parent that is there."""
+        found = os.statvfs(self._nearest(path))
+        return found.f_frsize * found.f_blocks, found.f_frsize * found.f_bavail
+
+    def device(self, path: str) -> int:
+        """A number of the file system of a path, the same for all paths on it."""
+        return os.stat(self._nearest(path)).st_dev
+
+    def _nearest(self, path: str) -> str:
         real = self.path(path)
         while not os.path.exists(real) and real not in ("", "/"):
             real = os.path.dirname(real)
-        found = os.statvfs(real or "/")
-        return found.f_frsize * found.f_blocks, found.f_frsize * found.f_bavail
+        return real or "/"
 
     def gpus(self) -> Dict[str, Any]:
         """What NVML says: {"gpus", "gpu_error", "driver", "cuda"}."""
@@ -154,6 +161,12 @@ class System:
             raise OSError("%s: %s" % (type(error).__name__, error)) from error
         finally:
             connection.close()
+
+    def head(self, url: str, headers: Dict[str, str], env: Dict[str, str], timeout: float) -> int:
+        """The status of an address outside, by way of the proxy and the certificates that `env` names. Raises OSError."""
+        from deployer.agent.outside import head
+
+        return head(url, headers, env, timeout)
 
     def ask_socket(self, path: str, line: str, timeout: float = 5.0) -> bytes:
         """What a service says to one line on its socket. Raises OSError."""

@@ -22,6 +22,8 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
                                                           whether the holds that are there now are the ones that it brought
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
     unit      in  {"unit"}                                out {"type": "unit", ...ForeignUnit}: what a unit of others starts
+    reach     in  {"ways": [Way], "proxy", "ca",          out {"type": "reach", "ways": [Answer]}: which addresses answer
+                  "timeout_s"}                                from here, asked all at once
 
 What a barrier is opened with reaches the steps behind it: {"certificates": {host: PEM}} of the other hosts in the apply, for
 `gateway.peers`. {"halt": [deployments]} names those that failed elsewhere: what of them has begun here is undone, what has not
@@ -154,6 +156,17 @@ class Record(TypedDict, total=False):
     secrets: Dict[str, str]  # reference → keyed fingerprint
 
 
+class Boot(TypedDict, total=False):
+    """What the next boot brings, and what only a boot would bring. A host that does not say lacks the key."""
+
+    uptime_s: float
+    kernel_newest: str  # the newest that is installed with its modules
+    kernel_gone: bool  # the modules of the running one are not there any more, those of others are
+    nvidia_loaded: str  # version of the driver's module in the kernel
+    nvidia_installed: str  # version of the driver's library on the disk
+    nvidia_module: bool  # the newest kernel has a module of the driver
+
+
 class Probe(TypedDict, total=False):
     at: str
     hostname: str
@@ -171,6 +184,8 @@ class Probe(TypedDict, total=False):
     memory_total: int
     memory_available: int
     disks: Dict[str, Dict[str, int]]  # path → {"total", "free"}
+    devices: Dict[str, int]  # of the same paths: equal numbers are one file system
+    boot: Boot
     gpus: List[Gpu]
     gpu_error: Optional[str]
     driver: Optional[str]
@@ -222,6 +237,20 @@ class Sample(TypedDict, total=False):
     memory_available: int
     load: Optional[float]  # of one minute, per CPU
     standing: str  # changes when something that a status or a plan rests on may have changed
+
+
+class Way(TypedDict, total=False):
+    id: str
+    url: str  # asked with HEAD; name and password in it go by header. Empty: the index that the host's environment names
+    token: Optional[str]  # as a bearer; a secret
+
+
+class Answer(TypedDict, total=False):
+    id: str
+    state: str  # "ok", "unasked" (no address), "refused" (a status of 400 or more), "name", "timeout", "tls", "proxy", "connect"
+    status: Optional[int]
+    ms: int
+    message: str
 
 
 class ForeignUnit(TypedDict, total=False):

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init", "make a fleet in a folder"),
     "validate": ("validate", "check every file, say every problem"),
     "lock": ("lock", "pin models and engine packages in deployer.lock"),
+    "doctor": ("doctor", "what would go wrong on the hosts, and what to do about it"),
     "plan": ("plan", "ask the hosts and show what would change"),
     "models": ("models", "the catalogue: models to deploy, what fits where, one whole"),
     "fit": ("fit", "which hosts could serve a model, and how"),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import cast
 
@@ -50,13 +51,14 @@ def probe_hosts(
     """Ask every host. One that does not answer within `deadline_s` seconds is Unreached: data, not an exception."""
 
     def one(name: str) -> Reached | Unreached:
-        started = time.monotonic()
+        started, wall = time.monotonic(), time.time()
         try:
             probe = _probe(pool, name, probe_request(pool.hosts[name], fleet, gpus=gpus, verify=verify, history=history))
         except DeployerError as error:
             pool.drop(name)
             return unreached(name, error)
-        return Reached(name=name, probe=probe, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Reached(name=name, probe=probe, seconds=seconds, clock_s=_ahead(probe.get("at"), wall, wall + seconds))
 
     def late(name: str) -> Reached | Unreached:
         pool.drop(name)
@@ -74,6 +76,15 @@ def unreached(name: str, error: DeployerError) -> Unreached:
     else:
         kind = "agent"
     return Unreached(name=name, kind=kind, message=error.what, hint=error.hint)
+
+
+def _ahead(at: str | None, asked: float, answered: float) -> float | None:
+    """How far a host's clock is ahead of ours, negative when behind: as much as is certain, for it was read between the two."""
+    try:
+        there = datetime.fromisoformat(at or "").timestamp()
+    except ValueError:
+        return None
+    return there - answered if there > answered else there - asked if there < asked else 0.0
 
 
 def _probe(pool: Pool, name: str, request: ProbeRequest) -> Probe:

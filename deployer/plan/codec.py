@@ -6,7 +6,8 @@ from typing import Any
 
 from deployer.errors import DeployerError
 from deployer.plan.counts import summary
-from deployer.plan.model import FORMAT_VERSION, Change, Delta, Drift, Impact, Notice, Plan, PlannedHost, Refusal, Rollout
+from deployer.plan.model import FORMAT_VERSION, Change, Delta, Drift, Finding, Impact, Notice, Plan, PlannedHost, Refusal, Rollout
+from deployer.plan.preflight.finding import WARN, everything
 from deployer.plan.record import resource_from, resource_json, source_from, source_json
 from deployer.state.resources import Kind, Resource
 
@@ -24,6 +25,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "ignored": [_plain(d) for d in plan.ignored],
         "refusals": [_plain(r) for r in plan.refusals],
         "notices": [_plain(n) for n in plan.notices],
+        "findings": [finding_json(f) for f in everything(plan)],
         "unreachable": list(plan.unreachable),
         "summary": summary(plan),
         "roster": plan.roster,
@@ -62,7 +64,11 @@ def _resource(resource: Resource | None) -> dict[str, Any] | None:
     return None if resource is None else resource_json(resource)
 
 
-def _plain(value: PlannedHost | Drift | Refusal | Notice | Delta | Impact) -> dict[str, Any]:
+def finding_json(finding: Finding) -> dict[str, Any]:
+    return _plain(finding)
+
+
+def _plain(value: PlannedHost | Drift | Refusal | Notice | Finding | Delta | Impact) -> dict[str, Any]:
     """A flat dataclass as JSON; its only nested value may be a source."""
     found = {}
     for name in value.__dataclass_fields__:
@@ -97,6 +103,7 @@ def _plan(data: Mapping[str, Any]) -> Plan:
         ignored=tuple(Drift(**_placed(d)) for d in data.get("ignored", ())),
         refusals=tuple(Refusal(**_placed(r, "details")) for r in data["refusals"]),
         notices=tuple(Notice(**_placed(n)) for n in data["notices"]),
+        findings=tuple(Finding(**_placed(f)) for f in data.get("findings", ()) if f["severity"] == WARN),
         roster=data["roster"],
         revisions=data["revisions"],
         rollouts={name: Rollout(**rollout) for name, rollout in data["rollouts"].items()},

@@ -4,18 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from deployer.engines.base import ChecksGpus, RunsPrograms, TakesAdapters
 from deployer.plan import certificate
-from deployer.plan.artifacts import adapter_need, engines_root, model_need, models_root
+from deployer.plan.artifacts import adapter_need, model_need
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Roster
-from deployer.plan.words import size
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
 from deployer.state.resources import Kind
-
-#: Room that a host keeps besides what a plan brings.
-SPARE_BYTES = 512 * 1024 * 1024
 
 
 def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> list[Refusal]:
@@ -29,7 +25,6 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *models(world, wanted),
         *host_paths(world, wanted, changes),
         *programs(world, wanted, changes),
-        *disk(world, changes),
         *foreign_units(world, changes),
         *ports(world, changes),
         *gpu_driver(world, changes),
@@ -166,27 +161,6 @@ def programs(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[C
                 source = world.positions.of(f"deployment:{spec.name}", "engine", engine.name, "program")
                 hint = f"install it there, or say where it is: engine.{engine.name}.program"
                 yield Refusal("program", what, (), hint, change.host, spec.name, source)
-
-
-def disk(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
-    """What a plan brings must fit on the filesystem that it lands on."""
-    bringing: dict[str, list[Change]] = {}
-    for change in changes:
-        if change.after is not None and change.impact.disk_bytes > 0:
-            bringing.setdefault(change.host, []).append(change)
-    for name, mine in sorted(bringing.items()):
-        reached, host = world.observed.get(name), world.fleet.hosts.get(name)
-        if host is None or not isinstance(reached, Reached):
-            continue
-        for root, kinds in ((models_root(host), (Kind.MODEL, Kind.SCRIPTS)), (engines_root(host), (Kind.TOOL, Kind.ENVIRONMENT))):
-            there = reached.probe.get("disks", {}).get(root)
-            wanted = sum(c.impact.disk_bytes for c in mine if c.kind in kinds)
-            if there and wanted and wanted + SPARE_BYTES > there["free"]:
-                what = f"not enough disk on {name} for {root}"
-                details = (f"{size(wanted)} wanted and {size(SPARE_BYTES)} spare, {size(there['free'])} free",)
-                hint = "free some room (deployer prune removes what nobody uses), or set paths in the host's file"
-                source = world.positions.of(f"host:{name}", "paths")
-                yield Refusal("disk", what, details, hint, name, mine[0].deployment, source)
 
 
 def foreign_units(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:

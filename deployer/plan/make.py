@@ -21,6 +21,7 @@ from deployer.plan import (
     numbers,
     orphans,
     policies,
+    preflight,
     rolledback,
     stopping,
     upgrades,
@@ -35,6 +36,7 @@ from deployer.plan.identity import plan_id
 from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
 from deployer.plan.order import ordered
 from deployer.plan.place import Placed, place
+from deployer.plan.preflight.finding import refused, warned
 from deployer.plan.record import HOST_RECORD, known_secrets, resource_from
 from deployer.plan.rolledback import Rolled
 from deployer.plan.rollout import Decided, decide
@@ -86,6 +88,7 @@ def make_plan(world: World) -> Plan:
     misfits = fitting.misfits(world, placed.places, changes)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     broken = policies.of_plan(world, scope.planned, placed.places)
+    found = preflight.of_plan(world, placed.places, changes)
     refusals = [
         *placed.refusals,
         *policies.refusals(broken),
@@ -93,6 +96,7 @@ def make_plan(world: World) -> Plan:
         *decided.refusals,
         *tried.refusals,
         *guard.refusals(world, roster, scope.planned, changes),
+        *refused(found),
         *modelnames.refusals(world, wanted.hosts, recorded),
         *fitting.refusals(world, misfits),
         *computing.refusals(world, placed.places, changes),
@@ -105,9 +109,10 @@ def make_plan(world: World) -> Plan:
         *policies.notices(broken),
         *fitting.notices(world, (*placed.places, *kept), misfits),
     )
-    return _assemble(
+    plan = _assemble(
         world, roster, scope, placed, kept, rolled, wanted, recorded, compared, decided, changes, refusals, fits, held, tried
     )
+    return replace(plan, findings=warned(found))
 
 
 def _scope(world: World, rolled: Rolled) -> tuple[Scope, Rolled]:

@@ -3,7 +3,7 @@
 from deployer.plan import computing, fitted
 from deployer.plan.counts import verb
 from deployer.plan.describe import cost, rollout_words, subject
-from deployer.plan.model import Plan
+from deployer.plan.model import Finding, Plan
 from deployer.plan.text import shown, totals
 
 _SYMBOLS = {"create": "➕", "update": "✏️", "replace": "♻️", "delete": "❌", "undo": "↩️"}
@@ -16,11 +16,18 @@ def escaped(text: str) -> str:
     return "".join(f"\\{c}" if c in _SPECIAL else c for c in flat)
 
 
+def _where(finding: Finding) -> str:
+    return f" ({escaped(str(finding.source))})" if finding.source else ""
+
+
 def render(plan: Plan) -> str:
     lines = [f"### deployer plan for {escaped(plan.fleet_name)}", ""]
     if plan.refusals:
         lines += [f"**{len(plan.refusals)} refused: nothing will be changed**", ""]
         lines += [f"- ✗ {escaped(r.what)}" + (f" ({escaped(str(r.source))})" if r.source else "") for r in plan.refusals] + [""]
+    if plan.findings:
+        said = [f"- ⚠ {escaped(f.what)}: {escaped(f.why)}. Do: {escaped(f.do)}{_where(f)}" for f in plan.findings]
+        lines += ["**Preflight**", "", *said, ""]
     if plan.changes:
         lines += ["| | host | change | cost | from |", "|---|---|---|---|---|"]
         for c in plan.changes:

@@ -129,6 +129,22 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that will go wrong, or may, seen before anything moves (plan/preflight). `severity`: "refuse" or "warn".
+    `id` is a stable word: "clock", "cuda", "memory", …; `why` it matters; `do` is the remedy.
+    """
+
+    id: str
+    severity: str
+    what: str
+    why: str
+    do: str
+    host: str | None = None
+    deployment: str | None = None
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """How a deployment's replicas are replaced. `strategy`: blue_green, rolling or recreate; `why` it was taken; `waves`: how
     many rounds of stages it takes; `max_failures`: hosts that may fail before the others are held back.
@@ -174,6 +190,7 @@ class Plan:
     ignored: tuple[Drift, ...] = ()  # drift that a rule of deployer.yaml leaves alone
     refusals: tuple[Refusal, ...] = ()
     notices: tuple[Notice, ...] = ()
+    findings: tuple[Finding, ...] = ()  # of the preflight, those that only warn; what it refuses is in `refusals`
     roster: Mapping[str, Any] = field(default_factory=dict)
     revisions: Mapping[str, int] = field(default_factory=dict)  # deployment → number this plan makes
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)  # of the deployments that get new processes

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from deployer.plan import computing, costs, fitted
 from deployer.plan.counts import download_bytes, downtime_s, restarts, summary, verb
 from deployer.plan.describe import cost, rollout_words, subject
-from deployer.plan.model import Change, Delta, Notice, Plan, Refusal
+from deployer.plan.model import Change, Delta, Finding, Notice, Plan, Refusal
+from deployer.plan.preflight.finding import REFUSE
 from deployer.plan.words import count, duration, size
 
 _UNICODE = {
@@ -20,6 +21,7 @@ _UNICODE = {
     "undo": "↺",
     "adopt": "=",
     "unknown": "?",
+    "warn": "!",
     "no": "✗",
     "arrow": "→",
     "dot": "·",
@@ -32,6 +34,7 @@ _ASCII = {
     "undo": "<",
     "adopt": "=",
     "unknown": "?",
+    "warn": "!",
     "no": "x",
     "arrow": "->",
     "dot": "-",
@@ -44,6 +47,7 @@ _COLOURS = {
     "undo": "36",
     "adopt": "33",
     "unknown": "33",
+    "warn": "33",
     "no": "31",
 }
 
@@ -70,7 +74,7 @@ def render(
     style = Style(color, unicode)
     blocks = [_head(plan, style, seconds, branch)]
     blocks += _hosts(plan, style)
-    blocks += [b for b in (_rollouts(plan, style), _drift(plan, style), _notices(plan, style)) if b]
+    blocks += [b for b in (_rollouts(plan, style), _drift(plan, style), _notices(plan, style), _findings(plan, style)) if b]
     blocks += [refusal_text(r, style) for r in plan.refusals]
     blocks.append(_tail(plan, style))
     return "\n\n".join(blocks) + "\n"
@@ -178,6 +182,23 @@ def _notices(plan: Plan, style: Style) -> str:
         if notice.hint:
             lines += [f"       {part}" for part in notice.hint.splitlines()]
     return "\n".join([style.bold("Worth knowing"), *lines]) if lines else ""
+
+
+def _findings(plan: Plan, style: Style) -> str:
+    """What only warns; what the preflight refuses is among the refusals."""
+    lines = [finding_text(finding, style) for finding in plan.findings]
+    return "\n".join([style.bold("Preflight"), *lines]) if lines else ""
+
+
+def finding_text(finding: Finding, style: Style | None = None) -> str:
+    """One finding: what, why it matters, what to do, where in the files."""
+    style = style or Style()
+    word = "no" if finding.severity == REFUSE else "warn"
+    lines = [f"  {style.paint(style.symbol(word), word)}  {finding.what}"]
+    lines += [f"       why: {finding.why}"] if finding.why else []
+    lines += [f"       do: {finding.do}"] if finding.do else []
+    lines += [f"       {finding.source}"] if finding.source else []
+    return "\n".join(lines)
 
 
 def refusal_text(refusal: Refusal, style: Style | None = None) -> str:

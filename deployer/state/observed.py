@@ -8,11 +8,14 @@ from deployer.agent.wire import Probe
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A host that answered. `seconds`: how long its probe took."""
+    """A host that answered. `seconds`: how long its probe took; `clock_s`: how far its clock is ahead of ours at least, None when
+    nobody compared them.
+    """
 
     name: str
     probe: Probe
     seconds: float = 0.0
+    clock_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

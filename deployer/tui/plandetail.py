@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from deployer.plan import computing
 from deployer.plan.describe import cost, rollout_words, subject
 from deployer.plan.filetexts import FileText, compared, written
-from deployer.plan.model import Change, Delta, Drift, Notice, PlannedHost, Refusal
+from deployer.plan.model import Change, Delta, Drift, Finding, Notice, PlannedHost, Refusal
 from deployer.plan.review import Decision, Review
 from deployer.plan.text import shown, totals
 from deployer.plan.words import count
@@ -160,6 +160,11 @@ class Detail:
             yield from (line("    ", clean(detail)) for detail in what.details)
             yield from _where(what.host, what.deployment, what.source)
             yield from _hint(what.hint)
+        elif isinstance(what, Finding):
+            yield line(("! ", "warn"), (clean(what.what), "bold"))
+            yield _named("why", what.why)
+            yield from _where(what.host, what.deployment, what.source)
+            yield from _hint(what.do)
         elif isinstance(what, PlannedHost):
             yield line(("? ", "warn"), (f"{item.host} is unreachable", "bold"))
             yield _named("why", what.error or "no answer")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from deployer.plan.describe import rollout_words
-from deployer.plan.model import Change, Drift, Notice, PlannedHost, Refusal
+from deployer.plan.model import Change, Drift, Finding, Notice, PlannedHost, Refusal
 from deployer.plan.review import Decision, Review
 from deployer.plan.text import shown
 from deployer.plan.words import count, duration, size
@@ -94,6 +94,9 @@ def _item(item: Item, glyphs: Glyphs) -> Row:
     what = item.what
     if isinstance(what, Refusal):
         left = line(("  ", ""), (f"{glyphs.bad} ", "bad"), clean(what.what))
+        return Row(item.key, left, line((str(what.source), "dim")) if what.source else ())
+    if isinstance(what, Finding):
+        left = line(("  ", ""), ("! ", "warn"), clean(what.what))
         return Row(item.key, left, line((str(what.source), "dim")) if what.source else ())
     if isinstance(what, PlannedHost):
         left = line(("  ", ""), ("? ", "warn"), (item.host or "", "bold"), f"  {clean(what.error or 'no answer')}")

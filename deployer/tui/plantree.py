@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from deployer.plan.model import Drift, Notice, Plan, PlannedHost, Refusal
+from deployer.plan.model import Drift, Finding, Notice, Plan, PlannedHost, Refusal
 from deployer.tui.planfilter import SHARED, Entry
 
 #: A plan with more changes than this opens with its groups folded.
@@ -43,10 +43,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A refusal, a host that did not answer, a drift, something worth knowing."""
+    """A refusal, a finding, a host that did not answer, a drift, something worth knowing."""
 
     key: str
-    what: Refusal | Drift | Notice | PlannedHost
+    what: Refusal | Finding | Drift | Notice | PlannedHost
     host: str | None = None
 
 
@@ -114,6 +114,9 @@ class PlanTree:
         if self.plan.unreachable:
             found.append(Section("section:unreachable", "Unreachable: left as they are", "bold warn"))
             found += [Item(f"unreachable:{name}", self.plan.hosts[name], name) for name in self.plan.unreachable]
+        if self.plan.findings:
+            found.append(Section("section:findings", "Preflight: may go wrong", "bold warn"))
+            found += [Item(f"finding:{n}", finding, finding.host) for n, finding in enumerate(self.plan.findings)]
         return found
 
     def _after(self) -> list[Node]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 from typing import Any, Dict, List, Optional, Sequence
 
 from deployer.agent import files, paths, wire
+from deployer.agent.facts import boot
 from deployer.agent.system import System
 
 PROGRAM_PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/sbin")
@@ -34,6 +36,8 @@ def machine(system: System, path_overrides: Any) -> Dict[str, Any]:
         "memory_total": memory.get("MemTotal", 0),
         "memory_available": memory.get("MemAvailable", 0),
         "disks": _disks(system, path_overrides),
+        "devices": _devices(system, path_overrides),
+        "boot": boot.boot(system, kernel),
         "packages": package_versions(system, wire.PACKAGES),
         "brought": sorted(files.read_json(system, wire.PACKAGE_NOTES) or {}),
     }
@@ -86,13 +90,25 @@ def load(system: System) -> Optional[float]:
 
 def _disks(system: System, path_overrides: Any) -> Dict[str, Dict[str, int]]:
     found = {}
-    for path in (paths.engines(path_overrides), paths.models(path_overrides), wire.ROOT_STATE):
+    for path in _places(path_overrides):
         try:
             total, free = system.disk(path)
+            found[path] = {"total": total, "free": free}
         except OSError:
             continue
-        found[path] = {"total": total, "free": free}
     return found
+
+
+def _devices(system: System, path_overrides: Any) -> Dict[str, int]:
+    found = {}
+    for path in _places(path_overrides):
+        with contextlib.suppress(OSError):
+            found[path] = system.device(path)
+    return found
+
+
+def _places(path_overrides: Any) -> List[str]:
+    return [paths.engines(path_overrides), paths.models(path_overrides), wire.ROOT_STATE]
 
 
 def systemd_version(system: System) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,9 @@ class Machine(System):
         self.hub_error: tuple[str, str] | None = None
         self.expected: dict[str, int] = {}
         self.offline = False
+        self.clock_ahead_s = 0.0
+        self.gated: list[str] = []
+        self.driver = ("575.57.08", "12.9")  # its version, and the CUDA it goes up to
         self.root_user = True
         self.gpu_error: str | None = None
         self.disk_bytes = disk
@@ -72,6 +76,12 @@ class Machine(System):
     def disk(self, path: str) -> tuple[int, int]:
         return self.disk_bytes
 
+    def device(self, path: str) -> int:
+        return 1
+
+    def now(self) -> float:
+        return super().now() + self.clock_ahead_s
+
     def environ(self) -> dict[str, str]:
         return {}
 
@@ -89,7 +99,7 @@ class Machine(System):
             used = min(sum(p["memory"] for p in processes) + (1 << 20), gpu["memory_total"])
             facts = {"memory_used": used, "processes": processes, "utilization": 0, "mig": False}
             found.append({**facts, **gpu})
-        driver = ("575.57.08", "12.9") if self._gpus else (None, None)
+        driver = self.driver if self._gpus else (None, None)
         return {"gpus": found, "gpu_error": self.gpu_error, "driver": driver[0], "cuda": driver[1]}
 
     def gpu_reader(self) -> Callable[[], list[dict[str, Any]]]:
@@ -149,6 +159,13 @@ class Machine(System):
             if said is not None:
                 return said
         return 200, completion()
+
+    def head(self, url: str, headers: dict[str, str], env: dict[str, str], timeout: float) -> int:
+        """A hub and an index that have everything; `gated` names what they give only with a token."""
+        self._living()
+        if self.offline:
+            raise socket.gaierror(-2, "Name or service not known")
+        return 401 if any(name in url for name in self.gated) and "Authorization" not in headers else 200
 
     def _answers(self, port: int) -> bool:
         return any(u.answers and port in u.ports for u in self.units.known.values() if u.gateway is None)

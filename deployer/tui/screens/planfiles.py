@@ -8,7 +8,7 @@ from textual.content import Content
 
 from deployer.app.planned import Planned
 from deployer.errors import DeployerError
-from deployer.plan.model import Change, Drift, Notice, Refusal
+from deployer.plan.model import Change, Drift, Finding, Notice, Refusal
 from deployer.tui.editor import edit
 from deployer.tui.line import text_of
 from deployer.tui.modals.asking import Asking
@@ -95,5 +95,5 @@ class PlanFiles(PlanDeciding):
         """File and line that the row comes from; an empty file when it comes from none."""
         node = self.node
         about = node.change if isinstance(node, Entry) else node.what if isinstance(node, Item) else None
-        source = about.source if isinstance(about, Change | Refusal | Notice | Drift) else None
+        source = about.source if isinstance(about, Change | Refusal | Finding | Notice | Drift) else None
         return (source.file, source.line) if source is not None else ("", 0)
