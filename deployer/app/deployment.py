@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from deployer.errors import DeployerError, Unreachable, UsageError
+from deployer.errors import DeployerError, LockfileError, Unreachable, UsageError
 from deployer.state.observed import Observed, Unreached
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ class Deployment:
         from deployer.app.worlds import now
 
         observed = self.fleet.probe(history=(self.name,))
-        return dossier(self.fleet.spec, self.fleet.root, observed, self.name, now())
+        try:
+            locked = self.fleet.locked()
+        except LockfileError:
+            locked = None  # a plan says so
+        return dossier(self.fleet.spec, self.fleet.root, observed, self.name, now(), locked)
 
     def history(self, observed: Observed | None = None) -> list[dict[str, Any]]:
         """Revisions, newest first."""

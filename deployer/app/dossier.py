@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployer.app.kinds import asked
+from deployer.app.serving import AdapterState, adapters, computed
 from deployer.execute.endpoint import Endpoint, endpoint
 from deployer.execute.standing import DeploymentState
 from deployer.execute.status import make_status
 from deployer.plan.revisions import Revision, revisions
 from deployer.plan.roster import latest
 from deployer.spec.models import ApiKey, DeploymentSpec, FleetSpec
+from deployer.state.locked import Locked
 from deployer.state.observed import Observed, Reached, Unreached
 from deployer.state.resources import Kind, Resource
 
@@ -32,7 +34,8 @@ class KeyState:
 class Dossier:
     """`spec`: as the files say it, None for an orphan. `state` is None when neither a file nor a host that answered knows
     it. `revisions` are newest first, whole. `tunnel`: the command that brings the endpoint here, when it needs one. `silent`:
-    hosts that did not answer, so what stands there is unknown. `gpus`: UUID → the number that the host gives it.
+    hosts that did not answer, so what stands there is unknown. `gpus`: UUID → the number that the host gives it. `computes`: what
+    it really computes in, in words, and which replicas do.
     """
 
     name: str
@@ -43,12 +46,13 @@ class Dossier:
     tunnel: str | None
     silent: tuple[Unreached, ...] = ()
     gpus: Mapping[str, int] = field(default_factory=dict)
+    computes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    adapters: tuple[AdapterState, ...] = ()
 
     @property
     def serving(self) -> Sequence[Resource]:
         """The replicas as they were last applied."""
-        current = (r for revision in self.revisions if revision.current for r in revision.resources)
-        return [resource for resource in current if resource.kind is Kind.REPLICA]
+        return _serving(self.revisions)
 
     @property
     def keys(self) -> Sequence[KeyState]:
@@ -65,20 +69,29 @@ class Dossier:
         return self.spec.endpoint.keys if self.spec is not None else ()
 
 
-def dossier(fleet: FleetSpec, root: Path, observed: Observed, name: str, at: str) -> Dossier:
+def _serving(found: Sequence[Revision]) -> list[Resource]:
+    return [r for revision in found if revision.current for r in revision.resources if r.kind is Kind.REPLICA]
+
+
+def dossier(fleet: FleetSpec, root: Path, observed: Observed, name: str, at: str, locked: Locked | None = None) -> Dossier:
+    """`locked` None: no lock, or one that is behind the files."""
     found = make_status(fleet, observed, at, names=(name,)).deployments
     where = endpoint(fleet, latest(observed), name)
     if where is not None:
         where = replace(where, asked=asked(root, fleet.deployments.get(name)))
+    spec, known = fleet.deployments.get(name), locked or Locked()
+    past = revisions(observed, name, whole=True)
     return Dossier(
         name=name,
-        spec=fleet.deployments.get(name),
+        spec=spec,
         state=found[0] if found else None,
-        revisions=revisions(observed, name, whole=True),
+        revisions=past,
         endpoint=where,
         tunnel=tunnel(fleet, root, where) if where is not None else None,
         silent=tuple(one for _, one in sorted(observed.items()) if isinstance(one, Unreached)),
         gpus={g["uuid"]: g["index"] for r in observed.values() if isinstance(r, Reached) for g in r.probe.get("gpus", ())},
+        computes=computed(spec, known, observed, _serving(past)) if locked is not None else (),
+        adapters=adapters(spec, known, _serving(past)),
     )
 
 

@@ -29,6 +29,24 @@ def ago(at: str | None, now: datetime | None = None) -> str:
     return f"{max(0, int(seconds))} s ago"
 
 
+def passed(since: str | None, now: datetime | None = None) -> float | None:
+    """Seconds since then; None when there is no such time."""
+    try:
+        then = datetime.fromisoformat(since or "")
+    except ValueError:
+        return None
+    then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
+    return max(0.0, ((now or datetime.now(UTC)) - then).total_seconds())
+
+
+def starting(phase: str, since: str | None, expected_s: float | None, now: datetime | None = None) -> str:
+    """How far a start is: "loading shards 5 of 15, 0:37 of about 0:52"."""
+    seconds = passed(since, now)
+    if seconds is None:
+        return f"{phase}, about {clock(expected_s)} in all" if expected_s else phase
+    return f"{phase}, {clock(seconds)}{f' of about {clock(expected_s)}' if expected_s else ''}"
+
+
 def age(seconds: float) -> str:
     """How long ago something was heard: "14s", "2m14s", "1h02m", "3d4h"."""
     whole = max(0, int(seconds))

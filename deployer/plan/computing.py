@@ -10,6 +10,8 @@ from deployer.plan.artifacts import model_need
 from deployer.plan.model import Change, Refusal
 from deployer.plan.roster import Place
 from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.locked import Locked
 from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 
@@ -47,20 +49,24 @@ def refusals(world: World, places: Sequence[Place], changes: Iterable[Change]) -
 def line(change: Change) -> str | None:
     """As "computes in float32, not float16: this CPU has no fast float16"; None when there is nothing to say."""
     told = change.data.get(COMPUTES)
-    if not told or told["type"] is None:
-        return None
-    if told["type"] == told["asked"]:
-        return f"computes in {told['type']}" + (f": {told['why']}" if told["why"] else "")
-    instead = f", not {told['asked']}" if told["why"] else ""
-    return f"computes in {told['type']}{instead}" + (f": {told['why']}" if told["why"] else "")
+    return None if not told or told["type"] is None else f"computes in {words(told['type'], told['asked'], told['why'])}"
+
+
+def words(kind: str, asked: str, why: str | None) -> str:
+    """As "float32, not float16: this CPU has no fast float16"."""
+    instead = f", not {asked}" if why and kind != asked else ""
+    return f"{kind}{instead}" + (f": {why}" if why else "")
 
 
 def _computes(world: World, place: Place) -> Computes | None:
     spec, reached = world.fleet.deployments.get(place.deployment), world.observed.get(place.host)
     if spec is None or not isinstance(reached, Reached):
         return None
+    return on_machine(spec, world.locked, reached, place.gpus)
+
+
+def on_machine(spec: DeploymentSpec, locked: Locked, reached: Reached, uuids: Sequence[str]) -> Computes | None:
+    """What a replica of it computes in there, on these GPUs."""
     gpus = {gpu["uuid"]: gpu.get("capability") for gpu in reached.probe.get("gpus", [])}
-    machine = Machine(
-        reached.probe.get("arch", ""), reached.probe.get("cpu_vendor") or None, tuple(gpus.get(uuid) for uuid in place.gpus)
-    )
-    return computes(spec, world.locked.models.get(model_need(spec).key), machine)
+    machine = Machine(reached.probe.get("arch", ""), reached.probe.get("cpu_vendor") or None, tuple(gpus.get(u) for u in uuids))
+    return computes(spec, locked.models.get(model_need(spec).key), machine)

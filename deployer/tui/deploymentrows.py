@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deployer.app.looking import Figures, HostNow
-from deployer.app.times import ago
+from deployer.app.times import ago, starting
 from deployer.app.values import DeploymentState, ReplicaState
+from deployer.plan import costs
 from deployer.tui.glyphs import STATE_ROLES, Glyphs
 from deployer.tui.grid import Column, Fitted, fit, heading, lay, width_at
 from deployer.tui.line import Line, line, text_of
@@ -19,13 +20,15 @@ ASKING = "asking"
 @dataclass(frozen=True, slots=True)
 class Shown:
     """All that a row says, so that equal values need no new row. `where`: said with host names and GPU numbers; `hold`:
-    with how long it has been.
+    with how long it has been; `start`: how far the replica is that starts.
     """
 
     state: DeploymentState
     figures: Figures
     where: str
     hold: str
+    engine: str = ""
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,10 @@ class Reason:
     text: str
 
 
-def columns_for(names: Iterable[str], width: int) -> Fitted:
+def columns_for(names: Iterable[str], width: int, *, priced: bool = False) -> Fitted:
+    """`priced`: any of them costs something."""
     name = min(24, max((len(one) for one in names), default=4))
+    cost = [Column("cost", "A MONTH", 9, 12, 10, right=True)] if priced else []
     return fit(
         [
             Column("name", "DEPLOYMENT", max(10, min(name, 14)), max(10, name), 0),
@@ -47,9 +52,11 @@ def columns_for(names: Iterable[str], width: int) -> Fitted:
             Column("requests", "REQ/S", 6, 7, 4, right=True),
             Column("ttft", "TTFT p95", 8, 8, 5, right=True),
             Column("tokens", "TOK/S", 7, 7, 8, right=True),
-            Column("meter", "KV CACHE", 8, 10, 10),
+            Column("meter", "KV CACHE", 8, 10, 11),
             Column("kv", "KV", 4, 4, 7, right=True),
             Column("queue", "QUEUE", 5, 5, 6, right=True),
+            Column("engine", "ENGINE", 11, 12, 12),
+            *cost,
             Column("where", "WHERE", 20, 120, 3),
         ],
         width,
@@ -60,11 +67,20 @@ def head(fitted: Fitted) -> Row:
     return Row("", heading(fitted))
 
 
-def entries(deployments: Iterable[DeploymentState], figures: Mapping[str, Figures], hosts: Mapping[str, HostNow]) -> list[Entry]:
+def entries(
+    deployments: Iterable[DeploymentState],
+    figures: Mapping[str, Figures],
+    hosts: Mapping[str, HostNow],
+    engines: Mapping[str, str] | None = None,
+) -> list[Entry]:
+    """`engines`: by deployment, as the files say it."""
     numbers = {gpu.sample.uuid: gpu.sample.index for host in hosts.values() for gpu in host.gpus}
     found: list[Entry] = []
     for one in deployments:
-        found.append((one.name, Shown(one, figures.get(one.name) or Figures(), _places(one.replicas, numbers), _hold(one))))
+        own = figures.get(one.name) or Figures()
+        engine = (engines or {}).get(one.name, "")
+        shown = Shown(one, own, _places(one.replicas, numbers), _hold(one), engine, _start(one, own))
+        found.append((one.name, shown))
         found += [(f"{one.name}\n{n}", reason) for n, reason in enumerate(_reasons(one))]
     return found
 
@@ -75,6 +91,14 @@ def _hold(one: DeploymentState) -> str:
     why = f" ({one.hold['why']})" if one.hold.get("why") else ""
     to = f" to revision {one.hold['revision']}" if one.hold.get("revision") else ""
     return f"{one.hold['kind']}{to} by {one.hold['who']}, {ago(one.hold['at'])}{why}"
+
+
+def _start(one: DeploymentState, figures: Figures) -> str:
+    """Of the replica that starts, with the time that starts took before."""
+    if not figures.phase or one.state in ("deployed", "stopped"):
+        return ""
+    which = next((r for r in one.replicas if r.state == "starting"), None)
+    return starting(figures.phase, which.since if which else None, which.expected_s if which else None)
 
 
 def _reasons(one: DeploymentState) -> list[Reason]:
@@ -108,6 +132,8 @@ def draw(entry: Entry, fitted: Fitted, glyphs: Glyphs) -> Row:
         "meter": meter(figures.kv_cache, width_at(fitted, "meter"), glyphs),
         "kv": _share(figures.kv_cache, glyphs),
         "queue": _number(figures.queue, "{:d}", glyphs),
+        "engine": line((value.engine or glyphs.dash, "dim")),
+        "cost": line(costs.words(one.cost)) if one.cost else line((glyphs.dash, "dim")),
         "where": _where(value, glyphs),
     }
     return Row(key, lay(fitted, cells))
@@ -139,8 +165,8 @@ def _where(shown: Shown, glyphs: Glyphs) -> Line:
         found.append((f"canary {one.canary['share']} to {one.name}/{one.canary['slot']}  ", "accent"))
     if shown.hold:
         found.append((f"{shown.hold}  ", "warn"))
-    if shown.figures.phase and one.state not in ("deployed", "stopped"):
-        found.append((f"{shown.figures.phase}  ", "accent"))
+    if shown.start:
+        found.append((f"{shown.start}  ", "accent"))
     found.append(shown.where)
     if one.state in ("pending", "starting", "unknown") and not shown.figures.phase:
         found.append((f"  {next((r.reason for r in one.replicas if r.reason), '')}", "dim"))

@@ -2,6 +2,8 @@
 
 from deployer.app.looking import FleetNow
 from deployer.app.times import age
+from deployer.plan import costs
+from deployer.plan.words import count
 from deployer.tui.fleetquery import summary
 from deployer.tui.line import Span
 
@@ -18,6 +20,9 @@ def notes(now: FleetNow, *, every_s: float, drift: int, paused_s: float | None) 
     """The least important first: that is what a narrow line leaves out first. `every_s`: seconds between two samples."""
     found: list[Span] = []
     total = summary(now)
+    idle = now.status.idle if now.status else None
+    if idle is not None and idle.hosts:
+        found.append((f" {count(sum(idle.hosts.values()), 'GPU')} idle, {costs.words(idle.cost)} a month ", "dim"))
     if total.age_s is not None:
         fresh = total.age_s < 2 + 2 * every_s
         found.append((" live ", "dim") if fresh else (f" {age(total.age_s)} ago ", "warn"))

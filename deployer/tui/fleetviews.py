@@ -56,8 +56,9 @@ def deployments_view(now: FleetNow, fleet: "Fleet", wanted: Wanted, width: int, 
     known += [DeploymentState(n, deploymentrows.ASKING, None, None, ()) for n in fleet.spec.deployments if n not in names]
     shown = [one for one in known if fleetquery.fits_deployment(one, wanted.query)]
     shown = fleetquery.in_order(shown, now.figures, wanted.order)
-    fitted = deploymentrows.columns_for((one.name for one in shown), width)
-    entries = deploymentrows.entries(shown, now.figures, now.hosts)
+    fitted = deploymentrows.columns_for((one.name for one in shown), width, priced=any(one.cost for one in shown))
+    engines = {name: spec.engine.name for name, spec in fleet.spec.deployments.items()}
+    entries = deploymentrows.entries(shown, now.figures, now.hosts, engines)
     return View(entries, partial(deploymentrows.draw, fitted=fitted, glyphs=glyphs), deploymentrows.head(fitted), fitted)
 
 

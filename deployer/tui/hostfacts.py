@@ -9,7 +9,8 @@ from deployer.app.fleet import Fleet
 from deployer.app.looking import FleetNow, GpuNow, HostNow
 from deployer.app.times import age, ago
 from deployer.app.values import HostState
-from deployer.plan.words import size
+from deployer.plan import costs
+from deployer.plan.words import count, size
 from deployer.tui import holding
 from deployer.tui.glyphs import STATE_ROLES, Glyphs
 from deployer.tui.hostrows import model, state_cell
@@ -28,7 +29,7 @@ def facts(name: str, now: FleetNow, fleet: Fleet, machine: Machine, glyphs: Glyp
     if said is not None and said.hold:
         found.append(_fact("held", *holding.in_words(said.hold)))
     if said is not None:
-        found += [*_disks(said), *_work(said)]
+        found += [*_idle(name, now), *_disks(said), *_work(said)]
     return found + _replicas(name, now, glyphs)
 
 
@@ -60,6 +61,10 @@ def _address(name: str, fleet: Fleet) -> list[Line]:
         found = [_fact("address", f"{f'{spec.user}@' if spec.user else ''}{spec.address}{port}{through}")]
     if spec.labels:
         found.append(_fact("labels", ", ".join(f"{key}={value}" for key, value in spec.labels.items())))
+    if spec.price is not None:
+        month = costs.month(fleet.spec, name, 1)
+        each = f", {costs.words({month[1]: month[0]})} a month" if month else ""
+        found.append(_fact("price", f"{spec.price[0]:g} {spec.price[1]} for an hour of a GPU{each}"))
     if spec.state != "active":
         found.append(_fact("file says", (spec.state, "warn")))
     return found
@@ -109,6 +114,13 @@ def _gpus(gpus: Iterable[GpuNow], glyphs: Glyphs) -> list[Line]:
         told.append(gpu.replica or ("free", "dim"))
         found.append(_fact("GPU" if number == 0 else "", *told))
     return found
+
+
+def _idle(name: str, now: FleetNow) -> list[Line]:
+    """GPUs that are paid for and that no deployment has."""
+    idle = now.status.idle if now.status else None
+    number = idle.hosts.get(name, 0) if idle is not None else 0
+    return [_fact("idle", (f"{count(number, 'GPU')} that no deployment has", "warn"))] if number else []
 
 
 def _disks(said: HostState) -> list[Line]:

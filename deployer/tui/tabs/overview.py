@@ -6,11 +6,13 @@ from textual.app import ComposeResult
 
 from deployer.app.advice import place_of_hint
 from deployer.app.dossier import Dossier
-from deployer.app.times import ago, clock
+from deployer.app.times import ago
 from deployer.app.values import DeploymentState, ReplicaState
+from deployer.plan import costs
 from deployer.tui import holding
 from deployer.tui.glyphs import STATE_ROLES
 from deployer.tui.line import Line, Span, clean, columns, line
+from deployer.tui.servinglines import adapter_lines, applied_facts, computes_facts, start_line
 from deployer.tui.tabs.tab import Tab, facts, folded
 from deployer.tui.widgets.rowlist import Row, RowList
 
@@ -60,6 +62,7 @@ class Overview(Tab):
         for part in (
             self._head(state, dossier, width),
             self._replicas(state, width),
+            ((("", one) for one in adapter_lines(dossier.adapters)) if dossier is not None else ()),
             self._failure(state, width),
             self._silent(),
         ):
@@ -89,7 +92,12 @@ class Overview(Tab):
         if state.endpoint:
             keys = dossier is not None and dossier.endpoint is not None and dossier.endpoint.keys
             yield "", facts("endpoint", state.endpoint, ("  a key is needed" if keys else "", "dim"))
-        yield from self._serves(dossier) if dossier is not None else ()
+        if dossier is not None:
+            yield from self._serves(dossier)
+            for label, said in computes_facts(dossier):
+                yield from _told(label, said, width)
+        if state.cost:
+            yield "", facts("cost", f"{costs.words(state.cost)} a month")
         if state.tags:
             yield "", facts("tags", clean(", ".join(state.tags)))
         description = dossier.spec.description if dossier and dossier.spec else None
@@ -140,7 +148,7 @@ class Overview(Tab):
             version, model = values.get("version"), str(values.get("model") or "")
             name, _, commit = model.rpartition("/")
             named = f"{name.replace('--', '/')} {commit[:12]}" if name else model
-            said = clean(f"{values.get('engine')}{f' {version}' if version else ''} with {named}")
+            said = clean(f"{values.get('engine')}{f' {version}' if version else ''} with {named}{applied_facts(values)}")
             if said not in seen:
                 seen.add(said)
                 yield "", facts("" if len(seen) > 1 else "serves", said)
@@ -174,7 +182,8 @@ class Overview(Tab):
             if wide:
                 cells.append((line((unit.unit if unit else "", "dim")), 44))
             yield f"replica {name} {number}", columns(cells)
-        reason = replica.reason or _start(phase or replica.phase, replica.expected_s)
+        phase = phase or replica.phase
+        reason = replica.reason or (start_line(phase, replica.since, replica.expected_s, self.main.glyphs) if phase else None)
         for number, one in enumerate(folded(reason, width, 5) if reason else ()):
             yield f"reason {name} {number}", one
 
@@ -210,11 +219,6 @@ class Overview(Tab):
             yield "", line(("NOT HEARD", "bold dim"), "  what stands there now is not known")
         for name, message, hint in silent:
             yield "", line((f"{name:<12}", "warn"), clean(message), (f"  {clean(hint or '')}", "dim"))
-
-
-def _start(phase: str | None, expected_s: float | None) -> str | None:
-    """ "loading shards 5 of 15, about 0:52 in all"."""
-    return f"{phase}, about {clock(expected_s)} in all" if phase and expected_s else phase
 
 
 def _told(label: str, text: str, width: int, role: str = "") -> Iterator[tuple[str, Line]]:
