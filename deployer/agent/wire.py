@@ -39,6 +39,8 @@ from typing import Any, Dict, List, Optional, Tuple, TypedDict  # noqa: UP035  (
 
 VERSION = 1
 
+NVLINK = 0  # in Probe.gpu_links
+
 ROOT_ENGINES = "/opt/deployer/engines"
 ROOT_MODELS = "/var/lib/deployer/models"
 ROOT_BLOBS = "/var/lib/deployer/blobs"  # incoming, by sha256, partial ones end in .part
@@ -113,7 +115,9 @@ class Gpu(TypedDict, total=False):
     utilization: Optional[int]  # percent
     temperature: Optional[int]
     capability: Optional[str]  # "9.0"
-    mig: bool
+    mig: bool  # cut up: nothing can use it but through its slices
+    slice: int  # of a MIG slice: which of its GPU; "index" is the GPU's
+    parent: str  # of a MIG slice: the UUID of its GPU
     processes: List[Dict[str, Any]]  # {"pid", "memory", "unit"}
 
 
@@ -187,6 +191,7 @@ class Probe(TypedDict, total=False):
     devices: Dict[str, int]  # of the same paths: equal numbers are one file system
     boot: Boot
     gpus: List[Gpu]
+    gpu_links: List[List[int]]  # [index, index, way] of each two: NVLINK, or NVML's level of what they share, 10 (near) to 50
     gpu_error: Optional[str]
     driver: Optional[str]
     cuda: Optional[str]

@@ -11,7 +11,7 @@ from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
 from deployer.plan.model import Change
-from deployer.plan.room import Claims, free_gpus, free_port
+from deployer.plan.room import Claims, alike, free_gpus, free_port
 from deployer.plan.roster import Place
 from deployer.plan.words import size
 from deployer.plan.world import World
@@ -76,7 +76,7 @@ def second(world: World, spec: DeploymentSpec, change: Change, room: Room) -> Fo
             else _gpu_memory(world, spec, reached, gpus, room)
         )
     else:
-        free = free_gpus(host, reached, room.claims)
+        free = alike(reached, gpus, free_gpus(host, reached, room.claims))
         if len(free) >= len(gpus):
             gpus, said = tuple(free[: len(gpus)]), "another GPU is free" if len(gpus) == 1 else "other GPUs are free"
         else:

@@ -1,32 +1,39 @@
-"""Where each replica stands: sticky first, then the emptiest host that may have it. Pure and deterministic.
+"""Where each replica stands: sticky first, then where it is wanted and there is room. Pure and deterministic.
 
-A slot stays where it is as long as its host is in the files and still allowed, also when the host does not answer.
+A slot stays where it is as long as its host is in the files and still allowed, and always while the host does not answer.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from deployer.plan.apart import Neighbours
 from deployer.plan.model import Refusal
-from deployer.plan.room import Seeker, allowed, claimed, gpus_wanted
+from deployer.plan.nowhere import Nowhere
+from deployer.plan.room import claimed
 from deployer.plan.roster import Place, Roster, lost
+from deployer.plan.seeker import Seeker
+from deployer.plan.wishes import GpuKind, Wishes, allowed, gpus_wanted
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
 from deployer.state.observed import Reached
+
+Slot = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     places: tuple[Place, ...]
     refusals: tuple[Refusal, ...]
-    moved: Mapping[tuple[str, int], str]  # (deployment, slot) → why it does not stay
+    moved: Mapping[Slot, str]  # why it does not stay
+    chosen: Mapping[Slot, str] = field(default_factory=dict)  # of those that stand somewhere new: why there
 
 
 def place(world: World, roster: Roster, wanted: Iterable[DeploymentSpec], kept: Iterable[Place]) -> Placed:
     """Slots of `wanted` deployments. `kept` are slots of others that stay as they are and only claim their room."""
-    claims = claimed(world, kept)
-    specs = sorted(wanted, key=lambda d: d.name)
-    stays: dict[tuple[str, int], Place] = {}
-    moved: dict[tuple[str, int], str] = {}
+    standing, specs = list(kept), sorted(wanted, key=lambda d: d.name)
+    wishes, claims, beside = Wishes(world), claimed(world, standing), Neighbours(world, standing)
+    stays: dict[Slot, Place] = {}
+    moved: dict[Slot, str] = {}
     leaving: list[Place] = []
     known = roster.by_deployment()
     for spec in specs:
@@ -34,37 +41,68 @@ def place(world: World, roster: Roster, wanted: Iterable[DeploymentSpec], kept: 
             if old.number >= spec.replicas:
                 claims.take(old)  # it stops late in the plan: its room is free only for the next one
                 continue
-            why = _must_move(world, spec, old)
+            why = _must_move(world, wishes, spec, old)
             if why is None:
                 stays[spec.name, old.number] = old
-                claims.take(old)
+                beside.add(old)
             else:
                 moved[spec.name, old.number] = why
                 leaving.append(old)
-    places, refusals = _fill(specs, stays, Seeker(world, claims, leaving))
-    return Placed(tuple(places), tuple(refusals), moved)
+    for old, why in _too_near(world, specs, stays, beside):
+        del stays[old.deployment, old.number]
+        moved[old.deployment, old.number] = why
+        leaving.append(old)
+    for old in stays.values():
+        claims.take(old)
+    seeker = Seeker(world, claims, beside, wishes, leaving)
+    places, refusals, chosen = _fill(world, specs, stays, seeker, Nowhere(world, wishes, claims, beside, seeker))
+    return Placed(tuple(places), tuple(refusals), dict(sorted(moved.items())), chosen)
 
 
 def _fill(
-    specs: Iterable[DeploymentSpec], stays: Mapping[tuple[str, int], Place], seeker: Seeker
-) -> tuple[list[Place], list[Refusal]]:
-    places: list[Place] = []
-    refusals: list[Refusal] = []
-    for spec in specs:
-        numbers = range(spec.replicas)
-        beside = {stays[spec.name, n].host for n in numbers if (spec.name, n) in stays}
-        for number in numbers:
-            found = stays.get((spec.name, number)) or seeker.find(spec, number, beside)
-            if isinstance(found, Refusal):
-                refusals.append(found)
+    world: World, specs: Sequence[DeploymentSpec], stays: Mapping[Slot, Place], seeker: Seeker, nowhere: Nowhere
+) -> tuple[list[Place], list[Refusal], dict[Slot, str]]:
+    """Those that want the most GPUs choose first: what is small finds room in the gaps."""
+    places, refusals, chosen = list(stays.values()), [], {}
+    for spec in sorted(specs, key=lambda d: (-gpus_wanted(world, d), d.name)):
+        for number in range(spec.replicas):
+            if (spec.name, number) in stays:
+                continue
+            found = seeker.find(spec, number)
+            if found is None:
+                refusals.append(nowhere.refusal(spec, number))
                 break
-            beside.add(found.host)
-            places.append(found)
-    return places, refusals
+            places.append(found[0])
+            chosen[spec.name, number] = found[1]
+    order = {spec.name: number for number, spec in enumerate(specs)}
+    refusals.sort(key=lambda refusal: order[refusal.deployment or ""])
+    return sorted(places, key=lambda p: (p.deployment, p.number)), refusals, chosen
 
 
-def _must_move(world: World, spec: DeploymentSpec, old: Place) -> str | None:
-    """Why a slot cannot stay; None when it can. What is not known is no reason."""
+def _too_near(
+    world: World, specs: Sequence[DeploymentSpec], stays: Mapping[Slot, Place], beside: Neighbours
+) -> Iterable[tuple[Place, str]]:
+    """Slots that stand where `apart` or `apart_from` of their own deployment forbids it: they move, the others stay."""
+    for spec in specs:
+        if not (spec.placement.apart or spec.placement.apart_from):
+            continue
+        for number in reversed(range(spec.replicas)):
+            old = stays.get((spec.name, number))
+            host = world.fleet.hosts.get(old.host) if old is not None else None
+            if old is None or host is None or not isinstance(world.observed.get(old.host), Reached):
+                continue
+            beside.remove(old)
+            why = beside.why_not(spec, host)
+            if why is None:
+                beside.add(old)
+            else:
+                yield old, f"{old.host} {why}"
+
+
+def _must_move(world: World, wishes: Wishes, spec: DeploymentSpec, old: Place) -> str | None:
+    """Why a slot cannot stay; None when it can. What is not known is no reason, and nothing moves from a host that does not
+    answer: it may serve there.
+    """
     host = world.fleet.hosts.get(old.host)
     if host is None:
         return f"host {old.host} is not in the files any more"
@@ -72,18 +110,29 @@ def _must_move(world: World, spec: DeploymentSpec, old: Place) -> str | None:
         return f"host {old.host} was given up with --replace-lost"
     if host.state == "retired":
         return f"host {old.host} is retired"
+    reached = world.observed.get(old.host)
+    if not isinstance(reached, Reached):
+        return None
     if not allowed(spec, host):
         return f"the placement no longer allows {old.host}"
     if len(old.gpus) != gpus_wanted(world, spec):
         return f"it wants {gpus_wanted(world, spec)} GPUs, not {len(old.gpus)}"
-    reached = world.observed.get(old.host)
-    if host.state == "drained" and isinstance(reached, Reached):
+    if host.state == "drained":
         return f"host {old.host} is drained"
-    if isinstance(reached, Reached) and old.gpus:
-        there = {g["uuid"] for g in reached.probe.get("gpus", [])}
-        missing = [g for g in old.gpus if g not in there]
-        if missing and not reached.probe.get("gpu_error"):
-            return f"GPU {missing[0]} is not on {old.host} any more"
     if not host.ports[0] <= old.port <= host.ports[1]:
         return f"port {old.port} is outside the range of {old.host}"
+    return _gpus_forbid(wishes, spec, old, reached)
+
+
+def _gpus_forbid(wishes: Wishes, spec: DeploymentSpec, old: Place, reached: Reached) -> str | None:
+    there = {g["uuid"]: g for g in reached.probe.get("gpus", [])}
+    for uuid in old.gpus:
+        gpu = there.get(uuid)
+        if gpu is None:
+            if reached.probe.get("gpu_error"):
+                continue
+            return f"GPU {uuid} is not on {old.host} any more"
+        broken = wishes.broken(spec, GpuKind.of(gpu))
+        if broken is not None:
+            return f"GPU {gpu['index']} of {old.host} is {GpuKind.of(gpu)}: {broken}"
     return None

@@ -10,6 +10,7 @@ from typing import Any
 from deployer.errors import Problem
 from deployer.spec.explain import did_you_mean, nearest, shown
 from deployer.spec.files import Files
+from deployer.spec.placementchecks import Named, PlacementChecks
 from deployer.spec.problems import problem
 from deployer.spec.tree import Node, Place, get, strings
 
@@ -44,6 +45,7 @@ class Checks:
         self.hosts = hosts
         self.deployments = deployments
         self.named = named or []
+        self.placing = Named.of((host.tree for host in hosts), (deployment.tree for deployment in deployments))
         self.host_names = {host.name for host in hosts if host.name}
 
     def run(self) -> list[Problem]:
@@ -105,6 +107,7 @@ class Checks:
     def _deployment(self, document: Document) -> Iterator[Problem]:
         tree = document.tree
         yield from self._known_hosts(strings(get(tree, "placement", "hosts")))
+        yield from PlacementChecks(tree, self.placing, self.files.texts).run()
         yield from self._model_path(get(tree, "model", "path"))
         keys = get(tree, "endpoint", "keys")
         yield from self._keys(keys)

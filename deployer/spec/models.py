@@ -48,6 +48,7 @@ from deployer.spec.gateway import Scrape as Scrape
 from deployer.spec.handler import HandlerSpec as HandlerSpec
 from deployer.spec.host import HostSpec as HostSpec
 from deployer.spec.notification import Notification as Notification
+from deployer.spec.placement import Placement as Placement
 from deployer.spec.policy import PolicySpec as PolicySpec
 from deployer.spec.requestlog import Logging as Logging
 
@@ -106,16 +107,6 @@ class Batch(Model):
 
     max_size: Annotated[int, Field(ge=1, le=65536)] | None = None
     max_wait: Duration | None = None  # seconds, from "5ms"
-
-
-class Placement(Model):
-    """Where replicas may stand: named hosts, or hosts with these labels; and how many GPUs each one gets."""
-
-    hosts: tuple[Name, ...] = ()
-    labels: Mapping[Line, Line] = Field(default_factory=dict)
-    gpus: Annotated[int, Field(ge=0, le=1024)] | None = None  # per replica; None: what the engine settings imply
-    spread: Later = None
-    avoid: Later = None
 
 
 class Resources(Model):

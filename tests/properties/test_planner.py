@@ -11,15 +11,32 @@ from deployer.plan.make import make_plan
 from deployer.plan.steps import transactions
 from deployer.plan.subset import by_changes, by_hosts
 from deployer.plan.world import Options
+from deployer.spec.models import Placement
 from deployer.state.observed import Unreached
 from tests.plan.worlds import WorldMaker, deployment, host, probe
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def placements(others: st.SearchStrategy[str]) -> st.SearchStrategy[Placement]:
+    """Mostly nothing special, else each rule that there is."""
+    rules = st.fixed_dictionaries(
+        {},
+        optional={
+            "strategy": st.sampled_from(["pack", "spread"]),
+            "spread_by": st.sampled_from(["host", "rack"]),
+            "apart": st.sampled_from(["host", "rack"]),
+            "apart_from": others.map(lambda name: (name,)),
+            "gpu": st.sampled_from(["H100", "H200"]),
+        },
+    )
+    return st.one_of(st.just({}), rules).map(lambda given: Placement(**given))
+
+
 @st.composite
 def makers(draw: st.DrawFn) -> WorldMaker:
-    hosts = [host(f"h{i}", gateway=i == 0) for i in range(draw(st.integers(1, 4)))]
+    racks = st.sampled_from([{}, {"rack": "r1"}, {"rack": "r2"}])
+    hosts = [host(f"h{i}", gateway=i == 0, labels=draw(racks)) for i in range(draw(st.integers(1, 4)))]
     count = draw(st.integers(0, 4))
     deployments = [
         deployment(
@@ -30,6 +47,7 @@ def makers(draw: st.DrawFn) -> WorldMaker:
                 "context": draw(st.sampled_from([512, 1024])),
                 "convert": draw(st.booleans()),
             },
+            placement=draw(placements(st.sampled_from([f"d{n}" for n in range(count) if n != i] or ["other"]))),
             description=draw(st.sampled_from([None, "[red] text", "50% off"])),
         )
         for i in range(count)

@@ -1,0 +1,34 @@
+"""On which hosts a deployment's model lies already, as their probes say. Pure. Used by seeker."""
+
+from deployer.plan.artifacts import complete, model_need
+from deployer.plan.modelfiles import folder
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.canonical import digest
+from deployer.state.observed import Reached
+from deployer.state.resources import Kind
+
+NOWHERE: frozenset[str] = frozenset()
+
+
+class ModelPlaces:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        found: dict[str, set[str]] = {}
+        for host, reached in world.observed.items():
+            for artifact in complete(reached).values() if isinstance(reached, Reached) else ():
+                if artifact.get("kind") == Kind.MODEL and artifact.get("name"):
+                    found.setdefault(artifact["name"], set()).add(host)
+        self._hosts = {name: frozenset(hosts) for name, hosts in found.items()}
+
+    def hosts(self, name: str) -> frozenset[str]:
+        return self._hosts.get(name, NOWHERE)
+
+    def name(self, spec: DeploymentSpec) -> str | None:
+        """What the artifact is called that its engine loads: as plan.conversions and plan.modelfiles call it."""
+        locked = self._world.locked.models.get(model_need(spec).key) if self._hosts else None
+        if locked is None:
+            return None
+        conversion = self._world.engines[spec.engine.name].conversion(spec, locked)
+        made = locked.digest[:12] if conversion is None else digest({"source": locked.digest, **conversion.inputs}, 12)
+        return f"{folder(locked)}/{made}"

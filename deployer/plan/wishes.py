@@ -1,0 +1,164 @@
+"""What a replica wants of a host and of its GPUs: the rules of `placement`, and whether a GPU's memory holds the model. Pure.
+Called by place, seeker and nowhere.
+
+Deployments that want the same share one Wish, so that a thousand hosts are looked through once for all of them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.engines.memory import memory_settings
+from deployer.plan import fit
+from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.room import usable
+from deployer.plan.words import size
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec, HostSpec
+from deployer.state.observed import Reached
+
+#: Words of a rule that mean slices of a GPU: "MIG", "1g.5gb".
+_SLICES = re.compile(r"\bmig\b|\b[1-9]g\.[0-9]+gb\b")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class GpuKind:
+    """What tells GPUs apart for a placement. `slice`: one of MIG."""
+
+    name: str
+    memory: int
+    slice: bool = False
+
+    @classmethod
+    def of(cls, gpu: Mapping[str, Any]) -> "GpuKind":
+        return cls(str(gpu.get("name") or "GPU"), int(gpu.get("memory_total") or 0), gpu.get("slice") is not None)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({size(self.memory)})" if self.memory else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`kinds`: the GPUs that would do. `smallest`: of those, the smallest first, since it is known that they hold it."""
+
+    labels: tuple[tuple[str, str], ...]
+    hosts: tuple[str, ...]
+    gpus: int
+    kinds: frozenset[GpuKind]
+    smallest: bool
+    pack: bool
+
+    def allows(self, host: HostSpec) -> bool:
+        if self.hosts and host.name not in self.hosts:
+            return False
+        return all(host.labels.get(key) == value for key, value in self.labels)
+
+
+def allowed(spec: DeploymentSpec, host: HostSpec) -> bool:
+    rules = spec.placement
+    return (not rules.hosts or host.name in rules.hosts) and all(host.labels.get(k) == v for k, v in rules.labels.items())
+
+
+def gpus_wanted(world: World, spec: DeploymentSpec) -> int:
+    if spec.placement.gpus is not None:
+        return spec.placement.gpus
+    return world.engines[spec.engine.name].gpus(spec)
+
+
+class Wishes:
+    """Of one plan. What was found out is kept: the kinds of GPUs of the hosts with some labels, and what holds a model."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._kinds: dict[tuple[object, ...], frozenset[GpuKind]] = {}
+        self._holds: dict[tuple[str, GpuKind], bool | None] = {}
+        self._made: dict[str, Wish] = {}
+
+    def of(self, spec: DeploymentSpec) -> Wish:
+        made = self._made.get(spec.name)
+        if made is None:
+            made = self._made[spec.name] = self.made_for(spec)
+        return made
+
+    def made_for(self, spec: DeploymentSpec) -> Wish:
+        """As `of`, for one that differs from what its file says: nothing of it is kept."""
+        rules = spec.placement
+        labels, wanted = tuple(sorted(rules.labels.items())), gpus_wanted(self._world, spec)
+        plain = Wish(labels, rules.hosts, wanted, frozenset(), False, rules.strategy == "pack")
+        if not wanted:
+            return plain
+        there = self._there(plain)
+        by_rule = frozenset(kind for kind in there if self.breaks(spec, kind) is None)
+        known = {kind: self.holds(spec, kind) for kind in by_rule}
+        # where nothing is large enough, whatever the rules take is tried, and plan.fitting says what it lacks
+        kinds = frozenset(kind for kind, holds in known.items() if holds is not False) or by_rule
+        smallest = rules.gpu_memory is not None or all(known[kind] is True for kind in kinds)
+        return Wish(labels, rules.hosts, wanted, kinds, smallest, plain.pack)
+
+    def _there(self, wish: Wish) -> frozenset[GpuKind]:
+        key = wish.labels, wish.hosts
+        if key not in self._kinds:
+            found: set[GpuKind] = set()
+            for host in hosts_of(self._world, wish):
+                reached = self._world.observed.get(host.name)
+                if isinstance(reached, Reached):
+                    found.update(GpuKind.of(gpu) for gpu in usable(host, reached))
+            self._kinds[key] = frozenset(found)
+        return self._kinds[key]
+
+    def holds(self, spec: DeploymentSpec, kind: GpuKind) -> bool | None:
+        """Whether the memory of such a GPU suffices, as plan.fit computes it. None: not known."""
+        key = spec.name, kind
+        if key not in self._holds:
+            settings = memory_settings(spec, adapter_rank(self._world, spec)) if kind.memory else None
+            locked = self._world.locked.models.get(model_need(spec).key)
+            asked = None if settings is None or locked is None else (locked.facts, settings)
+            self._holds[key] = fit.quick(fit.Question(*asked, fit.Gpu(kind.memory, kind.name))) if asked else None
+        return self._holds[key]
+
+    def broken(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
+        """Which rule of its file such a GPU breaks; None when it breaks none."""
+        rules = spec.placement
+        if rules.gpu is not None and not is_a(kind.name, rules.gpu):
+            return f"no {rules.gpu}"
+        if rules.gpu_memory is not None and kind.memory < rules.gpu_memory:
+            return f"less than {size(rules.gpu_memory)}"
+        return None
+
+    def breaks(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
+        """As `broken`, and what goes without saying: a slice is only for those who ask for one, or whom it surely holds."""
+        broken = self.broken(spec, kind)
+        if broken is not None or not kind.slice:
+            return broken
+        if gpus_wanted(self._world, spec) > 1:
+            return "a slice, of which a process can use only one"
+        rules = spec.placement
+        named = rules.gpu is not None and _SLICES.search(rules.gpu.lower()) is not None
+        if named or (rules.gpu is None and (rules.gpu_memory is not None or self.holds(spec, kind))):
+            return None
+        return "a slice, for which gpu: or gpu_memory: must ask"
+
+    def why_not(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
+        """Why such a GPU will not do, in a few words."""
+        broken = self.breaks(spec, kind)
+        if broken is not None:
+            return broken
+        return None if kind in self.of(spec).kinds else "does not hold it (computed)"
+
+
+def is_a(name: str, wanted: str) -> bool:
+    """Whether the driver's name has these words, in this order and whole: an L40S is no L4, an A100-SXM4-80GB is an A100."""
+    have, words = _words(name), _words(wanted)
+    return any(have[at : at + len(words)] == words for at in range(len(have) - len(words) + 1))
+
+
+def _words(text: str) -> list[str]:
+    return re.split(r"[\s_-]+", text.strip().lower())
+
+
+def hosts_of(world: World, wish: Wish) -> Iterable[HostSpec]:
+    """The hosts that its labels and names allow."""
+    hosts = world.fleet.hosts
+    named = [hosts[name] for name in wish.hosts if name in hosts] if wish.hosts else hosts.values()
+    return [host for host in named if wish.allows(host)]
