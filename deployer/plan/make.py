@@ -36,6 +36,7 @@ from deployer.plan.identity import plan_id
 from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
 from deployer.plan.order import ordered
 from deployer.plan.place import Placed, place
+from deployer.plan.place import notices as place_notices
 from deployer.plan.preflight.finding import refused, warned
 from deployer.plan.record import HOST_RECORD, known_secrets, resource_from
 from deployer.plan.rolledback import Rolled
@@ -270,9 +271,7 @@ def _notices(world: World, roster: Roster, rolled: Rolled, placed: Placed) -> li
         what = f"{name} is held {how} by {hold.who} since {hold.at}{why}"
         found.append(Notice("hold", what, f"to lift it: deployer apply --release {name}", deployment=name))
     found += goingback.notices(world, rolled)
-    for (name, number), why in sorted(placed.moved.items()):
-        found.append(Notice("move", f"{name}/{number} moves: {why}", deployment=name))
-    return found
+    return [*found, *place_notices(world, placed)]
 
 
 def _moved_endpoints(world: World, roster: Roster, placed: Placed) -> Iterable[Notice]:

@@ -6,8 +6,9 @@ A slot stays where it is as long as its host is in the files and still allowed, 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from deployer.plan import gpupick
 from deployer.plan.apart import Neighbours
-from deployer.plan.model import Refusal
+from deployer.plan.model import Notice, Refusal
 from deployer.plan.nowhere import Nowhere
 from deployer.plan.room import claimed
 from deployer.plan.roster import Place, Roster, lost
@@ -57,6 +58,26 @@ def place(world: World, roster: Roster, wanted: Iterable[DeploymentSpec], kept: 
     seeker = Seeker(world, claims, beside, wishes, leaving)
     places, refusals, chosen = _fill(world, specs, stays, seeker, Nowhere(world, wishes, claims, beside, seeker))
     return Placed(tuple(places), tuple(refusals), dict(sorted(moved.items())), chosen)
+
+
+def notices(world: World, placed: Placed) -> Iterable[Notice]:
+    """What moves, why, and why to there; where each replica of a deployment stands that is explained, and why."""
+    hosts = {(p.deployment, p.number): p.host for p in placed.places}
+    for slot, why in placed.moved.items():
+        there = f"to {hosts[slot]}: {placed.chosen[slot]}" if slot in placed.chosen else None
+        yield Notice("move", f"{slot[0]}/{slot[1]} moves: {why}", there, deployment=slot[0])
+    for slot, host in hosts.items():
+        if slot[0] in world.options.explain:
+            why = placed.chosen.get(slot, "it stands there already")
+            yield Notice("placement", f"{slot[0]}/{slot[1]} on {host}: {why}{_joined(world, placed, slot)}", deployment=slot[0])
+
+
+def _joined(world: World, placed: Placed, slot: Slot) -> str:
+    """How its GPUs are joined, where the driver says it."""
+    (where,) = (p for p in placed.places if (p.deployment, p.number) == slot)
+    reached = world.observed.get(where.host)
+    joined = gpupick.joined(where.gpus, reached.probe) if isinstance(reached, Reached) else None
+    return "" if joined is None else "; its GPUs are joined by NVLink" if joined else "; not all of its GPUs are joined by NVLink"
 
 
 def _fill(

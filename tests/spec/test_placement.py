@@ -64,7 +64,12 @@ def test_rules_that_contradict_each_other_are_refused_at_their_line(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "more",
-    ["{strategy: pack, apart: host}", "{spread_by: rack, apart: host}", "{apart_from: [embed]}", "{gpu: H100, gpu_memory: 40GiB}"],
+    [
+        "{strategy: pack, apart: host}",
+        "{spread_by: rack, apart: host}",
+        "{apart_from: [embed]}",
+        "{gpu: H100, gpu_memory: 40GiB}",
+    ],
 )
 def test_rules_that_agree_are_taken(tmp_path: Path, more: str) -> None:
     assert problems(tmp_path, f"placement: {more}\nreplicas: 2\n") == []
