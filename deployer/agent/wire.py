@@ -115,7 +115,7 @@ class Gpu(TypedDict, total=False):
     utilization: Optional[int]  # percent
     temperature: Optional[int]
     capability: Optional[str]  # "9.0"
-    mig: bool  # cut up: nothing can use it but through its slices
+    mig: bool  # cut up by MIG: used only through its slices, which are listed behind it
     slice: int  # of a MIG slice: which of its GPU; "index" is the GPU's
     parent: str  # of a MIG slice: the UUID of its GPU
     processes: List[Dict[str, Any]]  # {"pid", "memory", "unit"}

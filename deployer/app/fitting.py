@@ -168,7 +168,7 @@ def deployment(model: LockedModel, wish: Wish, engine: str, gpus: int) -> Deploy
 def _kinds(reached: Reached) -> list[_Kind]:
     taken = _taken(reached)
     groups: dict[tuple[str, int], list[Any]] = {}
-    for gpu in reached.probe.get("gpus", []):
+    for gpu in (one for one in reached.probe.get("gpus", []) if not one.get("mig")):
         groups.setdefault((gpu.get("name", ""), gpu.get("memory_total", 0)), []).append(gpu)
     found = []
     for (name, memory), gpus in sorted(groups.items()):

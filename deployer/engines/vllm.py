@@ -117,6 +117,11 @@ class Vllm:
         return (*_model_complaints(s, model), *vllm_quantizations.of_model(s, model))
 
     def check_gpu(self, deployment: DeploymentSpec, model: LockedModel | None, gpu: str, capability: str) -> Sequence[Complaint]:
+        if (
+            " MIG" in gpu
+        ):  # it finds its GPU by NVML's index, which a slice has not: Platform.device_control_id_to_physical_device_id
+            hint = "a whole GPU with gpu_memory_utilization, or another engine"
+            return (Complaint(("placement",), "vLLM cannot be given a slice of a GPU (MIG)", hint),)
         major, _, lesser = capability.partition(".")
         return tuple(vllm_quantizations.of_gpu(settings_of(deployment), model, gpu, int(major) * 10 + int(lesser or 0)))
 

@@ -5,6 +5,8 @@
     driver 590.44.01
     cuda 13010
     gpu INDEX UUID MEMORY_TOTAL MEMORY_USED UTILIZATION CAPABILITY MIG NAME…
+    slice INDEX NUMBER UUID MEMORY_TOTAL MEMORY_USED NAME…    (of a GPU whose MIG is 1)
+    link INDEX INDEX WAY                                      (0 is NVLink, else NVML's level: 10 near … 50 far; not said: 30)
     process INDEX PID MEMORY
     init-error 9
 """

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #define MAX_GPUS 64
+#define MAX_SLICES 64
 #define MAX_PROCESSES 256
 #define RESERVED (600ULL << 20) /* what a driver keeps for itself */
 #define MEMORY_V2 0x02000028u
@@ -18,21 +19,32 @@ typedef struct gpu *device;
 enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, VERSION_MISMATCH = 25 };
 
 struct gpu { uint index, utilization, mig; bytes total, used; int major, minor; char uuid[96], name[96]; };
+struct slice { struct gpu device; uint number; }; /* of MIG; its index is its GPU's */
 struct process { uint gpu, pid; bytes memory; };
 
 static struct gpu gpus[MAX_GPUS];
+static struct slice slices[MAX_SLICES];
+static unsigned char ways[MAX_GPUS][MAX_GPUS]; /* 0: as NVML says of two GPUs on one host bridge; 1: NVLink; else a level */
 static struct process processes[MAX_PROCESSES];
-static uint gpu_count, process_count;
+static uint gpu_count, slice_count, process_count;
 static int users, cuda_version, init_error;
 static char driver[80];
 
 static void read_line(const char *line) {
     struct gpu g;
+    struct slice m;
     struct process p;
+    uint a, b, way;
     memset(&g, 0, sizeof g);
+    memset(&m, 0, sizeof m);
     if (sscanf(line, "gpu %u %95s %llu %llu %u %d.%d %u %95[^\n]", &g.index, g.uuid, &g.total, &g.used, &g.utilization, &g.major,
                &g.minor, &g.mig, g.name) == 9) {
         if (gpu_count < MAX_GPUS) gpus[gpu_count++] = g;
+    } else if (sscanf(line, "slice %u %u %95s %llu %llu %95[^\n]", &m.device.index, &m.number, m.device.uuid, &m.device.total,
+                      &m.device.used, m.device.name) == 6) {
+        if (slice_count < MAX_SLICES) slices[slice_count++] = m;
+    } else if (sscanf(line, "link %u %u %u", &a, &b, &way) == 3) {
+        if (a < MAX_GPUS && b < MAX_GPUS) ways[a][b] = ways[b][a] = way ? way : 1;
     } else if (sscanf(line, "process %u %u %llu", &p.gpu, &p.pid, &p.memory) == 3) {
         if (process_count < MAX_PROCESSES) processes[process_count++] = p;
     } else if (sscanf(line, "driver %79s", driver) != 1 && sscanf(line, "cuda %d", &cuda_version) != 1) {
@@ -52,7 +64,8 @@ static void read_file(void) {
     FILE *f = fopen(file_path(), "r");
     struct stat s;
     if (f && !fstat(fileno(f), &s)) edited = s.st_mtim;
-    gpu_count = process_count = 0;
+    gpu_count = slice_count = process_count = 0;
+    memset(ways, 0, sizeof ways);
     cuda_version = 0, init_error = f ? 0 : 9; /* 9: the driver is not loaded */
     while (f && fgets(line, sizeof line, f)) read_line(line);
     if (f) fclose(f);
@@ -63,7 +76,8 @@ static void refresh(void) {
     if (!stat(file_path(), &s) && (s.st_mtim.tv_sec != edited.tv_sec || s.st_mtim.tv_nsec != edited.tv_nsec)) read_file();
 }
 
-static int known(device d) { return d >= gpus && d < gpus + gpu_count; }
+static int is_slice(device d) { return (void *)d >= (void *)slices && (void *)d < (void *)(slices + slice_count); }
+static int known(device d) { return (d >= gpus && d < gpus + gpu_count) || is_slice(d); }
 #define DEVICE(d) do { if (!users) return UNINITIALIZED; if (!known(d)) return INVALID_ARGUMENT; } while (0)
 
 static result text(char *to, uint size, const char *from) {
@@ -145,7 +159,7 @@ result nvmlDeviceGetComputeRunningProcesses_v3(device d, uint *n, struct running
     DEVICE(d);
     uint found = 0, room = *n;
     for (uint i = 0; i < process_count; i++) {
-        if (processes[i].gpu != d->index) continue;
+        if (is_slice(d) || processes[i].gpu != d->index) continue;
         if (out && found < room) out[found] = (struct running){processes[i].pid, processes[i].memory, 0xFFFFFFFFu, 0xFFFFFFFFu};
         found++;
     }
@@ -159,13 +173,29 @@ result nvmlDeviceGetPowerUsage(device d, uint *milliwatt) { DEVICE(d); *milliwat
 result nvmlDeviceGetCudaComputeCapability(device d, int *major, int *minor) { DEVICE(d); *major = d->major; *minor = d->minor; return SUCCESS; }
 result nvmlDeviceGetMigMode(device d, uint *current, uint *pending) { DEVICE(d); *current = *pending = d->mig; return SUCCESS; }
 result nvmlDeviceGetMaxMigDeviceCount(device d, uint *n) { DEVICE(d); *n = d->mig ? 7 : 0; return SUCCESS; }
-result nvmlDeviceGetMigDeviceHandleByIndex(device d, uint i, device *o) { DEVICE(d); (void)i; (void)o; return NOT_FOUND; }
+result nvmlDeviceGetMigDeviceHandleByIndex(device d, uint number, device *o) {
+    DEVICE(d);
+    for (uint i = 0; i < slice_count; i++)
+        if (slices[i].device.index == d->index && slices[i].number == number) { *o = &slices[i].device; return SUCCESS; }
+    return NOT_FOUND;
+}
 result nvmlDeviceGetEccMode(device d, uint *current, uint *pending) { DEVICE(d); *current = *pending = 1; return SUCCESS; }
 result nvmlDeviceGetTotalEccErrors(device d, uint type, uint counter, bytes *n) { DEVICE(d); (void)type; (void)counter; *n = 0; return SUCCESS; }
 result nvmlDeviceGetRemappedRows(device d, uint *c, uint *u, uint *p, uint *f) { DEVICE(d); *c = *u = *p = *f = 0; return SUCCESS; }
-result nvmlDeviceGetTopologyCommonAncestor(device d, device e, uint *level) { DEVICE(d); DEVICE(e); *level = 30; return SUCCESS; }
+result nvmlDeviceGetTopologyCommonAncestor(device d, device e, uint *level) {
+    DEVICE(d);
+    DEVICE(e);
+    uint way = ways[d->index % MAX_GPUS][e->index % MAX_GPUS];
+    *level = way > 1 ? way : 30;
+    return SUCCESS;
+}
 result nvmlDeviceGetNvLinkState(device d, uint link, uint *active) { DEVICE(d); (void)link; *active = 0; return SUCCESS; }
-result nvmlDeviceGetP2PStatus(device d, device e, uint kind, uint *status) { DEVICE(d); DEVICE(e); (void)kind; *status = 5; return SUCCESS; }
+result nvmlDeviceGetP2PStatus(device d, device e, uint kind, uint *status) {
+    DEVICE(d);
+    DEVICE(e);
+    *status = kind == 2 && ways[d->index % MAX_GPUS][e->index % MAX_GPUS] == 1 ? 0 : 5; /* over NVLink; else not supported */
+    return SUCCESS;
+}
 result nvmlDeviceGetPersistenceMode(device d, uint *mode) { DEVICE(d); *mode = 1; return SUCCESS; }
 result nvmlDeviceGetComputeMode(device d, uint *mode) { DEVICE(d); *mode = 0; return SUCCESS; }
 

@@ -13,6 +13,7 @@ from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
 from deployer.plan.fitted import FIT
 from deployer.plan.model import Change, Notice, Refusal
+from deployer.plan.room import gpu_number
 from deployer.plan.roster import Place
 from deployer.plan.world import World
 from deployer.state.observed import Reached
@@ -146,6 +147,6 @@ def _where(world: World, place: Place) -> str:
     reached = world.observed.get(place.host)
     known = {g["uuid"]: g for g in reached.probe.get("gpus", [])} if isinstance(reached, Reached) else {}
     mine = [known[uuid] for uuid in place.gpus if uuid in known]
-    numbers = ", ".join(str(g["index"]) for g in mine)
+    numbers = ", ".join(gpu_number(g) for g in mine)
     sizes = sorted({f"{round(g.get('memory_total', 0) / fit.GIB)} GiB" for g in mine})
     return f"{place.host} GPU{'s' * (len(mine) > 1)} {numbers} ({', '.join(sizes)})"

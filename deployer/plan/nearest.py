@@ -11,7 +11,7 @@ from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.apart import Neighbours
 from deployer.plan.artifacts import adapter_rank, model_need
-from deployer.plan.room import Claims, free
+from deployer.plan.room import Claims, free, gpu_number
 from deployer.plan.roster import Place
 from deployer.plan.seeker import Seeker
 from deployer.plan.wishes import GpuKind, Wish, Wishes, hosts_of
@@ -134,12 +134,12 @@ def _on_smaller(asked: _Asked) -> Iterable[str]:
     question = _question(asked)
     if question is None:
         return
-    best: tuple[int, str, GpuKind, int] | None = None
+    best: tuple[int, str, GpuKind, str] | None = None
     for host, reached in asked.hosts(asked.wish):
         for gpu in free(host, reached, asked.claims) if host.state == "active" else ():
             kind = GpuKind.of(gpu)
             if kind not in asked.wish.kinds and asked.wishes.breaks(asked.spec, kind) is None:
-                ranked = (-kind.memory, host.name, kind, int(gpu["index"]))
+                ranked = (-kind.memory, host.name, kind, gpu_number(gpu))
                 best = ranked if best is None or ranked < best else best
     if best is not None:
         found = fit.answer(_on(question, best[2]))

@@ -10,7 +10,7 @@ from deployer.plan import gpupick
 from deployer.plan.apart import Neighbours
 from deployer.plan.model import Notice, Refusal
 from deployer.plan.nowhere import Nowhere
-from deployer.plan.room import claimed
+from deployer.plan.room import claimed, gpu_number
 from deployer.plan.roster import Place, Roster, lost
 from deployer.plan.seeker import Seeker
 from deployer.plan.wishes import GpuKind, Wishes, allowed, gpus_wanted
@@ -155,5 +155,5 @@ def _gpus_forbid(wishes: Wishes, spec: DeploymentSpec, old: Place, reached: Reac
             return f"GPU {uuid} is not on {old.host} any more"
         broken = wishes.broken(spec, GpuKind.of(gpu))
         if broken is not None:
-            return f"GPU {gpu['index']} of {old.host} is {GpuKind.of(gpu)}: {broken}"
+            return f"GPU {gpu_number(gpu)} of {old.host} is {GpuKind.of(gpu)}: {broken}"
     return None

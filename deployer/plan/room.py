@@ -61,6 +61,11 @@ def usable(host: HostSpec, reached: Reached) -> list[Mapping[str, Any]]:
     return [g for g in whole if g["uuid"] in host.gpus or g["index"] in host.gpus or g.get("parent") in host.gpus]
 
 
+def gpu_number(gpu: Mapping[str, Any]) -> str:
+    """As nvidia-smi and CUDA count: "0", and "0:1" for a slice of it."""
+    return str(gpu["index"]) if gpu.get("slice") is None else f"{gpu['index']}:{gpu['slice']}"
+
+
 def usable_gpus(host: HostSpec, reached: Reached) -> list[str]:
     return [g["uuid"] for g in usable(host, reached)]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.engines.base import ChecksGpus
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
@@ -24,15 +25,21 @@ _SLICES = re.compile(r"\bmig\b|\b[1-9]g\.[0-9]+gb\b")
 
 @dataclass(frozen=True, slots=True, order=True)
 class GpuKind:
-    """What tells GPUs apart for a placement. `slice`: one of MIG."""
+    """What tells GPUs apart for a placement. `slice`: one of MIG. `capability` as in "9.0", "" where the driver does not say."""
 
     name: str
     memory: int
     slice: bool = False
+    capability: str = ""
 
     @classmethod
     def of(cls, gpu: Mapping[str, Any]) -> "GpuKind":
-        return cls(str(gpu.get("name") or "GPU"), int(gpu.get("memory_total") or 0), gpu.get("slice") is not None)
+        return cls(
+            str(gpu.get("name") or "GPU"),
+            int(gpu.get("memory_total") or 0),
+            gpu.get("slice") is not None,
+            gpu.get("capability") or "",
+        )
 
     def __str__(self) -> str:
         return f"{self.name} ({size(self.memory)})" if self.memory else self.name
@@ -90,11 +97,21 @@ class Wishes:
             return plain
         there = self._there(plain)
         by_rule = frozenset(kind for kind in there if self.breaks(spec, kind) is None)
-        known = {kind: self.holds(spec, kind) for kind in by_rule}
-        # where nothing is large enough, whatever the rules take is tried, and plan.fitting says what it lacks
-        kinds = frozenset(kind for kind, holds in known.items() if holds is not False) or by_rule
+        # where no kind would do, the least wrong is tried: plan.guard and plan.fitting then say what it lacks, at its line
+        can = frozenset(kind for kind in by_rule if self._cannot(spec, kind) is None) or by_rule
+        known = {kind: self.holds(spec, kind) for kind in can}
+        kinds = frozenset(kind for kind, holds in known.items() if holds is not False) or can
         smallest = rules.gpu_memory is not None or all(known[kind] is True for kind in kinds)
         return Wish(labels, rules.hosts, wanted, kinds, smallest, plain.pack)
+
+    def _cannot(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
+        """Why the engine cannot compute on it what it is asked to."""
+        engine = self._world.engines[spec.engine.name]
+        if not isinstance(engine, ChecksGpus) or not kind.capability:
+            return None
+        locked = self._world.locked.models.get(model_need(spec).key)
+        said = engine.check_gpu(spec, locked, kind.name, kind.capability)
+        return said[0].message if said else None
 
     def _there(self, wish: Wish) -> frozenset[GpuKind]:
         key = wish.labels, wish.hosts
@@ -144,7 +161,7 @@ class Wishes:
         broken = self.breaks(spec, kind)
         if broken is not None:
             return broken
-        return None if kind in self.of(spec).kinds else "does not hold it (computed)"
+        return None if kind in self.of(spec).kinds else self._cannot(spec, kind) or "does not hold it (computed)"
 
 
 def is_a(name: str, wanted: str) -> bool:

@@ -1,11 +1,13 @@
 """Where new replicas go: rules, GPUs, neighbours, what is said when there is no place, and the nearest that would do."""
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 
 from deployer.agent.wire import Probe
+from deployer.plan.codec import to_json
 from deployer.plan.make import make_plan
 from deployer.plan.model import Plan, Refusal
 from deployer.plan.world import Options
@@ -255,3 +257,58 @@ def test_removing_one_file_leaves_the_rest_where_it_is() -> None:
     maker.deployments = [d for d in maker.deployments if d.name != "b"]
     plan = make_plan(maker.world(options=replace(Options(), prune_approved=("b",))))
     assert {name: found for name, found in before.items() if name != "b"} == where(plan)
+
+
+def mixed() -> WorldMaker:
+    """Ten deployments on three hosts with different GPUs."""
+    specs = [
+        *(one(f"chat-{n}", gpu="H100", spread_by="rack") for n in range(2)),
+        *(one(f"code-{n}", gpus=2, gpu_memory=40 * GIB) for n in range(2)),
+        *(one(f"embed-{n}", strategy="pack", apart_from=("code-0",)) for n in range(3)),
+        *(one(f"rank-{n}", gpus=0, replicas=2, apart="host") for n in range(3)),
+    ]
+    maker = fleet(specs, {"h1": 4, "h2": 4, "h3": 8}, {"h1": {"rack": "r1"}, "h2": {"rack": "r2"}, "h3": {"rack": "r2"}})
+    named(maker.probes["h1"], *["NVIDIA H100 80GB HBM3"] * 4)
+    named(maker.probes["h2"], *["NVIDIA L4"] * 2, *["NVIDIA H100 80GB HBM3"] * 2, gib=48)
+    named(maker.probes["h3"], *["NVIDIA L40S"] * 8, gib=48)
+    return maker
+
+
+def test_ten_deployments_on_mixed_gpus_stand_the_same_however_they_are_read() -> None:
+    first = make_plan(mixed().world())
+    for seed in range(5):
+        maker = mixed()
+        Random(seed).shuffle(maker.deployments)
+        Random(seed).shuffle(maker.hosts)
+        maker.probes = {n: maker.probes[n] for n in Random(seed).sample(sorted(maker.probes), 3)}
+        assert to_json(make_plan(maker.world())) == to_json(first)
+    assert first.refusals == ()
+
+
+@pytest.mark.parametrize("gone", range(10))
+def test_ten_deployments_less_one_stand_where_they_stood(gone: int) -> None:
+    maker = mixed()
+    maker.done(make_plan(maker.world()))
+    name = maker.deployments.pop(gone).name
+    maker.deployments = [
+        d.model_copy(update={"placement": d.placement.model_copy(update={"apart_from": ()})}) if name == "code-0" else d
+        for d in maker.deployments
+    ]
+    plan = make_plan(maker.world(options=Options(prune_approved=(name,))))
+    assert {c.deployment for c in plan.changes} == {name}
+
+
+def test_a_drained_host_is_left_with_a_reason_for_each_and_a_reason_why_to_there() -> None:
+    maker = mixed()
+    maker.done(make_plan(maker.world()))
+    before = where(make_plan(maker.world()))
+    leaving = {f"{name}/{n}" for name, hosts in before.items() for n, h in enumerate(hosts) if h == "h2"}
+    assert leaving
+    maker.hosts[1] = host("h2", gateway=True, labels={"rack": "r2"}, state="drained")
+    plan = make_plan(maker.world())
+    after = where(plan)
+    assert not any("h2" in hosts for hosts in after.values())
+    assert {f"{n}/{i}" for n, hosts in before.items() for i, h in enumerate(hosts) if after[n][i] != h} == leaving
+    moves = {notice.what: notice.hint for notice in plan.notices if notice.code == "move"}
+    assert set(moves) == {f"{slot} moves: host h2 is drained" for slot in leaving}
+    assert all(hint and hint.startswith("to h") for hint in moves.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, List, Optional
 
+from deployer.agent.facts import gpulinks
 from deployer.agent.system import System
 
 AGAIN_S = 10.0
@@ -38,8 +39,8 @@ def library(system: System) -> Optional[str]:
 
 
 def read(system: System) -> Dict[str, Any]:
-    """{"gpus", "gpu_error", "driver", "cuda"}. A host without NVML has no GPUs, which is no error."""
-    nothing: Dict[str, Any] = {"gpus": [], "gpu_error": None, "driver": None, "cuda": None}
+    """{"gpus", "gpu_links", "gpu_error", "driver", "cuda"}. A host without NVML has no GPUs, which is no error."""
+    nothing: Dict[str, Any] = {"gpus": [], "gpu_links": [], "gpu_error": None, "driver": None, "cuda": None}
     try:
         pynvml = _load(system)
     except (ImportError, OSError) as error:
@@ -136,14 +137,18 @@ def _inventory(nvml: Any, nothing: Dict[str, Any]) -> Dict[str, Any]:
     except nvml.NVMLError as error:
         return dict(nothing, gpu_error=str(error))
     cuda = _maybe(nvml, nvml.nvmlSystemGetCudaDriverVersion)
-    gpus, errors = [], []
+    gpus, errors, handles = [], [], {}
     for index in range(count):
         try:
-            gpus.append(_gpu(nvml, index))
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            gpu = _gpu(nvml, handle, index)
+            gpus += [gpu, *(gpulinks.slices(nvml, handle, gpu) if gpu["mig"] else ())]
+            handles[index] = handle
         except nvml.NVMLError as error:
             errors.append("GPU %d: %s" % (index, error))
     return {
         "gpus": gpus,
+        "gpu_links": gpulinks.links(nvml, handles),
         "gpu_error": "; ".join(errors) or None,
         "driver": _maybe(nvml, nvml.nvmlSystemGetDriverVersion),
         "cuda": "%d.%d" % (cuda // 1000, cuda % 1000 // 10) if cuda else None,
@@ -158,8 +163,7 @@ def _maybe(nvml: Any, call: Callable[..., Any], *args: Any) -> Any:
         return None
 
 
-def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+def _gpu(nvml: Any, handle: Any, index: int) -> Dict[str, Any]:
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     used = _maybe(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
     capability = _maybe(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
