@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 from deployer.agent import files, lock, paths, peers, runs, systemctl, wire
-from deployer.agent.facts import artifacts, machine, ports, standing, state, units
+from deployer.agent.facts import artifacts, machine, nvml, ports, standing, state, units
 from deployer.agent.fingerprint import fingerprint
 from deployer.agent.system import System
 from deployer.agent.times import iso
@@ -30,7 +30,7 @@ def probe(system: System, request: Any, own_run: Optional[str] = None) -> Dict[s
     found["host_paths"] = artifacts.host_paths(system, request.get("host_paths") or [])
     found["unfinished"] = [_unfinished(system, fleet, one, shown) for one in remembered if _counts(one, shown)]
     found["lock"] = lock.holder(system)
-    found.update(_gpus(system) if request.get("gpus", True) else {"gpus": [], "gpu_error": None, "driver": None, "cuda": None})
+    found.update(_gpus(system) if request.get("gpus", True) else nvml.NOTHING)
     found["fingerprint"] = fingerprint(found, fleet)
     return found
 

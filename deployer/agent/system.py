@@ -85,7 +85,7 @@ class System:
         return real or "/"
 
     def gpus(self) -> Dict[str, Any]:
-        """What NVML says: {"gpus", "gpu_error", "driver", "cuda"}."""
+        """What NVML says: {"gpus", "gpu_links", "gpu_error", "driver", "cuda"}."""
         from deployer.agent.facts import nvml
 
         return nvml.read(self)

@@ -9,6 +9,7 @@ from deployer.agent.facts import gpulinks
 from deployer.agent.system import System
 
 AGAIN_S = 10.0
+NOTHING: Dict[str, Any] = {"gpus": [], "gpu_links": [], "gpu_error": None, "driver": None, "cuda": None}
 LIBRARY = "libnvidia-ml.so.1"
 PLACES = (
     "/usr/lib/x86_64-linux-gnu",
@@ -40,19 +41,18 @@ def library(system: System) -> Optional[str]:
 
 def read(system: System) -> Dict[str, Any]:
     """{"gpus", "gpu_links", "gpu_error", "driver", "cuda"}. A host without NVML has no GPUs, which is no error."""
-    nothing: Dict[str, Any] = {"gpus": [], "gpu_links": [], "gpu_error": None, "driver": None, "cuda": None}
     try:
         pynvml = _load(system)
     except (ImportError, OSError) as error:
-        return dict(nothing, gpu_error="NVML is there but cannot be used: %s" % error)
+        return dict(NOTHING, gpu_error="NVML is there but cannot be used: %s" % error)
     if pynvml is None:
-        return nothing
+        return dict(NOTHING)
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return dict(nothing, gpu_error=str(error))
+        return dict(NOTHING, gpu_error=str(error))
     try:
-        return _inventory(pynvml, nothing)
+        return _inventory(pynvml)
     finally:
         _maybe(pynvml, pynvml.nvmlShutdown)
 
@@ -131,11 +131,11 @@ class Reader:
         _maybe(self._nvml, self._nvml.nvmlShutdown)
 
 
-def _inventory(nvml: Any, nothing: Dict[str, Any]) -> Dict[str, Any]:
+def _inventory(nvml: Any) -> Dict[str, Any]:
     try:
         count = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError as error:
-        return dict(nothing, gpu_error=str(error))
+        return dict(NOTHING, gpu_error=str(error))
     cuda = _maybe(nvml, nvml.nvmlSystemGetCudaDriverVersion)
     gpus, errors, handles = [], [], {}
     for index in range(count):

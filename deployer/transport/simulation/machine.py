@@ -100,7 +100,7 @@ class Machine(System):
             facts = {"memory_used": used, "processes": processes, "utilization": 0, "mig": False}
             found.append({**facts, **gpu})
         driver = self.driver if self._gpus else (None, None)
-        return {"gpus": found, "gpu_error": self.gpu_error, "driver": driver[0], "cuda": driver[1]}
+        return {"gpus": found, "gpu_links": [], "gpu_error": self.gpu_error, "driver": driver[0], "cuda": driver[1]}
 
     def gpu_reader(self) -> Callable[[], list[dict[str, Any]]]:
         return lambda: [{key: gpu.get(key) for key in _SAMPLED} for gpu in self.gpus()["gpus"]]
