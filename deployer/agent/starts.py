@@ -1,12 +1,13 @@
-"""How long replicas took to start, and how long nobody answered while one was replaced: noted by the steps of a run, kept beside
-the record, told by the probe. The planner says from it what the next start will take (plan/starts.py).
+"""How long replicas took to start, how long nobody answered while one was replaced, and what memory they then held: noted by the
+steps of a run, kept beside the record, told by the probe. The planner says from it what the next start will take (plan/starts.py)
+and whether it fits (plan/measured.py).
 
 Nothing rests on it: what cannot be noted is left out, and no run fails by it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from deployer.agent import files
 from deployer.agent.context import Context
@@ -29,11 +30,13 @@ def starting(ctx: Context) -> None:
     _noted(ctx)["start"] = ctx.system.clock()
 
 
-def answers(ctx: Context) -> None:
-    """The replica answered an inference on its own port."""
+def answers(ctx: Context, memory: Optional[Dict[str, Any]] = None) -> None:
+    """The replica answered an inference on its own port. `memory`: what it said of that and holds (figures.py)."""
     noted = _noted(ctx)
     if "start" in noted:
         noted.update(unit=ctx.args.get("unit"), up=ctx.system.clock(), at=iso(ctx.system.now()))
+        if memory:
+            noted["memory"] = memory
 
 
 def endpoint_answers(ctx: Context) -> None:
@@ -67,6 +70,8 @@ def _entry(noted: Dict[str, Any], record: Dict[str, Any]) -> Dict[str, Any]:
     entry = {"at": noted["at"], "revision": record.get("revision"), "start_s": round(noted["up"] - noted["start"], 1)}
     if "stop" in noted:
         entry["down_s"] = round(noted.get("served", noted["up"]) - noted["stop"], 1)
+    if "memory" in noted:
+        entry["memory"] = noted["memory"]
     entry.update(_about(noted.get("unit"), record))
     return entry
 

@@ -209,8 +209,9 @@ class Probe(TypedDict, total=False):
         str, List[Dict[str, Any]]
     ]  # deployment → revisions, newest last; "paths" of artifacts for resources unless asked for
     failures: Dict[str, Dict[str, Any]]  # deployment → first failure kept {"at", "cause", "hint", "log", "revision"}
-    #: deployment → its last starts, oldest first: {"at", "revision", "start_s", "down_s", "engine", "environment", "model"};
-    #: "down_s" only where the old one stopped first
+    #: deployment → its last starts, oldest first: {"at", "revision", "start_s", "down_s", "engine", "environment", "model",
+    #: "memory"}; "down_s" only where the old one stopped first; "memory": {"key", "context", "usable"} of the plan, and what the
+    #: engine said ("weights", "cache" in bytes, "tokens", "concurrency") and held ("host", "gpu" in bytes)
     starts: Dict[str, List[Dict[str, Any]]]
     roster: Optional[Dict[str, Any]]
     name_conflict: Optional[str]  # id of another fleet that has our name here

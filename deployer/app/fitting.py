@@ -16,6 +16,7 @@ from deployer.engines.base import ChecksGpus, Complaint, TakesFiles
 from deployer.engines.memory import memory_settings
 from deployer.errors import UsageError
 from deployer.plan import fit
+from deployer.plan.measured import notes, with_measured
 from deployer.plan.room import FOREIGN_MEMORY
 from deployer.plan.words import count
 from deployer.spec.models import DeploymentSpec, EngineChoice, ModelSpec, Placement
@@ -106,9 +107,12 @@ def survey(model: LockedModel, wish: Wish, observed: Observed) -> Survey:
     engines, unread = _readers(model, wish)
     ways: list[Way] = []
     answers: dict[tuple[str, int, int, str], fit.Answer] = {}
+    known = notes(observed)
     for host, found in sorted(observed.items()):
         if isinstance(found, Reached):
-            mine = [way for name in engines for kind in _kinds(found) for way in _tried(model, wish, name, host, kind, answers)]
+            mine = [
+                w for name in engines for kind in _kinds(found) for w in _tried(model, wish, name, host, kind, answers, known)
+            ]
             ways += sorted(mine, key=lambda way: (_RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
     return Survey(model, tuple(ways), unread, silent)
 
@@ -193,11 +197,12 @@ def _tried(
     host: str,
     kind: _Kind,
     answers: dict[tuple[str, int, int, str], fit.Answer],
+    known: Mapping[str, fit.Measured],
 ) -> Iterator[Way]:
     """The first number of GPUs that serves, else the last that was tried; nothing where there are too few of them."""
     last: Way | None = None
     for gpus in _numbers(wish, engine, kind):
-        last = _way(model, wish, engine, host, kind, gpus, answers)
+        last = _way(model, wish, engine, host, kind, gpus, answers, known)
         if last.serves:
             break
     if last is not None:
@@ -221,6 +226,7 @@ def _way(
     kind: _Kind,
     gpus: int,
     answers: dict[tuple[str, int, int, str], fit.Answer],
+    known: Mapping[str, fit.Measured],
 ) -> Way:
     spec = deployment(model, wish, engine, gpus)
     shown = spec.engine.settings.model_dump(exclude_unset=True, exclude_defaults=True)
@@ -236,7 +242,8 @@ def _way(
         return replace(way, what=f"{where} is not computed" if kind.memory else "the host does not say how much memory it has")
     key = (engine, gpus, kind.memory, kind.name)
     if key not in answers:
-        answers[key] = fit.answer(fit.Question(model.facts, settings, fit.Gpu(kind.memory, kind.name)))
+        asked = fit.Question(model.facts, settings, fit.Gpu(kind.memory, kind.name, cpu=not kind.there))
+        answers[key] = fit.answer(with_measured(asked, engine, model, known))
     answer = answers[key]
     if answer.unknown is not None:
         return replace(way, what=fit.line(answer), answer=answer)

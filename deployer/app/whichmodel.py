@@ -65,7 +65,7 @@ def _entry(fleet: "Fleet", word: str) -> "CatalogEntry | None":
 
 def _of_deployment(fleet: "Fleet", spec: DeploymentSpec, locked: Locked) -> Which:
     need = model_need(spec)
-    if need.path is not None:
+    if need.path is not None and need.key not in locked.models:
         found = look_at_folder(fleet.root / need.path, name=need.path, file=need.file)
         return Which(found, spec, f"its folder, settings of {spec.name}")
     if need.host_path is not None:

@@ -95,6 +95,23 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A line of a start that says something of memory: the group `number`, times `scale`, is bytes of `name` ("weights", "cache",
+    "overhead"), or "tokens" of the whole cache, or "concurrency". Of several lines the last counts, or as `fold` says: "sum" of
+    buffers, "max" and "min" of ranks.
+    """
+
+    regex: str
+    name: str
+    scale: int = 1
+    fold: str = ""
+
+    def as_json(self) -> dict[str, str | int]:
+        """As the agent is told."""
+        return {"regex": self.regex, "name": self.name, "scale": self.scale, "fold": self.fold}
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """What the unit runs. `{env}` environment directory, `{model}` model directory, `{credentials}`, `{cache}`, `{serve}`
     (the archive of our server) are replaced by engines.launch in argv, env and the files' content; everything else is
@@ -117,6 +134,7 @@ class Process:
     stop_signal: str
     phases: tuple[Phase, ...] = ()
     failures: tuple[FailurePattern, ...] = ()
+    figures: tuple[Figure, ...] = ()
     sources: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)  # runtime name → path in the YAML
     secrets: Mapping[str, str] = field(default_factory=dict)  # name in `{credentials}` → the secret's id
     logs: bool = False  # it writes files of its own, in `{handler_logs}`

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from deployer.engines.base import Complaint, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
-from deployer.engines.llamacpp_logs import FAILURES, PHASES
+from deployer.engines.llamacpp_logs import FAILURES, FIGURES, PHASES
 from deployer.engines.runtime import runtime_of
 from deployer.engines.settings import device_complaints, environment, environment_complaints, wanted_gpus
 from deployer.spec.models import DeploymentSpec, Model
@@ -22,7 +22,7 @@ from deployer.state.needs import EnvironmentNeed
 TESTED = "11434"
 #: The wheel of script/llama-server. A version with a local part can be on no public index, so none can bring another one.
 WHEEL = "deployer-llama-server"
-_SLOTS = 4  # requests at once when batch.max_size is not said
+SLOTS = 4  # requests at once when batch.max_size is not said
 _START_S = 1800.0
 _DRAIN_S = 30
 
@@ -140,13 +140,14 @@ class LlamaCpp:
             stop_signal="SIGTERM",
             phases=PHASES,
             failures=FAILURES,
+            figures=FIGURES,
             sources=sources,
         )
 
 
 def _arguments(deployment: DeploymentSpec, s: LlamaCppSettings, model: LockedModel | None, slot: Slot) -> Iterator[str]:
     """No secret is among them; the unit quotes each."""
-    slots = deployment.batch.max_size or _SLOTS
+    slots = deployment.batch.max_size or SLOTS
     yield from ("--model", f"{{model}}/{gguf_file(deployment, model)}", "--host", slot.address, "--port", str(slot.port))
     yield from ("--alias", ",".join((deployment.name, *deployment.endpoint.model_names)))
     yield from ("--parallel", str(slots), "--metrics", "--offline", "--no-webui", "--no-escape", "--log-colors", "off")

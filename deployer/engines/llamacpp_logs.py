@@ -2,7 +2,7 @@
 agent.
 """
 
-from deployer.engines.base import FailurePattern, Phase
+from deployer.engines.base import FailurePattern, Figure, Phase
 from deployer.engines.host_logs import HOST_FAILURES, HOST_FALLBACKS
 
 PHASES = (
@@ -10,6 +10,14 @@ PHASES = (
     Phase(r"load_model: initializing, n_slots", "making the cache"),
     Phase(r"llama_server: model loaded", "starting the server"),
     Phase(r"llama_server: listening on ", "answering"),
+)
+
+#: Written by a server that logs as much as this (LLAMA_ARG_LOG_VERBOSITY from 4 on): a line for each buffer of each device.
+_MIB = 1 << 20
+FIGURES = (
+    Figure(r"model buffer size = +(?P<number>[\d.]+) MiB", "weights", _MIB, "sum"),
+    Figure(r"KV buffer size = +(?P<number>[\d.]+) MiB", "cache", _MIB, "sum"),
+    Figure(r"(compute|output) buffer size = +(?P<number>[\d.]+) MiB", "overhead", _MIB, "sum"),
 )
 
 FAILURES = (

@@ -25,7 +25,7 @@ from deployer.state.locked import LockedModel
 from deployer.state.needs import EnvironmentNeed
 
 _PYTHON = "/usr/bin/python3"
-_PARALLEL = 4
+PARALLEL = 4
 _START_S = 1800.0
 _DRAIN_S = 30
 #: What can be a default of the model, by Ollama's name.
@@ -134,7 +134,7 @@ def _environment(deployment: DeploymentSpec, s: OllamaSettings, slot: Slot) -> d
         # an old one and a new one can stand side by side, and each owns its store
         "OLLAMA_MODELS": f"{{cache}}/models-{slot.port}",
         "OLLAMA_KEEP_ALIVE": _keep_alive(s),
-        "OLLAMA_NUM_PARALLEL": str(deployment.batch.max_size or _PARALLEL),
+        "OLLAMA_NUM_PARALLEL": str(deployment.batch.max_size or PARALLEL),
         "OLLAMA_MAX_LOADED_MODELS": "1",
         "OLLAMA_MAX_QUEUE": str(s.max_queue),
         "OLLAMA_NO_CLOUD": "1",

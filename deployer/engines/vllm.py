@@ -18,7 +18,7 @@ from deployer.engines.vllm_args import arguments, check_argument, check_value, c
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_failures import FAILURES
 from deployer.engines.vllm_flags import flags, minor, nearest, number
-from deployer.engines.vllm_logs import PHASES
+from deployer.engines.vllm_logs import FIGURES, PHASES
 from deployer.engines.vllm_settings import OLDEST, TESTED, VllmSettings, settings_of
 from deployer.engines.vllm_upgrade import ending, upgraded
 from deployer.spec.models import DeploymentSpec
@@ -169,6 +169,7 @@ class Vllm:
             stop_signal="SIGINT",  # SIGTERM hangs while it starts
             phases=PHASES,
             failures=FAILURES,
+            figures=FIGURES,
             sources=sources,
         )
 

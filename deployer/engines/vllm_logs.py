@@ -3,7 +3,9 @@
 Patterns match within one line, and the message only, never a file and line number. Of several that match, the last counts.
 """
 
-from deployer.engines.base import Phase
+from deployer.engines.base import Figure, Phase
+
+_GIB = 1 << 30
 
 PHASES = (
     Phase(r"Resolved architecture: (?P<what>\w+)", "reading the model's configuration"),
@@ -22,4 +24,13 @@ PHASES = (
     Phase(r"init engine \(profile, create kv cache, warmup model\) took", "warmed up"),
     Phase(r"Starting vLLM server on", "starting the server"),
     Phase(r"Application startup complete", "answering"),
+)
+
+#: Each rank says its weights and what is left for its cache; the fullest counts. 0.32 says tokens and concurrency in one line.
+FIGURES = (
+    Figure(r"Model loading took (?P<number>[\d.]+) GiB", "weights", _GIB, "max"),
+    Figure(r"Available KV cache memory: (?P<number>[\d.]+) GiB", "cache", _GIB, "min"),
+    Figure(r"Explicitly set \((?P<number>[\d.]+)/[\d.]+\) GiB for KV cache", "cache", _GIB, "min"),
+    Figure(r"(GPU|CPU) KV cache size: (?P<number>[\d,]+) tokens", "tokens", 1, "min"),
+    Figure(r"Maximum concurrency for [\d,]+ tokens per request: (?P<number>[\d.]+)x", "concurrency", 1, "min"),
 )

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deployer.errors import LockfileError
-from deployer.state.locked import ModelFacts
+from deployer.state.locked import CacheFacts, ModelFacts
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 _BIGGEST_TEXT = 1 << 20
 _MOST_PAIRS = 100_000
+_MOST_ELEMENTS = 1 << 20
 _HEADER = 64 << 20
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -26,6 +27,7 @@ _TYPES = {
     **{21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S"},
     **{29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4", 39: "NVFP4"},
 }
+_VOCABULARY = "how many tokens"
 _UNQUANTIZED = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -54,18 +56,27 @@ def _facts(found: dict[str, Any], template: bool) -> ModelFacts:
         value = found.get(f"{prefix}.{name}")
         return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
+    unlike = any(found.get(f"{prefix}.{name}") == () for name in ("attention.head_count", "attention.head_count_kv"))
     kind = _TYPES.get(found.get("general.file_type", -1))
     return ModelFacts(
         model_type=prefix or None,
         dtype=_UNQUANTIZED.get(kind or ""),
         quantization=None if kind in _UNQUANTIZED else kind,
         context=number("context_length"),
-        vocab_size=number("vocab_size"),
+        vocab_size=number("vocab_size") or found.get(_VOCABULARY),
         hidden_size=number("embedding_length"),
         layers=number("block_count"),
         heads=number("attention.head_count"),
         kv_heads=number("attention.head_count_kv"),
+        head_dim=number("attention.key_length"),
         chat_template=template,
+        cache=CacheFacts(
+            text_type=f"{prefix} with unlike layers" if unlike else prefix or None,
+            window=number("attention.sliding_window"),
+            intermediate_size=number("feed_forward_length"),
+            expert_intermediate_size=number("expert_feed_forward_length"),
+            experts_per_token=number("expert_used_count"),
+        ),
     )
 
 
@@ -85,9 +96,12 @@ def _pairs(stream: BinaryIO) -> Iterator[tuple[str, Any]]:
         (kind,) = _read(stream, "<I")
         if kind == _ARRAY:
             if key.startswith("tokenizer."):
-                return  # the vocabulary: what follows is not asked for
+                if key.endswith(".tokens"):
+                    yield _VOCABULARY, _read(stream, "<IQ")[1]
+                return  # what follows is not asked for
             for _ in _array(stream):
                 pass
+            yield key, ()  # it differs from layer to layer
         elif kind == _STRING:
             yield key, _text(stream)
         else:
@@ -96,6 +110,8 @@ def _pairs(stream: BinaryIO) -> Iterator[tuple[str, Any]]:
 
 def _array(stream: BinaryIO) -> Iterator[Any]:
     kind, count = _read(stream, "<IQ")
+    if count > _MOST_ELEMENTS:
+        raise _Broken(f"it announces a list of {count} elements")
     for _ in range(count):
         yield _text(stream) if kind == _STRING else _scalar(stream, kind)
 

@@ -115,7 +115,7 @@ def _gpu_memory(world: World, spec: DeploymentSpec, reached: Reached, gpus: tupl
 def _need(world: World, spec: DeploymentSpec, gpu: fit.Gpu) -> int | None:
     """Bytes of one GPU that a replica takes. vLLM takes its whole share, whatever it needs."""
     settings, locked = memory_settings(spec, adapter_rank(world, spec)), world.locked.models.get(model_need(spec).key)
-    if settings is None or locked is None:
+    if settings is None or locked is None or settings.cpu:
         return None
     found = fit.answer(fit.Question(locked.facts, settings, gpu))
     if found.unknown is not None:

@@ -1,10 +1,9 @@
-"""Fits in a plan: of each replica on GPUs whose memory the probe knows. Its terms in its change; a refusal only for what is
-certain; a notice for what does not fit by the computed terms; every term for the deployments that `plan --explain` names. Called
-by make.
+"""Fits in a plan: of each replica on GPUs whose memory the probe knows, and on the memory of its host. A refusal for what does
+not fit, a notice for what may not or is not known; every term for the deployments that `plan --explain` names. Called by make.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer.engines.choosing import choice
@@ -12,56 +11,83 @@ from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
 from deployer.plan.fitted import FIT
+from deployer.plan.measured import notes, with_measured
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.room import gpu_number
 from deployer.plan.roster import Place
+from deployer.plan.starts import starting
 from deployer.plan.world import World
+from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
-from deployer.state.resources import Kind
 
 Misfit = tuple[Place, fit.Answer]
 
 
-def with_fits(world: World, places: Sequence[Place], changes: Iterable[Change]) -> tuple[Change, ...]:
-    """The same changes; those that start a replica on GPUs carry the terms of its memory."""
-    changes = tuple(changes)
-    starts = {(c.host, c.name) for c in changes if c.kind is Kind.REPLICA and "create" in c.actions and c.after is not None}
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is about to start, and the terms of it in brief."""
+
+    question: fit.Question
+    engine: str
+    model: LockedModel
+    brief: Mapping[str, Any]
+
+
+#: By host and replica. Replicas of one deployment on like GPUs share one.
+Asked = Mapping[tuple[str, str], Asking]
+
+
+def asked(world: World, places: Sequence[Place], changes: Sequence[Change]) -> Asked:
+    """What is about to start, where enough is known to ask."""
+    starts = {(c.host, c.name) for c in changes if starting(c)}
     if not starts:
-        return changes
-    by_name = {(place.host, f"{place.deployment}/{place.number}"): place for place in places if place.gpus}
-    terms: dict[tuple[str, fit.Gpu], dict[str, Any]] = {}  # replicas of one deployment on like GPUs are asked for once
-    found = []
-    for change in changes:
-        place = by_name.get((change.host, change.name)) if (change.host, change.name) in starts else None
-        question = _question(world, place) if place is not None else None
-        if place is not None and question is not None:
-            key = place.deployment, question.gpu
-            if key not in terms:
-                terms[key] = fit.brief(question)
-            change = replace(change, data={**change.data, FIT: terms[key]})
-        found.append(change)
-    return tuple(found)
+        return {}
+    known, found = notes(world.observed), {}
+    same: dict[tuple[str, fit.Gpu], Asking | None] = {}
+    for place in places:
+        name = (place.host, f"{place.deployment}/{place.number}")
+        gpu = _gpu(world, place) if name in starts else None
+        if gpu is None:
+            continue
+        if (place.deployment, gpu) not in same:
+            same[place.deployment, gpu] = _asking(world, place, gpu, known)
+        asking = same[place.deployment, gpu]
+        if asking is not None:
+            found[name] = asking
+    return found
 
 
-def misfits(world: World, places: Sequence[Place], changes: Iterable[Change]) -> list[Misfit]:
-    """What is about to start and does not fit, by the computed terms."""
-    lacking = {(change.host, change.name) for change in changes if change.data.get(FIT, {}).get("fits") is False}
+def with_fits(changes: Iterable[Change], asking: Asked) -> tuple[Change, ...]:
+    """The same changes; those that start a replica on GPUs carry the terms of its memory."""
+    found = ((change, asking.get((change.host, change.name))) for change in changes)
+    return tuple(
+        replace(change, data={**change.data, FIT: told.brief})
+        if told is not None and starting(change) and not told.question.gpu.cpu
+        else change
+        for change, told in found
+    )
+
+
+def misfits(asking: Asked, places: Sequence[Place]) -> list[Misfit]:
+    """What is about to start and does not fit, or of which nobody knows."""
     found: list[Misfit] = []
-    answers: dict[tuple[str, fit.Gpu], fit.Answer] = {}
-    for place in places if lacking else ():
-        question = _question(world, place) if (place.host, f"{place.deployment}/{place.number}") in lacking else None
-        if question is not None:
-            key = place.deployment, question.gpu
-            if key not in answers:
-                answers[key] = fit.answer(question)
-            found.append((place, answers[key]))
+    answers: dict[int, fit.Answer | None] = {}
+    for place in places:
+        told = asking.get((place.host, f"{place.deployment}/{place.number}"))
+        if told is None:
+            continue
+        if id(told) not in answers:
+            answers[id(told)] = None if told.brief.get("fits") else fit.answer(told.question)
+        answer = answers[id(told)]
+        if answer is not None:
+            found.append((place, answer))
     return found
 
 
 def refusals(world: World, found: Sequence[Misfit]) -> Iterable[Refusal]:
-    """Weights that are larger than the GPU: no setting of the overhead can help."""
+    """What no other overhead than the computed one can help, nor one that was measured."""
     for place, answer in found:
-        if answer.certain:
+        if answer.refused:
             what, ways = fit.lacking(answer)
             source = world.positions.of(f"deployment:{place.deployment}", "engine")
             said = f"{place.deployment} does not fit on {_where(world, place)}"
@@ -78,11 +104,17 @@ def notices(world: World, places: Sequence[Place], found: Sequence[Misfit]) -> I
             yield _explained(world, place)
             yield from _chosen(world, place)
     for place, answer in found:
-        if not answer.certain and place.deployment not in explained:
-            what, ways = fit.lacking(answer)
-            said = f"{place.deployment}/{place.number} may not fit on {_where(world, place)}: {what} (computed)"
-            source = world.positions.of(f"deployment:{place.deployment}", "engine")
-            yield Notice("fit", said, f"would fit: {ways}", place.host, place.deployment, source)
+        if answer.refused or place.deployment in explained:
+            continue
+        name, source = f"{place.deployment}/{place.number}", world.positions.of(f"deployment:{place.deployment}", "engine")
+        if answer.unknown is not None:
+            if place.gpus:
+                said = f"nobody knows whether {name} fits on {_where(world, place)}: {answer.unknown}"
+                yield Notice("fit", said, "resources: {gpu_memory: …} states it", place.host, place.deployment, source)
+            continue
+        what, ways = fit.lacking(answer)
+        said = f"{name} may not fit on {_where(world, place)}: {what} ({answer.source})"
+        yield Notice("fit", said, f"would fit: {ways}", place.host, place.deployment, source)
 
 
 def _explained(world: World, place: Place) -> Notice:
@@ -112,28 +144,41 @@ def _chosen(world: World, place: Place) -> Iterable[Notice]:
 
 def _question(world: World, place: Place) -> fit.Question | None:
     """None when something is not known that no formula can make up for: see _why_not."""
+    gpu = _gpu(world, place)
+    found = _asking(world, place, gpu, notes(world.observed)) if gpu is not None else None
+    return found.question if found is not None else None
+
+
+def _asking(world: World, place: Place, gpu: fit.Gpu, known: Mapping[str, fit.Measured]) -> Asking | None:
     spec = world.fleet.deployments.get(place.deployment)
-    if spec is None or not place.gpus:
+    locked = world.locked.models.get(model_need(spec).key) if spec is not None else None
+    settings = memory_settings(spec, adapter_rank(world, spec)) if spec is not None and locked is not None else None
+    if spec is None or locked is None or settings is None or settings.cpu != gpu.cpu:
         return None
-    settings, gpu = memory_settings(spec, adapter_rank(world, spec)), _gpu(world, place)
-    locked = world.locked.models.get(model_need(spec).key)
-    return None if settings is None or locked is None or gpu is None else fit.Question(locked.facts, settings, gpu)
+    if gpu.cpu and spec.resources.memory is not None:
+        gpu = replace(gpu, memory=min(gpu.memory, spec.resources.memory))
+    question = with_measured(fit.Question(locked.facts, settings, gpu), spec.engine.name, locked, known)
+    return Asking(question, spec.engine.name, locked, fit.brief(question))
 
 
 def _why_not(world: World, place: Place) -> str:
     spec = world.fleet.deployments.get(place.deployment)
-    if not place.gpus:
-        return "it runs on the CPU, and only the memory of GPUs is computed"
-    if spec is None or memory_settings(spec) is None:
+    settings = memory_settings(spec) if spec is not None else None
+    if spec is None or settings is None:
         return "this engine says nothing of its memory"
+    if settings.cpu and place.gpus:
+        return "it runs on the CPU, whatever GPUs it is given"
     if world.locked.models.get(model_need(spec).key) is None:
         return "the model lies on the host already, so deployer.lock knows nothing of it"
-    return f"{place.host} does not say how much memory its GPUs have"
+    return f"{place.host} does not say how much memory {'its GPUs have' if place.gpus else 'it has'}"
 
 
 def _gpu(world: World, place: Place) -> fit.Gpu | None:
-    """The smallest of those that the replica has: all take the same share."""
+    """The smallest of those that the replica has: all take the same share. None of them: the host's memory."""
     reached = world.observed.get(place.host)
+    if not place.gpus:
+        memory = reached.probe.get("memory_total", 0) if isinstance(reached, Reached) else 0
+        return fit.Gpu(memory, "", cpu=True) if memory > 0 else None
     known = {g["uuid"]: g for g in reached.probe.get("gpus", [])} if isinstance(reached, Reached) else {}
     mine = [known[uuid] for uuid in place.gpus if uuid in known]
     if len(mine) != len(place.gpus) or not all(g.get("memory_total", 0) > 0 for g in mine):
@@ -143,8 +188,11 @@ def _gpu(world: World, place: Place) -> fit.Gpu | None:
 
 
 def _where(world: World, place: Place) -> str:
-    """As "gpu-01 GPU 0 (24 GiB)"."""
+    """As "gpu-01 GPU 0 (24 GiB)"; for the CPU "cpu-01 (64 GiB)"."""
     reached = world.observed.get(place.host)
+    if not place.gpus:
+        memory = reached.probe.get("memory_total", 0) if isinstance(reached, Reached) else 0
+        return f"{place.host} ({round(memory / fit.GIB)} GiB)"
     known = {g["uuid"]: g for g in reached.probe.get("gpus", [])} if isinstance(reached, Reached) else {}
     mine = [known[uuid] for uuid in place.gpus if uuid in known]
     numbers = ", ".join(gpu_number(g) for g in mine)

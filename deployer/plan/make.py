@@ -17,6 +17,7 @@ from deployer.plan import (
     fitting,
     goingback,
     guard,
+    measured,
     modelnames,
     numbers,
     orphans,
@@ -85,8 +86,10 @@ def make_plan(world: World) -> Plan:
     every = list(rolledback.said((c for part in compared for c in part.changes), rolled))
     waved = in_waves(world, [*placed.places, *rolled.places], wanted, decided, every)
     changes = computing.with_types(world, placed.places, with_expectations(ordered(waved), world.observed))
-    changes = fitting.with_fits(world, placed.places, costs.with_costs(world, changes))
-    misfits = fitting.misfits(world, placed.places, changes)
+    changes = costs.with_costs(world, changes)
+    asked = fitting.asked(world, placed.places, changes)
+    changes = measured.with_keys(fitting.with_fits(changes, asked), placed.places, asked)
+    misfits = fitting.misfits(asked, placed.places)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     broken = policies.of_plan(world, scope.planned, placed.places)
     found = preflight.of_plan(world, placed.places, changes)

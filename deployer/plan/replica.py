@@ -96,6 +96,7 @@ def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, An
         "progress_s": spec.rollout.progress_deadline,
         "phases": [{"regex": p.regex, "phase": p.phase} for p in process.phases],
         "failures": [f.as_json() for f in process.failures],
+        **({"figures": [f.as_json() for f in process.figures]} if process.figures else {}),
         "deployment": spec.name,
     }
 

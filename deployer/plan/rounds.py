@@ -15,6 +15,7 @@ from typing import Any
 from deployer.agent import wire
 from deployer.plan.aftermath import record
 from deployer.plan.canaries import CANARY, is_canary
+from deployer.plan.measured import MEMORY
 from deployer.plan.model import Change, Plan
 from deployer.plan.tasks import step, written
 from deployer.state.resources import Kind, Resource
@@ -147,7 +148,8 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
         if beside:
             steps.append(_drained(after.payload["drain_s"], change, after, after.payload["gateway"], undo=True))
         deadline = float(ready["deadline_s"]) + 30.0
-        steps.append(step("switch", "unit.ready", change, f"{after.name} answers", deadline, unit=unit, **ready))
+        noted = {MEMORY: change.data[MEMORY]} if MEMORY in change.data else {}
+        steps.append(step("switch", "unit.ready", change, f"{after.name} answers", deadline, unit=unit, **ready, **noted))
         if _is_enabled_at_once(change, after):
             steps.append(_enabled("switch", change, after))
     return steps

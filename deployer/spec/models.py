@@ -114,6 +114,11 @@ class Resources(Model):
 
     cpu: Annotated[float, Field(gt=0, le=65536)] | None = None  # cores
     memory: Size | None = None  # bytes, from "64GiB"
+    gpu_memory: Size | None = Field(
+        default=None,
+        description="What one replica takes of each of its GPUs, cache of a full request included. Counts instead of what a plan "
+        "computes: for models that it does not know. It limits nothing.",
+    )
 
 
 class ApiKey(Model):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployer.agent import files, starts
+from deployer.agent import figures, files, starts
 from deployer.agent.system import System
 from deployer.transport.fake import FakeHost
 from tests.agent.support import (
@@ -159,3 +159,63 @@ def test_notes_move_no_fingerprint_and_go_with_the_deployment(host: FakeHost) ->
     Run(host, run_request(transaction("chat", *steps, deployment="chat")))
     assert probe(host)["starts"] == {}
     assert not (host.root / NOTED).exists()
+
+
+# memory
+
+ASKED = {"key": "k" * 16, "context": 512, "usable": 1000, "gpus": ["GPU-1"]}
+WANTED = [
+    {"name": "weights", "regex": r"loading took (?P<number>[\d.]+) GiB", "scale": 1 << 30, "fold": "max"},
+    {"name": "cache", "regex": r"buffer size = +(?P<number>[\d.]+) MiB", "scale": 1 << 20, "fold": "sum"},
+    {"name": "tokens", "regex": r"(?P<number>[\d,.]+) tokens", "scale": 1, "fold": ""},
+    {"name": "concurrency", "regex": r"(?P<number>[\d.]+)x", "scale": 1, "fold": "min"},
+]
+SAYS = [
+    "INFO loading took 14.5 GiB",
+    "INFO loading took 14.25 GiB",
+    "kv: buffer size =  1.50 MiB",
+    "kv: buffer size = 2.00 MiB",
+    "cache: 31,232 tokens, 1.56x",
+    "nothing of .. tokens",
+]
+
+
+def starting(**more: Any) -> dict[str, Any]:
+    made = deployment(digest="aaaa0001")
+    for one in made["steps"]:
+        if one["kind"] == "unit.ready":
+            one["args"].update(more)
+    return made
+
+
+def test_what_an_engine_says_of_memory_is_noted_under_the_plans_key(host: FakeHost) -> None:
+    host.slow_engine("aaaa0001", *SAYS)
+    assert Run(host, run_request(starting(figures=WANTED, memory=ASKED))).result == "done"
+    (one,) = noted(host)
+    said = {"weights": 29 << 29, "cache": 3_670_016, "tokens": 31232, "concurrency": 1.56}
+    assert one["memory"] == {"key": "k" * 16, "context": 512, "usable": 1000, **said}
+
+
+def test_what_its_processes_hold_is_noted_and_not_what_the_kernel_caches_for_them(host: FakeHost) -> None:
+    stat = "anon 100\nfile 900\nfile_mapped 30\nshmem 5\nodd\nkernel x\n"
+    assert figures.held(host.machine, "", []) == {}
+    folder = host.root / "sys/fs/cgroup/system.slice/a.service"
+    folder.mkdir(parents=True)
+    (folder / "memory.stat").write_text(stat)
+    assert figures.held(host.machine, "/system.slice/a.service", ["GPU-none"]) == {"host": 135}
+    assert figures.held(host.machine, "/system.slice/b.service", []) == {}
+
+
+def test_a_plan_that_asks_for_nothing_gets_nothing_noted(host: FakeHost) -> None:
+    assert Run(host, run_request(starting(figures=WANTED))).result == "done"
+    (one,) = noted(host)
+    assert "memory" not in one
+
+
+def test_another_process_begins_anew() -> None:
+    found = figures.Figures(WANTED)
+    for line in SAYS:
+        found.take(line)
+    found.forget()
+    found.take(SAYS[2])
+    assert found.found() == {"cache": 1_572_864}

@@ -5,11 +5,10 @@ import pytest
 from tests.cli.conftest import Shell
 
 
-def test_a_replica_on_the_cpu_is_said_to_have_no_gpu_memory(run: Shell) -> None:
+def test_a_replica_on_the_cpu_is_held_against_its_host_and_what_is_not_known_is_said(run: Shell) -> None:
     done = run("plan", "--explain", "chat")
     assert done.code == 0
-    assert "chat/0 on h1: memory not computed" in done.out
-    assert "it runs on the CPU" in done.out
+    assert "chat/0 on h1 (16 GiB): memory not computed: neither the deployment nor config.json says how long" in done.out
 
 
 @pytest.mark.parametrize("name", ["chatt", "../chat", ""])

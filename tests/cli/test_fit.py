@@ -1,12 +1,14 @@
 """`deployer fit`: over fake hosts with GPUs, models from folders, the lock and a deployment."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployer.transport.fake import GIB, FakeHost
+from tests.cli.conftest import relock
 from tests.cli.fakehosts import Bench, bench
 from tests.gguffile import write_gguf
 
@@ -124,3 +126,20 @@ def test_wrong_words(bench: Bench, words: tuple[str, ...], code: int, said: str)
     done = bench(*words)
     assert done.code == code
     assert said in done.err
+
+
+def test_a_plan_that_does_not_fit_is_refused_with_4_and_the_context_that_it_names_passes(bench: Bench) -> None:
+    folder = bench.root / "models/tiny"
+    (folder / "config.json").write_text(json.dumps({**LLAMA, "max_position_embeddings": 262144}))
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [32], "data_offsets": [0, 64]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+    bench.hosts["h1"] = FakeHost("g1", bench.hosts["h1"].root.parent, gpus=L4)
+    bench.edit("tags: [prod]", "placement: {hosts: [h1], gpus: 1}")
+    bench.edit("ctranslate2: {}", "ctranslate2: {max_model_len: 262144}")
+    relock(bench.root)
+    done = bench("plan")
+    assert done.code == 4
+    found = re.search(r"would fit: max_model_len (\d+) · or a GPU of 34 GiB", done.out)
+    assert found is not None, done.out
+    bench.edit("262144", found[1])
+    assert bench("plan").code == 0

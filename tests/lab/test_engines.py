@@ -1,12 +1,13 @@
 """Two engines, one model, two real hosts: greedy completions of both equal the reference, streamed and not."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
-from tests.lab.commands import REFERENCES, written
+from tests.lab.commands import REFERENCES, Deployer, written
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -72,3 +73,13 @@ def test_what_the_spec_says_of_sampling_is_what_a_plain_request_gets(urls: dict[
         plain = [client.completions.create(model=name, prompt="The host") for _ in range(2)]
     assert plain[0].choices[0].text == plain[1].choices[0].text
     assert all(p.usage is not None and p.usage.completion_tokens <= 48 for p in plain)
+
+
+def test_what_vllm_said_of_its_cache_is_near_what_the_plan_computes_and_counts_from_now_on(
+    lab_fleet: LabFleet, urls: dict[str, str]
+) -> None:
+    said = Deployer(lab_fleet)("plan", "--explain", "chat-vllm").stdout
+    found = re.search(r"tokens of cache in 1\.00 GiB; computed \d+, ([\d.]+) % off", said)
+    assert found is not None, said
+    assert float(found[1]) <= 3
+    assert "(measured)" in said

@@ -10,7 +10,7 @@ from deployer.lock.folder import digest_folder, digest_folders
 from deployer.lock.gguf import gguf_facts
 from deployer.lock.selection import one_file, whole
 from deployer.state.needs import ModelNeed
-from tests.gguffile import header, pair, pairs, write_gguf
+from tests.gguffile import array, header, pair, pairs, string, write_gguf
 
 
 @pytest.fixture
@@ -24,6 +24,22 @@ def test_the_header_says_what_a_config_would(folder: Path) -> None:
     facts = gguf_facts(folder / "tiny.gguf", "m/tiny.gguf")
     assert (facts.model_type, facts.context, facts.layers, facts.heads, facts.kv_heads) == ("llama", 1024, 3, 4, 2)
     assert (facts.dtype, facts.quantization, facts.chat_template) == ("float32", None, True)
+    assert (facts.vocab_size, facts.cache and facts.cache.intermediate_size) == (1024, 384)
+
+
+def test_layers_that_differ_are_not_taken_for_equal_ones(tmp_path: Path) -> None:
+    """openelm and others have a number of heads for each layer, as a list."""
+    said = [pair("general.architecture", 8, "llama"), array("llama.attention.head_count_kv", 4, [2, 4, 4])]
+    (tmp_path / "x.gguf").write_bytes(header(said, []))
+    facts = gguf_facts(tmp_path / "x.gguf", "x.gguf")
+    assert facts.cache is not None
+    assert facts.cache.text_type == "llama with unlike layers"
+
+
+def test_the_vocabulary_is_counted_where_no_number_says_it(tmp_path: Path) -> None:
+    said = [pair("general.architecture", 8, "llama"), array("tokenizer.ggml.tokens", 8, ["a", "b", "c"])]
+    (tmp_path / "x.gguf").write_bytes(header(said, []))
+    assert gguf_facts(tmp_path / "x.gguf", "x.gguf").vocab_size == 3
 
 
 def test_a_quantized_file_says_how(tmp_path: Path) -> None:
@@ -43,6 +59,7 @@ def test_a_quantized_file_says_how(tmp_path: Path) -> None:
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 1 << 60), "it announces"),
         (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 50), "it announces a text of"),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a" + struct.pack("<I", 77), "the unknown type 77"),
+        (header([pair("a.b", 4, 1), string("c") + struct.pack("<IIQ", 9, 0, 1 << 50)], []), "it announces a list of"),
     ],
 )
 def test_a_broken_header_is_told(tmp_path: Path, content: bytes, why: str) -> None:

@@ -42,7 +42,21 @@ class Case:
     weights_tolerance: float = 0.005
 
 
+#: models/tiny-chat as vLLM 0.32 for CPUs runs it: 1 GiB of cache, blocks of 128 tokens.
+TINY = models.facts(
+    "llama", context=1024, vocab_size=1024, hidden_size=256, layers=3, heads=4, kv_heads=2, head_dim=64, dtype="float32",
+    intermediate_size=384, tensors=(("F32", 6_952_000),),
+)  # fmt: skip
 CASES = {
+    "tiny-chat by vllm 0.32 for cpus": Case(
+        "its own log on a machine of ours",
+        TINY,
+        {"context": 512, "cpu": True, "block": 128, "cache_bytes": GIB},
+        pool=1.0,
+        tokens=699_008,
+        concurrency=1365.25,
+        tolerance=0.000001,
+    ),
     "llama 3.1 8b on a 3090, 20000 tokens": Case(
         f"{VLLM}/issues/10517",
         models.LLAMA_3_8B,
@@ -238,7 +252,7 @@ def test_an_architecture_that_is_not_known_is_not_guessed() -> None:
     assert found.unknown == "unknown architecture zebra"
     assert not found.fits
     assert "zebra" in line(found)
-    assert "state the memory" in explain(found)[1]
+    assert "resources: {gpu_memory: " in explain(found)[1]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +359,7 @@ def test_ctranslate2_stores_weights_by_its_own_types(stored: str, share: float) 
         dtype="float32",
         tensors=(("F32", 60_500_000 * 4),),
     )
-    sizes = {kind: answer(ask(base, paged=False, quantization=kind)).weights for kind in ("float32", stored)}
+    sizes = {kind: answer(ask(base, scheme="converted", quantization=kind)).weights for kind in ("float32", stored)}
     assert 100 * sizes[stored] / sizes["float32"] == pytest.approx(share, abs=2.5)
 
 
@@ -362,7 +376,7 @@ def test_a_conversion_to_8_bits_is_as_large_as_measured() -> None:
         dtype="bfloat16",
         tensors=models.bf16(92_000_000),
     )
-    found = answer(ask(mid, paged=False, quantization="int8"))
+    found = answer(ask(mid, scheme="converted", quantization="int8"))
     assert found.weights == pytest.approx(92.6e6, rel=0.01)
     assert conversion_bytes(mid) == pytest.approx(659e6, rel=0.25)
     assert found.conversion == conversion_bytes(mid)
@@ -426,7 +440,7 @@ SIZES = st.none() | st.sampled_from([0, 1, 2, 3, 7, 64, 128, 10**6, 2**39, -1])
         SIZES,
     ),
     st.sampled_from(
-        [{}, {"paged": False, "quantization": "int8"}, {"tensor_parallel": 8}, {"pipeline_parallel": 5}, {"block": 1}]
+        [{}, {"scheme": "converted", "quantization": "int8"}, {"tensor_parallel": 8}, {"pipeline_parallel": 5}, {"block": 1}]
     ),
     st.sampled_from([0.001, 1, 24, 80]),
 )

@@ -1,5 +1,6 @@
 """Fits in a plan: refused when certain, noticed when computed, explained when asked; nothing is said of what is not known."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from deployer.plan.markdown import render as markdown
 from deployer.plan.model import Change, Plan
 from deployer.plan.text import render
 from deployer.plan.world import Options, World
-from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec
+from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec, Resources
 from deployer.state.locked import Locked, LockedEnvironment, LockedTarget, ModelFacts
 from deployer.state.resources import Kind
 from tests.plan import models
@@ -67,12 +68,22 @@ def test_weights_larger_than_the_gpu_are_refused_with_what_would_fit() -> None:
     assert notices == []
 
 
-def test_what_does_not_fit_by_the_computed_terms_is_a_notice_and_no_refusal() -> None:
-    plan = make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=131072)))
+def test_what_does_not_fit_by_more_than_the_overheads_doubt_is_refused_and_its_context_passes() -> None:
+    (text,), notices = of_fit(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=131072))))
+    assert notices == []
+    assert "✗ chat does not fit on h1 GPU 0 (24 GiB)" in text
+    assert "weights 14.96 + cache for one request of 131072 tokens 16.00" in text
+    found = re.search(r"would fit: max_model_len (\d+) .*tensor_parallel 2 · or a GPU of 36 GiB", text)
+    assert found is not None, text
+    assert of_fit(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=int(found[1]))))) == ([], [])
+
+
+def test_what_may_not_fit_is_a_notice_and_no_refusal() -> None:
+    plan = make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=50000)))
     refused, (notice,) = of_fit(plan)
     assert refused == []
     assert notice.startswith(
-        "chat/0 may not fit on h1 GPU 0 (24 GiB): weights 14.96 + cache for one request of 131072 tokens 16.00"
+        "chat/0 may not fit on h1 GPU 0 (24 GiB): weights 14.96 + cache for one request of 50000 tokens 6.10"
     )
     assert notice.endswith("(computed)")
     hint = next(n.hint for n in plan.notices if n.code == "fit")
@@ -88,8 +99,20 @@ def test_what_does_not_fit_by_the_computed_terms_is_a_notice_and_no_refusal() ->
         (models.LLAMA_3_70B_W8A8, {"args": {"cpu_offload_gb": 60}}),
     ],
 )
-def test_nothing_is_said_of_what_is_not_known(facts: ModelFacts, settings: dict[str, Any]) -> None:
-    assert of_fit(make_plan(world(facts, 24, chat(**settings)))) == ([], [])
+def test_what_is_not_known_is_said_and_neither_refused_nor_promised(facts: ModelFacts, settings: dict[str, Any]) -> None:
+    refused, (notice,) = of_fit(make_plan(world(facts, 24, chat(**settings))))
+    assert refused == []
+    assert notice.startswith("nobody knows whether chat/0 fits on h1 GPU 0 (24 GiB): ")
+
+
+def test_a_person_can_state_the_number() -> None:
+    odd = replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache)
+    small, large = (chat().model_copy(update={"resources": Resources(gpu_memory=int(n * GIB))}) for n in (20, 23))
+    assert of_fit(make_plan(world(odd, 24, small))) == ([], [])
+    (text,), _ = of_fit(make_plan(world(odd, 24, large)))
+    assert "resources.gpu_memory states 23.00 GiB, of 22.08 GiB usable" in text
+    assert "would fit: a GPU of 25 GiB" in text
+    assert "20.00 of 22.08 GiB, as resources.gpu_memory states" in render(make_plan(world(odd, 24, small, explain=("chat",))))
 
 
 def test_an_explanation_shows_every_term_and_changes_no_plan() -> None:
@@ -120,7 +143,6 @@ def test_arguments_that_move_memory_are_read_under_each_of_their_spellings() -> 
     assert read is not None
     assert (read.batched_tokens, read.eager, read.block, read.prefix_caching) == (4096, True, 32, False)
     assert (read.utilization, read.tensor_parallel, read.cache_dtype, read.unread) == (0.5, 2, "fp8", ())
-    assert memory_settings(chat(variant="cpu")) is None
 
 
 def started(plan: Plan) -> Change:
@@ -164,3 +186,11 @@ def test_of_what_does_not_fit_or_is_not_known_the_change_says_so() -> None:
     odd = started(make_plan(world(zebra, 24, chat())))
     assert "unknown architecture zebra" in odd.data[fitted.FIT]["unknown"]
     assert fitted.line(odd) is None
+
+
+def test_a_vllm_for_cpus_takes_the_hosts_memory_and_the_cache_of_its_environment() -> None:
+    read = [memory_settings(chat(variant="cpu", env=env)) for env in ({}, {"VLLM_CPU_KVCACHE_SPACE": "4"})]
+    assert [(r.cpu, r.cache_bytes, r.block, r.unread) for r in read if r] == [(True, n * GIB, 128, ()) for n in (1, 4)]
+    odd = memory_settings(chat(variant="cpu", env={"VLLM_CPU_KVCACHE_SPACE": "x"}))
+    assert odd is not None
+    assert odd.unread == ("VLLM_CPU_KVCACHE_SPACE",)

@@ -21,7 +21,7 @@ from tests.plan.worlds import Toy, WorldMaker, deployment, probe
     [
         (MemorySettings(utilization=0.45), {"gpus": ["GPU-h1-0"], "gpu_share": 0.45}),
         (MemorySettings(cache_bytes=1 << 30), {}),  # vLLM looks at no share then
-        (MemorySettings(paged=False), {}),
+        (MemorySettings(scheme="converted"), {}),
         (None, {}),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional
 
 from deployer.agent import files, paths, starts, systemctl
 from deployer.agent.context import Context, StepFailed
+from deployer.agent.figures import Figures, held
 from deployer.agent.steps.base import Before, Step
 from deployer.agent.steps.journal_lines import UnitJournal
 from deployer.agent.times import iso
@@ -71,7 +72,7 @@ class Ready(Step):
             ctx.check()
             why = watch.look(min(60.0, max(1.0, end - ctx.system.clock())))  # an engine that hangs must not hold us longer
             if why is None:
-                starts.answers(ctx)
+                starts.answers(ctx, watch.memory())
                 return "answers"
             if watch.stuck(ctx.args.get("progress_s")):
                 raise watch.failed("nothing of it moved for %.0f s: %s" % (float(ctx.args["progress_s"]), why))
@@ -89,10 +90,12 @@ class _Watch:
         self._journal = UnitJournal(ctx.system)
         self._started = ctx.system.clock()
         self._progress: Dict[str, Any] = {"phase": "starting"}
+        self._invocation = ""
         self._moved = self._started
         found = systemctl.show_one(ctx.system, self._unit)
         self._before = _restarts(found) if found.get("ActiveState") == "active" else 0
         self._state: Dict[str, str] = found
+        self._figures = Figures(ctx.args.get("figures") or [])
 
     def look(self, patience_s: float) -> Optional[str]:
         """None when it is ready, else why not. Raises StepFailed when it never will be."""
@@ -115,13 +118,29 @@ class _Watch:
         self._ctx.progress(**dict(self._progress, waited_s=round(self._ctx.system.clock() - self._started, 1), why=why))
         return why
 
+    def memory(self) -> Optional[Dict[str, Any]]:
+        """What is noted of it with the start, under the plan's own key; None when the plan asks for nothing."""
+        asked = self._ctx.args.get("memory")
+        if not isinstance(asked, dict):
+            return None
+        self._journal.now = True
+        self._read(self._state.get("InvocationID", ""))
+        gpus = [str(uuid) for uuid in asked.get("gpus") or []]
+        noted = {name: value for name, value in asked.items() if name != "gpus"}
+        holds = held(self._ctx.system, self._state.get("ControlGroup", ""), gpus)
+        return dict(noted, **dict(holds, **self._figures.found()))
+
     def stuck(self, patience: Optional[float]) -> bool:
         """Whether it has said nothing new for so many seconds."""
         return patience is not None and self._ctx.system.clock() > self._moved + float(patience)
 
     def _read(self, invocation: str) -> None:
+        if invocation != self._invocation:
+            self._invocation = invocation
+            self._figures.forget()
         for line in self._journal.new_lines(invocation):
             self._moved = self._ctx.system.clock()
+            self._figures.take(line)
             for phase in self._ctx.args.get("phases") or []:
                 found = re.search(phase["regex"], line)
                 if found:

@@ -4,14 +4,15 @@
 fails closed: what the formulas do not know is `Answer.unknown`, never a guess.
 """
 
-from deployer.plan.fit.answer import Answer, answer, brief, longest, quick
-from deployer.plan.fit.question import GIB, Gpu, Question, Settings, Unknown
+from deployer.plan.fit.answer import Answer, answer, brief, longest
+from deployer.plan.fit.question import GIB, Gpu, Measured, Question, Settings, Unknown
 from deployer.plan.fit.text import explain, gib, lacking, line
 
 __all__ = [
     "GIB",
     "Answer",
     "Gpu",
+    "Measured",
     "Question",
     "Settings",
     "Unknown",
@@ -22,5 +23,4 @@ __all__ = [
     "lacking",
     "line",
     "longest",
-    "quick",
 ]

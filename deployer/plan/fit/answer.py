@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from deployer.plan.fit import weights
+from deployer.engines.memory import CONVERTED, SLOTS
+from deployer.plan.fit import grown, weights
 from deployer.plan.fit.cache import Pool, pool, request_bytes, requests
 from deployer.plan.fit.layers import layers_of
+from deployer.plan.fit.measured import overhead_of, weights_of
 from deployer.plan.fit.overhead import MARGIN, Overhead, overhead
 from deployer.plan.fit.question import GIB, Question, Unknown
 
@@ -20,7 +22,7 @@ class Answer:
 
     `unknown` says why nothing could be computed; the numbers are then 0. `largest_context` in tokens, 0: not even one
     fits. `smallest_gpu` in bytes; `smallest_tensor_parallel`: GPUs like this one, None when eight are too few.
-    `source`: "computed" or "measured". `certain`: it cannot fit, whatever the overhead turns out to be.
+    `source`: "computed", "measured" or "stated". `certain`: it cannot fit, whatever the overhead turns out to be.
     """
 
     question: Question
@@ -64,7 +66,12 @@ class Answer:
     @property
     def tight(self) -> bool:
         """So near that the overhead, which nobody knows before the start, decides."""
-        return self.unknown is None and not self.certain and abs(self.usable - self.total) < MARGIN
+        return self.unknown is None and not self.certain and self.source == "computed" and abs(self.usable - self.total) < MARGIN
+
+    @property
+    def refused(self) -> bool:
+        """It does not fit, by more than what nobody knows before a start. Of a host's memory nobody is that sure."""
+        return self.unknown is None and not self.fits and not self.tight and not self.question.gpu.cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +93,14 @@ def answer(question: Question) -> Answer:
 
 
 def _solve(question: Question) -> Answer:
+    if question.settings.stated is not None:
+        return _stated(question, question.settings.stated)
     if question.settings.unread:
         raise Unknown(f"what {', '.join(question.settings.unread)} does to the memory is not known")
     if not question.context:
         raise Unknown("neither the deployment nor config.json says how long a request may be")
     terms = _terms(question)
-    token = terms.cut.token if terms.cut else _ct2_token(question)
+    token = terms.cut.token if terms.cut else grown.token_bytes(question)
     return Answer(
         question,
         weights=terms.weights,
@@ -103,9 +112,21 @@ def _solve(question: Question) -> Answer:
         largest_context=_largest(question, terms),
         smallest_gpu=_smallest_gpu(question),
         smallest_tensor_parallel=_smallest_tensor_parallel(question),
-        conversion=0 if question.settings.paged else weights.conversion_bytes(question.facts),
+        conversion=weights.conversion_bytes(question.facts) if question.settings.scheme == CONVERTED else 0,
         fits=terms.request <= terms.room,
         certain=_certain(question, terms.weights),
+        source=terms.overhead.source,
+    )
+
+
+def _stated(question: Question, size: int) -> Answer:
+    """By the number that a person states."""
+    usable = int(question.gpu.memory * question.settings.utilization) if question.settings.paged else question.gpu.memory
+    fits = size <= usable
+    need = -(-int(size / question.settings.utilization) // GIB) * GIB
+    said = Overhead(size, 0, 0, source="stated")
+    return Answer(
+        question, overhead=said, usable=usable, requests=Fraction(int(fits)), smallest_gpu=need, fits=fits, source="stated"
     )
 
 
@@ -114,43 +135,54 @@ def _certain(question: Question, held: int) -> bool:
     return bool(question.facts.tensors) and held > question.gpu.memory * 1.05
 
 
-def quick(question: Question) -> bool | None:
-    """Does it fit? None: not known. Cheap, for a plan of thousands; `answer` says why and what would."""
-    if question.settings.unread or not question.context:
-        return None
-    try:
-        terms = _terms(question)
-    except Unknown:
-        return None
-    return terms.request <= terms.room
-
-
 def brief(question: Question) -> dict[str, Any]:
-    """The terms alone, in bytes of one GPU, as a change of a plan carries them; or {"unknown": why}. As cheap as `quick`."""
+    """The terms alone, in bytes of one GPU, as a change of a plan carries them; or {"unknown": why}. Cheap, for a plan of
+    thousands; `answer` says why and what would.
+    """
+    if question.settings.stated is not None:
+        return _brief(_stated(question, question.settings.stated))
     try:
         if question.settings.unread or not question.context:
             return {"unknown": answer(question).unknown}
         terms = _terms(question)
     except Unknown as why:
         return {"unknown": str(why)}
+    found = Answer(
+        question,
+        weights=terms.weights,
+        request=terms.request,
+        overhead=terms.overhead,
+        usable=terms.usable,
+        requests=_requests(question, terms),
+        fits=terms.request <= terms.room,
+        source=terms.overhead.source,
+    )
+    return _brief(found)
+
+
+def _brief(found: Answer) -> dict[str, Any]:
     return {
-        "weights": terms.weights,
-        "cache": terms.request,
-        "overhead": terms.overhead.total,
-        "usable": terms.usable,
-        "requests": round(float(_requests(question, terms)), 2),
-        "fits": terms.request <= terms.room,
-        "source": "computed",
+        "weights": found.weights,
+        "cache": found.request,
+        "overhead": found.overhead.total,
+        "usable": found.usable,
+        "requests": round(float(found.requests), 2),
+        "fits": found.fits,
+        "source": found.source,
     }
 
 
 def _terms(question: Question) -> _Terms:
-    settings, more = question.settings, overhead(question)
+    settings, computed = question.settings, overhead(question)
+    usable = question.gpu.memory
     if not settings.paged:
-        held = weights.ctranslate2_bytes(question)
-        usable = question.gpu.memory
-        return _Terms(held, more, _ct2_request(question), usable - held - more.total, usable, None)
-    held = weights.vllm_bytes(question)
+        held, cache = weights_of(question, grown.weights_bytes(question)), grown.cache_bytes(question)
+        more = overhead_of(question, computed, held, cache if settings.scheme == SLOTS else 0)
+        return _Terms(held, more, cache, usable - held - more.total, usable, None)
+    held = weights_of(question, weights.vllm_bytes(question))
+    more = overhead_of(question, computed, held, settings.cache_bytes or 0)
+    if not layers_of(question.facts):  # an encoder keeps nothing between requests
+        return _Terms(held, more, 0, int(usable * settings.utilization) - held - more.total, usable, None)
     cut = pool(question)
     # vllm/v1/worker/utils.py, request_memory: the share of all memory, whatever is free
     usable = int(question.gpu.memory * settings.utilization)
@@ -163,7 +195,9 @@ def _terms(question: Question) -> _Terms:
 def _requests(question: Question, terms: _Terms) -> Fraction:
     if terms.cut is not None:
         return requests(question, terms.cut, terms.room)
-    return Fraction(max(0, terms.room), terms.request) if terms.request else Fraction(0)
+    if question.settings.scheme == SLOTS:  # all of them have their cache from the start, or none has
+        return Fraction(question.settings.sequences or 1) if terms.request <= terms.room else Fraction(0)
+    return Fraction(max(0, terms.room), terms.request) if terms.request else Fraction(question.sequences)
 
 
 def _largest(question: Question, terms: _Terms) -> int:
@@ -172,7 +206,7 @@ def _largest(question: Question, terms: _Terms) -> int:
 
     def fits(context: int) -> bool:
         asked = question.with_context(context)
-        need = request_bytes(asked, terms.cut) if terms.cut else _ct2_request(asked)
+        need = request_bytes(asked, terms.cut) if terms.cut else grown.cache_bytes(asked)
         return need <= terms.room
 
     return _last(fits, most)
@@ -219,19 +253,3 @@ def _smallest_tensor_parallel(question: Question) -> int | None:
             if terms.request <= terms.room:
                 return size
     return None
-
-
-def _ct2_token(question: Question) -> int:
-    """K and V of every layer in the type it computes in; CTranslate2 has no pages and no cache of 8 bits
-    (src/layers/attention.cc). What an 8-bit model does not quantize keeps the type of its source.
-    """
-    kept = question.settings.quantization or ""
-    computed = kept.rpartition("_")[2] if "float" in kept else question.facts.dtype or ""
-    width = 4 if computed == "float32" else 2
-    return sum(layer.width for layer in layers_of(question.facts)) * width
-
-
-def _ct2_request(question: Question) -> int:
-    """A request's cache; one layer twice, since a step's K and V are appended by copying."""
-    layers = question.facts.layers or 1
-    return (question.context or 0) * _ct2_token(question) * (layers + 1) // layers

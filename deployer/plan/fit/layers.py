@@ -40,6 +40,14 @@ ARCHITECTURES = {
     **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2"), "mla"),
     **dict.fromkeys(("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"), "interval"),
     "whisper": "crossed",
+    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "distilbert", "camembert", "modernbert", "nomic_bert", "mpnet"), "none"),
+}
+
+#: general.architecture of a GGUF file where it is another word (src/llama-arch.cpp). gpt-oss: each second layer is full.
+GGUF = {
+    **{"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "qwen2vl": "qwen2_vl", "gemma3": "gemma3_text", "gpt-oss": "gemma2"},
+    **{"olmo2": "olmo2", "mistral3": "mistral", "qwen3vl": "qwen3_vl_text", "qwen3vlmoe": "qwen3_vl_moe_text"},
+    **{"llama4": "", "gptneox": "gpt_neox", "bert": "bert", "nomic-bert": "nomic_bert"},
 }
 
 
@@ -49,10 +57,12 @@ MOST_LAYERS = 2048  # what claims more is no model
 def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
     """One Layer for each layer that keeps something, in order. Raises Unknown."""
     cache = facts.cache
+    if cache is None and not facts.layers:
+        raise Unknown("nothing is known of the model's layers: no config.json, and no GGUF file at hand whose header was read")
     if cache is None:
         raise Unknown("deployer.lock was written before layers were read: deployer lock --upgrade reads them")
     name = cache.text_type or facts.model_type or next(iter(facts.architectures), "without a name")
-    how = ARCHITECTURES.get(name)
+    how = ARCHITECTURES.get(GGUF.get(name, name))
     if how is None:
         raise Unknown(f"unknown architecture {name}")
     count = facts.layers
@@ -60,6 +70,8 @@ def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
         raise Unknown("config.json does not say how many layers there are")
     if count > MOST_LAYERS or any(number < 0 for number in _numbers(facts, cache)):
         raise Unknown("config.json gives numbers that no model has")
+    if how == "none":
+        return ()
     if how == "mla":
         return (_latent(cache),) * count
     kinds = _kinds(how, cache, count)

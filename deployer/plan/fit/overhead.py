@@ -7,8 +7,11 @@ how far such logs were from the sum.
 
 from dataclasses import dataclass
 
+from deployer.engines.memory import CAST, CONVERTED, PAGED, SLOTS
+from deployer.plan.fit.grown import UBATCH
 from deployer.plan.fit.lora import adapter_bytes
 from deployer.plan.fit.question import GIB, Question
+from deployer.plan.fit.weights import computed_width
 
 #: Published logs lie within this of the computed sum: 0.4 to 3.3 GiB for seven starts (tests/plan/test_fit.py has them).
 MARGIN = GIB
@@ -23,6 +26,9 @@ _GRAPHS_SINCE = (0, 21)
 #: Images and audio are profiled too; Gemma 4 31B on an L40S leaves this much more than its text terms say (model-manager#149).
 _ENCODER = int(0.5 * GIB)
 _CT2_CONTEXT = int(0.5 * GIB)  # CUDA context and the cuBLAS workspace
+#: On a CPU: the programs themselves. vLLM is three processes with torch (0.32 with models/tiny-chat: 2.82 GiB, 1 of them cache);
+#: our server took 0.2 GB with 0.09 of weights (docs/ctranslate2.md).
+_CPU = {PAGED: int(1.8 * GIB), CONVERTED: int(0.15 * GIB), CAST: int(0.7 * GIB), SLOTS: int(0.05 * GIB)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +49,29 @@ class Overhead:
 def overhead(question: Question) -> Overhead:
     settings = question.settings
     if not settings.paged:
-        return Overhead(_CT2_CONTEXT, _logits(question, question.settings.sequences or 16), 0)
+        return _grown(question)
     many = settings.tensor_parallel * settings.pipeline_parallel > 1
     counted = not settings.eager and _version(settings.version) >= _GRAPHS_SINCE
     graphs = _GRAPHS if counted else 0
-    return Overhead(_CONTEXT + (_NCCL if many else 0), _activation(question), graphs, adapter_bytes(question))
+    context = _CPU[settings.scheme] if settings.cpu else _CONTEXT + (_NCCL if many else 0)
+    return Overhead(context, _activation(question), graphs, adapter_bytes(question))
+
+
+def _grown(question: Question) -> Overhead:
+    settings, facts = question.settings, question.facts
+    context = _CPU[settings.scheme] if settings.cpu else _CT2_CONTEXT
+    if settings.scheme == CONVERTED:
+        return Overhead(context, _logits(question, settings.sequences or 16), 0)
+    hidden, inner = facts.hidden_size or 0, _inner(question)
+    if settings.scheme == CAST:
+        # a prompt goes through in one step; only its last scores are made
+        scores = 0 if settings.flash else (facts.heads or 0) * (question.context or 0) ** 2 * 4
+        width = computed_width(question)
+        return Overhead(context, (question.context or 0) * (4 * hidden + 3 * inner) * width + scores, 0)
+    # llama.cpp: a step of 512 tokens in 32 bits, scores of the vocabulary for all of them (tiny-chat: 5.27 MiB, here 5.5)
+    seen = 0 if settings.flash else (facts.heads or 0) * (question.context or 0)
+    step = 4 * hidden + 2 * inner + (facts.vocab_size or 0) + seen
+    return Overhead(context, UBATCH * step * 4, 0)
 
 
 def _activation(question: Question) -> int:

@@ -16,18 +16,41 @@ class Gpu:
 
     memory: int
     name: str = ""
+    cpu: bool = False  # it is the host's memory
 
     @property
     def roomy(self) -> bool:
         """vLLM picks larger batches on GPUs of 70 GiB and more that are no A100 (EngineArgs.get_batch_defaults)."""
-        return self.memory >= 70 * GIB and "a100" not in self.name.lower()
+        return self.memory >= 70 * GIB and not self.cpu and "a100" not in self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Bytes of one GPU, the fullest, or of the host; None: not said. `cache` is all that there was for it, `usable` what it and
+    the rest were taken from, `host` and `gpu` what the processes held in the end. `context` is the one that `concurrency` is for.
+    """
+
+    at: str = ""
+    host_name: str = ""
+    context: int | None = None
+    usable: int | None = None
+    weights: int | None = None
+    cache: int | None = None
+    overhead: int | None = None
+    tokens: int | None = None
+    concurrency: float | None = None
+    host: int | None = None
+    gpu: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """`measured`: what a start like this one said and held, where a host has noted one."""
+
     facts: ModelFacts
     settings: Settings
     gpu: Gpu
+    measured: Measured | None = None
 
     @property
     def context(self) -> int | None:
@@ -49,7 +72,12 @@ class Question:
         return replace(self, gpu=replace(self.gpu, memory=memory))
 
     def with_tensor_parallel(self, size: int) -> "Question":
-        return replace(self, settings=replace(self.settings, tensor_parallel=size))
+        changed = size != self.settings.tensor_parallel
+        return self.with_settings(replace(self.settings, tensor_parallel=size)) if changed else self
+
+    def with_settings(self, settings: Settings) -> "Question":
+        """Other settings than those that something was measured with."""
+        return replace(self, settings=settings, measured=None)
 
 
 class Unknown(Exception):

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from deployer.engines.memory import CONVERTED, SLOTS
 from deployer.plan.fit.answer import Answer, answer
+from deployer.plan.fit.cache import pool, requests
 from deployer.plan.fit.question import GIB
 from deployer.plan.words import count
 
@@ -16,6 +18,8 @@ def line(found: Answer) -> str:
     """One line under a change: "weights 14.96 + cache 2.00 + overhead 3.15 = 20.11 of 73.60 GiB; 26 full requests at once"."""
     if found.unknown is not None:
         return f"memory not computed: {found.unknown}; the engine says it when it starts"
+    if found.source == "stated":
+        return f"{gib(found.total)} of {gib(found.usable)} GiB, as resources.gpu_memory states"
     terms = f"weights {gib(found.weights)} + cache {gib(found.request)} + overhead {gib(found.overhead.total)}"
     at_once = count(int(found.requests), "full request") + " at once"
     return f"{terms} = {gib(found.total)} of {gib(found.usable)} GiB; {at_once} ({found.source})"
@@ -24,16 +28,20 @@ def line(found: Answer) -> str:
 def explain(found: Answer) -> tuple[str, ...]:
     """Every term in a line of its own."""
     if found.unknown is not None:
-        return (line(found), "state the memory yourself: there is no field for it yet, so the plan neither refuses nor promises")
+        return (line(found), "state it: resources: {gpu_memory: 20GiB} is then what each of its GPUs must have for it")
+    if found.source == "stated":
+        return (line(found), f"a GPU of {found.smallest_gpu // GIB} GiB would do")
     q, more = found.question, found.overhead
     adapters = f", adapters {gib(more.adapters)}" if more.adapters else ""
     each = f" on each of {q.settings.tensor_parallel} GPUs" if q.settings.tensor_parallel > 1 else ""
     stages = f", {q.settings.pipeline_parallel} stages, the fullest" if q.settings.pipeline_parallel > 1 else ""
     lines = [
         f"weights   {gib(found.weights)} GiB{each}{stages}",
-        f"cache     {gib(found.request)} GiB for one request of {q.context} tokens; {found.token} B for each token",
+        f"cache     {gib(found.request)} GiB for {_whom(found)}; {found.token} B for each token",
         f"overhead  {gib(more.total)} GiB: context {gib(more.context)}, activation {gib(more.activation)}, "
-        f"graphs {gib(more.graphs)}{adapters}; {more.source}, within about 1 GiB",
+        f"graphs {gib(more.graphs)}{adapters}; computed, within about 1 GiB"
+        if more.source == "computed"
+        else f"overhead  {gib(more.total)} GiB; measured",
         f"together  {gib(found.total)} of {gib(found.usable)} GiB usable, of {gib(q.gpu.memory)}",
         f"at once   {float(found.requests):.2f} full requests",
         f"would fit at most {found.largest_context} tokens here; the smallest GPU that would do has "
@@ -43,19 +51,44 @@ def explain(found: Answer) -> tuple[str, ...]:
         lines.append(f"GPUs like this one needed: {found.smallest_tensor_parallel}")
     if found.conversion:
         lines.append(f"the conversion needs about {gib(found.conversion)} GiB of the host's memory at its peak")
+    lines += _measured(found)
     if found.tight:
         lines.append("tight: only a start tells")
     return tuple(lines)
 
 
+def _measured(found: Answer) -> list[str]:
+    """What the engine said of its cache when it started, against what is computed of it for the same request."""
+    told, q = found.question.measured, found.question
+    if told is None:
+        return []
+    lines = [f"measured  at the start of {told.at[:16].replace('T', ' ')} on {told.host_name}"]
+    if told.tokens and told.context and told.cache and q.settings.paged:
+        asked = q.with_context(told.context)
+        cut = pool(asked)
+        ours = int(requests(asked, cut, told.cache) * told.context)
+        off = 100 * abs(ours - told.tokens) / told.tokens
+        lines[0] += f": {told.tokens} tokens of cache in {gib(told.cache)} GiB; computed {ours}, {off:.1f} % off"
+    return lines
+
+
+def _whom(found: Answer) -> str:
+    settings = found.question.settings
+    if settings.scheme == SLOTS and not settings.shared and (settings.sequences or 1) > 1:
+        return f"{settings.sequences} requests of {found.question.context} tokens, made at the start"
+    return f"one request of {found.question.context} tokens"
+
+
 def lacking(found: Answer) -> tuple[str, str]:
     """(what is missing, what would fit) of one that does not fit."""
     q = found.question
-    if found.certain:
+    if found.source == "stated":
+        what = f"resources.gpu_memory states {gib(found.total)} GiB, of {gib(found.usable)} GiB usable"
+    elif found.certain:
         what = f"weights {gib(found.weights)} GiB are more than the {gib(q.gpu.memory)} GiB of the GPU"
     else:
         what = (
-            f"weights {gib(found.weights)} + cache for one request of {q.context} tokens {gib(found.request)}"
+            f"weights {gib(found.weights)} + cache for {_whom(found)} {gib(found.request)}"
             f" + overhead {gib(found.overhead.total)} = {gib(found.total)}, of {gib(found.usable)} GiB usable"
         )
     return what, " · or ".join(_ways_out(found))
@@ -63,6 +96,8 @@ def lacking(found: Answer) -> tuple[str, str]:
 
 def _ways_out(found: Answer) -> Sequence[str]:
     q = found.question
+    if found.source == "stated":
+        return [f"a GPU of {found.smallest_gpu // GIB} GiB"]
     ways = [f"max_model_len {found.largest_context}"] if found.largest_context else []
     if q.settings.paged:
         ways += [
@@ -70,10 +105,13 @@ def _ways_out(found: Answer) -> Sequence[str]:
         ]
         if found.smallest_tensor_parallel and found.smallest_tensor_parallel > q.settings.tensor_parallel:
             ways.append(f"tensor_parallel {found.smallest_tensor_parallel}")
-    elif _would(found, "quantization", "int8"):
-        ways.append("quantization int8")
+    elif q.settings.scheme == SLOTS:
+        ways += [f"cache_type_k and cache_type_v {kind}" for kind in ("q8_0",) if _would(found, "cache_types", kind)]
+        ways += ["batch.max_size 1"] if (q.settings.sequences or 1) > 1 and _would(found, "sequences", "1") else []
+    elif _would(found, "quantization", smaller := "int8" if q.settings.scheme == CONVERTED else "bnb-4bit"):
+        ways.append(f"quantization {smaller}")
     if found.smallest_gpu:
-        ways.append(f"a GPU of {found.smallest_gpu // GIB} GiB")
+        ways.append(f"{'a host' if q.settings.cpu else 'a GPU'} of {found.smallest_gpu // GIB} GiB")
     return ways or ["a smaller model"]
 
 
@@ -84,6 +122,13 @@ def _would(found: Answer, key: str, value: str) -> bool:
         return False
     if key == "kv_cache_dtype" and settings.cache_dtype != "auto":
         return False
-    changed = replace(settings, quantization=value) if key == "quantization" else replace(settings, cache_dtype=value)
-    other = answer(replace(found.question, settings=changed))
+    if key == "cache_types" and settings.cache_types != ("f16", "f16"):
+        return False
+    changed = {
+        "quantization": replace(settings, quantization=value),
+        "kv_cache_dtype": replace(settings, cache_dtype=value),
+        "cache_types": replace(settings, cache_types=(value, value)),
+        "sequences": replace(settings, sequences=1),
+    }[key]
+    other = answer(found.question.with_settings(changed))
     return other.unknown is None and other.fits

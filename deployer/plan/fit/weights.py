@@ -84,14 +84,48 @@ def _embeddings(facts: ModelFacts) -> int:
     return facts.vocab_size * facts.hidden_size * 2 * (1 if tied else 2)
 
 
+def computed_width(question: Question) -> int:
+    """Bytes of an element that Transformers computes in: `auto` is what the files say, 32 bits where they say nothing."""
+    asked = question.settings.dtype
+    return _WIDTH.get((question.facts.dtype or "float32") if asked == "auto" else asked, 2)
+
+
+def cast_bytes(question: Question) -> int:
+    """As Transformers loads them: cast, or linear layers in 8 or 4 bits by bitsandbytes, embeddings and output layer not (its
+    documentation, "Memory efficiency"; nf4 has a scale of 32 bits for every 64 elements).
+    """
+    facts, quantization = question.facts, question.settings.quantization
+    if facts.quantization:
+        return stored_bytes(facts)
+    total = _cast(facts, computed_width(question))
+    if quantization is None:
+        return total
+    width = computed_width(question)
+    stays = min(_embeddings(facts) * width // 2, total)
+    bits = {"bnb-8bit": 8.0, "bnb-4bit": 4.5}.get(quantization)
+    if bits is None:
+        raise Unknown(f"the size of weights that are quantized to {quantization} while they load is not known")
+    return stays + round((total - stays) / width * bits / 8)
+
+
+#: What a CPU computes instead of what it has no fast type for (engines.ctranslate2_types): loaded weights become that.
+_ON_A_CPU = {"float16": "float32", "bfloat16": "float32", "int8_float16": "int8_float32", "int8_bfloat16": "int8_float32"}
+
+
+def kept_type(question: Question) -> str | None:
+    """What CTranslate2 keeps weights as, on this device."""
+    facts, asked = question.facts, question.settings.quantization
+    kept = asked or (facts.dtype if facts.dtype in _CT2 else None)
+    return _ON_A_CPU.get(kept or "", kept) if question.settings.cpu else kept
+
+
 def ctranslate2_bytes(question: Question) -> int:
     """model.bin as it is kept on the device. Embeddings are stored like other matrices; when the output layer is tied to
     them it is an alias of the same variable (specs/model_spec.py, _alias_variables), so there is one copy.
     """
-    facts, asked = question.facts, question.settings.quantization
-    kept = asked or (facts.dtype if facts.dtype in _CT2 else None)
+    facts, kept = question.facts, kept_type(question)
     if kept is None or kept not in _CT2:
-        raise Unknown(f"CTranslate2 stores no weights as {asked or facts.dtype or 'an unknown type'}")
+        raise Unknown(f"CTranslate2 stores no weights as {kept or facts.dtype or 'an unknown type'}")
     if not facts.hidden_size:
         raise Unknown("config.json does not say hidden_size")
     elements = _elements(facts)

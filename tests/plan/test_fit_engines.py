@@ -1,0 +1,139 @@
+"""Fits of the engines without a pool of pages: llama.cpp, Transformers, CTranslate2, and what they take of a CPU's host."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer.engines.llamacpp import LlamaCppSettings
+from deployer.engines.memory import CAST, CONVERTED, SLOTS, memory_settings
+from deployer.engines.ollama import OllamaSettings
+from deployer.lock.gguf import gguf_facts
+from deployer.plan.fit import GIB, Answer, Gpu, Question, Settings, answer, explain, lacking
+from deployer.spec.models import Batch, DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec, Placement
+from deployer.state.locked import ModelFacts
+from tests.gguffile import write_gguf
+from tests.plan import models
+
+MIB = 1 << 20
+
+
+def asked(facts: ModelFacts, memory: float = 80, *, cpu: bool = False, **said: Any) -> Answer:
+    return answer(Question(facts, Settings(cpu=cpu, **said), Gpu(int(memory * GIB), "", cpu=cpu)))
+
+
+# llama.cpp; the figures for models/tiny-chat are those that build 11434 writes with LLAMA_ARG_LOG_VERBOSITY=4
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> ModelFacts:
+    file = write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+    return replace(gguf_facts(file, "tiny.gguf"), weights_bytes=file.stat().st_size)
+
+
+def test_llamacpp_makes_the_cache_of_all_its_slots_at_the_start(tiny: ModelFacts) -> None:
+    found = asked(tiny, 4, cpu=True, scheme=SLOTS, context=512, sequences=4)
+    assert found.request == 3 * MIB, "KV buffer size = 3.00 MiB"
+    assert found.weights == pytest.approx(6.63 * MIB, rel=0.02), "model buffer size = 6.63 MiB"
+    assert found.overhead.activation == pytest.approx(5.27 * MIB, rel=0.05), "compute buffer size = 5.27 MiB"
+    assert (found.fits, found.requests) == (True, 4)
+    assert "for 4 requests of 512 tokens, made at the start" in explain(found)[1]
+
+
+def test_one_context_that_all_share_is_there_once(tiny: ModelFacts) -> None:
+    shared = asked(tiny, 4, scheme=SLOTS, sequences=4, shared=True)
+    assert shared.request == asked(tiny, 4, scheme=SLOTS, context=1024, sequences=1).request
+
+
+@pytest.mark.parametrize(("kind", "share"), [("f32", 2.0), ("bf16", 1.0), ("q8_0", 0.53125), ("q4_0", 0.28125)])
+def test_a_smaller_type_makes_a_smaller_cache(tiny: ModelFacts, kind: str, share: float) -> None:
+    full = asked(tiny, scheme=SLOTS, context=512, sequences=1).request
+    assert asked(tiny, scheme=SLOTS, context=512, sequences=1, cache_types=(kind, kind)).request == full * share
+    assert "q9" in (asked(tiny, scheme=SLOTS, cache_types=("q9", "f16")).unknown or "")
+
+
+def test_a_window_keeps_what_a_step_may_look_at() -> None:
+    """Gemma 3 27B has a window of 1024: 52 windowed layers keep 1536 cells, 10 full ones all (llama-kv-cache-iswa.cpp)."""
+    gemma = models.facts(
+        "gemma3", context=131072, vocab_size=262144, hidden_size=5376, layers=62, heads=32, kv_heads=16, head_dim=128,
+        window=1024, intermediate_size=21504, weights_bytes=17 * GIB,
+    )  # fmt: skip
+    found = asked(gemma, scheme=SLOTS, context=32768, sequences=1)
+    assert found.request == (10 * 32768 + 52 * 1536) * 2 * 16 * 128 * 2
+
+
+def test_what_does_not_fit_names_a_smaller_cache_type_or_fewer_slots(tiny: ModelFacts) -> None:
+    found = asked(models.LLAMA_3_8B, 22, scheme=SLOTS, context=16384, sequences=4)
+    assert not found.fits
+    assert "cache_type_k and cache_type_v q8_0 · or batch.max_size 1" in lacking(found)[1]
+    assert answer(found.question.with_context(found.largest_context)).fits
+
+
+def test_layers_are_spread_over_several_gpus() -> None:
+    one, two = (asked(models.LLAMA_3_8B, scheme=SLOTS, context=8192, sequences=4, pipeline_parallel=n) for n in (1, 2))
+    assert (two.weights * 2, two.request * 2) == (one.weights, one.request)
+
+
+# Transformers
+
+
+@pytest.mark.parametrize(
+    ("said", "weights"),
+    [
+        ({}, 16_060_522_496),
+        ({"dtype": "float32"}, 32_121_044_992),
+        ({"quantization": "bnb-8bit"}, 8_030_261_248 + 2 * 128256 * 4096),
+        ({"quantization": "bnb-4bit"}, 2 * 2 * 128256 * 4096 + int((8_030_261_248 - 2 * 128256 * 4096) * 4.5 / 8)),
+    ],
+)
+def test_transformers_casts_or_quantizes_what_it_loads(said: dict[str, Any], weights: int) -> None:
+    found = asked(models.LLAMA_3_8B, scheme=CAST, context=8192, **said)
+    assert found.weights == weights
+    assert found.request == (2 if "dtype" in said else 1) * GIB
+
+
+def test_transformers_needs_scores_of_all_pairs_without_a_fused_attention() -> None:
+    fused, eager = (asked(models.LLAMA_3_8B, scheme=CAST, context=8192, flash=flash) for flash in (True, False))
+    assert eager.total - fused.total == 32 * 8192 * 8192 * 4
+    assert "bnb-4bit" in lacking(asked(models.LLAMA_3_8B, 17, scheme=CAST, context=8192))[1]
+
+
+# CTranslate2 on a CPU
+
+
+@pytest.mark.parametrize(("kept", "runs"), [(None, "float32"), ("float16", "float32"), ("int8_bfloat16", "int8_float32")])
+def test_what_a_cpu_has_no_fast_type_for_is_kept_in_32_bits(kept: str | None, runs: str) -> None:
+    said = asked(models.LLAMA_3_8B, cpu=True, scheme=CONVERTED, context=8192, quantization=kept)
+    assert said.weights == asked(models.LLAMA_3_8B, cpu=True, scheme=CONVERTED, context=8192, quantization=runs).weights
+
+
+def test_an_encoder_keeps_nothing_between_requests() -> None:
+    minilm = models.facts(
+        "bert", context=512, vocab_size=30522, hidden_size=384, layers=6, heads=12, dtype="float32", intermediate_size=1536,
+        tensors=(("F32", 90_852_864),),
+    )  # fmt: skip
+    for said in ({"scheme": CONVERTED}, {}):
+        found = asked(minilm, 8, **said)
+        assert (found.fits, found.request, found.token, found.largest_context) == (True, 0, 0, 512)
+
+
+# what their settings say
+
+
+def spec(engine: str, settings: Any, **more: Any) -> DeploymentSpec:
+    chosen = EngineChoice(name=engine, settings=settings)
+    return DeploymentSpec(name="chat", model=ModelSpec(path="m"), endpoint=EndpointSpec(open=True), engine=chosen, **more)
+
+
+def test_settings_of_llamacpp_and_ollama() -> None:
+    llama = memory_settings(spec("llamacpp", LlamaCppSettings(max_model_len=512, cache_type_k="q8_0"), batch=Batch(max_size=2)))
+    assert llama is not None
+    assert (llama.scheme, llama.cpu, llama.context, llama.sequences, llama.cache_types, llama.shared, llama.unread) == (
+        SLOTS, True, 512, 2, ("q8_0", "f16"), False, (),
+    )  # fmt: skip
+    whole = memory_settings(spec("llamacpp", LlamaCppSettings(gpu_layers=3), placement=Placement(gpus=2)))
+    assert whole is not None
+    assert (whole.cpu, whole.shared, whole.pipeline_parallel, whole.unread) == (False, True, 2, ("gpu_layers",))
+    other = memory_settings(spec("ollama", OllamaSettings(kv_cache_type="q8_0")))
+    assert other is not None
+    assert (other.cache_types, other.unread) == (("q8_0", "q8_0"), ("max_model_len left out",))
