@@ -14,7 +14,7 @@ from deployer.lock.digests import DigestCache
 from deployer.lock.facts import facts_from_config, has_template, parse_config, weights_bytes
 from deployer.lock.gguf import gguf_facts
 from deployer.lock.selection import one_file, whole
-from deployer.lock.tensors import in_folder
+from deployer.lock.tensors import faults, in_folder
 from deployer.state.locked import LockedFile, LockedModel, ModelFacts, content_digest
 from deployer.state.needs import ModelNeed
 
@@ -53,9 +53,17 @@ def digest_folder(
 
 
 def look_at_folder(path: Path, *, name: str | None = None, file: str | None = None) -> LockedModel:
-    """As digest_folder, but no file is read as a whole: digests are empty. For questions that need only facts and sizes."""
+    """As digest_folder, but no file is read as a whole: digests are empty. For questions that need only facts and sizes, so
+    weights that are not whole are a LockfileError too.
+    """
     name = name or path.as_posix()
-    return _read(path, name, False, file, lambda relative: _locked(path, relative, name, ""))
+    found = _read(path, name, False, file, lambda relative: _locked(path, relative, name, ""))
+    broken = faults(path, found.files)
+    if broken:
+        (first, why), more = broken[0], len(broken) - 1
+        hint = "the files are not whole: download them again" + (f"; {more} more of them have a fault" if more else "")
+        raise LockfileError(why, where=f"{name}/{first}", hint=hint)
+    return found
 
 
 def _read(path: Path, name: str, plain: bool, file: str | None, locked: Callable[[str], LockedFile]) -> LockedModel:

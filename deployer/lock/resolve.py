@@ -13,6 +13,7 @@ from deployer.lock.folder import digest_folder
 from deployer.lock.indexes import indexes
 from deployer.lock.request import LockFailed, LockRequest, OnProgress, Progress, WantedModel
 from deployer.lock.target import wanted_targets
+from deployer.lock.tensors import faults
 from deployer.lock.tools import uv_tool
 from deployer.state.locked import Locked, LockedEnvironment, LockedModel, LockedTarget
 from deployer.state.needs import EnvironmentNeed
@@ -143,6 +144,9 @@ def _tell(request: LockRequest, models: Mapping[str, WantedModel], locked: Locke
     for progress in _news(request.existing, locked, jobs):
         on_progress(progress)
     for key, wanted in models.items():
+        if wanted.need.path:
+            for file, why in faults(request.root / wanted.need.path, locked.models[key].files):
+                on_progress(Progress("model", key, "note", f"{wanted.need.path}/{file}: {why}"))
         license = locked.models[key].facts.license
         if license and wanted.accept_license and wanted.accept_license != license:
             on_progress(Progress("model", key, "note", f"its licence is {license}, the YAML accepts {wanted.accept_license}"))

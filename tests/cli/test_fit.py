@@ -33,6 +33,13 @@ def gib(size: float) -> int:
     return int(size * GIB)
 
 
+@pytest.fixture(autouse=True)
+def whole(bench: Bench) -> None:
+    """models/tiny with weights that can be read."""
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [32], "data_offsets": [0, 64]}}).encode()
+    (bench.root / "models/tiny/model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+
+
 @pytest.fixture
 def llama(bench: Bench) -> Bench:
     """A folder models/llama as large as Llama 3.1 8B on paper; two 24 GiB GPUs on h1, one of 80 GiB on h2."""
@@ -131,8 +138,6 @@ def test_wrong_words(bench: Bench, words: tuple[str, ...], code: int, said: str)
 def test_a_plan_that_does_not_fit_is_refused_with_4_and_the_context_that_it_names_passes(bench: Bench) -> None:
     folder = bench.root / "models/tiny"
     (folder / "config.json").write_text(json.dumps({**LLAMA, "max_position_embeddings": 262144}))
-    header = json.dumps({"w": {"dtype": "BF16", "shape": [32], "data_offsets": [0, 64]}}).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
     bench.hosts["h1"] = FakeHost("g1", bench.hosts["h1"].root.parent, gpus=L4)
     bench.edit("tags: [prod]", "placement: {hosts: [h1], gpus: 1}")
     bench.edit("ctranslate2: {}", "ctranslate2: {max_model_len: 262144}")
@@ -143,3 +148,11 @@ def test_a_plan_that_does_not_fit_is_refused_with_4_and_the_context_that_it_name
     assert found is not None, done.out
     bench.edit("262144", found[1])
     assert bench("plan").code == 0
+
+
+def test_weights_that_are_not_whole_are_told_by_file_and_never_weighed(bench: Bench) -> None:
+    (bench.root / "models/tiny/model.safetensors").write_bytes(bytes(64))
+    done = bench("fit", "models/tiny")
+    assert done.code == 3
+    assert "models/tiny/model.safetensors" in done.err
+    assert "its header would be 0 bytes" in done.err

@@ -1,21 +1,29 @@
 """Fits of the engines without a pool of pages: llama.cpp, Transformers, CTranslate2, and what they take of a CPU's host."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deployer.engines.llamacpp import LlamaCppSettings
-from deployer.engines.memory import CAST, CONVERTED, SLOTS, memory_settings
+from deployer.engines.memory import CAST, CONVERTED, PAGED, SLOTS, memory_settings
 from deployer.engines.ollama import OllamaSettings
+from deployer.lock.facts import facts_from_config, parse_config
 from deployer.lock.gguf import gguf_facts
-from deployer.plan.fit import GIB, Answer, Gpu, Question, Settings, answer, explain, lacking
+from deployer.plan.fit import GIB, Answer, Gpu, Question, Settings, answer, brief, explain, lacking, line
 from deployer.spec.models import Batch, DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec, Placement
 from deployer.state.locked import ModelFacts
 from tests.gguffile import write_gguf
 from tests.plan import models
 
 MIB = 1 << 20
+WHOLE = {
+    "torch_dtype": "bfloat16", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096,
+    "vocab_size": 128256, "max_position_embeddings": 8192, "intermediate_size": 14336,
+}  # fmt: skip
 
 
 def asked(facts: ModelFacts, memory: float = 80, *, cpu: bool = False, **said: Any) -> Answer:
@@ -137,3 +145,52 @@ def test_settings_of_llamacpp_and_ollama() -> None:
     other = memory_settings(spec("ollama", OllamaSettings(kv_cache_type="q8_0")))
     assert other is not None
     assert (other.cache_types, other.unread) == (("q8_0", "q8_0"), ("max_model_len left out",))
+
+
+# what a config.json may claim
+
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.lists(st.integers(), max_size=3)
+)
+CLAIMS = (
+    *("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size", "vocab_size", "layer_types"),
+    *(
+        "max_position_embeddings",
+        "intermediate_size",
+        "model_type",
+        "sliding_window",
+        "torch_dtype",
+        "text_config",
+        "rope_scaling",
+    ),
+    *("quantization_config", "kv_lora_rank", "qk_rope_head_dim", "tie_word_embeddings", "num_experts_per_tok"),
+)
+KINDS = ("llama", "qwen3_moe", "gemma2", "gemma3_text", "deepseek_v3", "qwen3_next", "gpt_oss", "whisper", "bert")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(KINDS),
+    st.dictionaries(st.sampled_from(CLAIMS), ODD | st.dictionaries(st.sampled_from(CLAIMS), ODD, max_size=4), max_size=6),
+    st.sampled_from([PAGED, CONVERTED, CAST, SLOTS]),
+    st.booleans(),
+    st.sampled_from([0, 10**9, 10**40]),
+)
+def test_whatever_a_config_claims_there_is_an_answer_or_a_reason(
+    kind: str, claims: dict[str, Any], scheme: str, cpu: bool, held: int
+) -> None:
+    config = {**WHOLE, "model_type": kind, **claims}
+    facts = facts_from_config(parse_config(json.dumps(config), "config.json"), weights_bytes=held)
+    found = answer(Question(facts, Settings(scheme=scheme, cpu=cpu), Gpu(24 * GIB, "", cpu=cpu)))
+    assert line(found)
+    assert explain(found)
+    assert json.dumps(found.json())
+    if found.unknown is None:
+        assert found.weights > 0
+        assert all(lacking(found))
+        assert brief(found.question)["fits"] == found.fits

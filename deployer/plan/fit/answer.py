@@ -8,7 +8,7 @@ from typing import Any
 from deployer.engines.memory import CONVERTED, SLOTS
 from deployer.plan.fit import grown, weights
 from deployer.plan.fit.cache import Pool, pool, request_bytes, requests
-from deployer.plan.fit.layers import layers_of
+from deployer.plan.fit.layers import layers_of, sane
 from deployer.plan.fit.measured import overhead_of, weights_of
 from deployer.plan.fit.overhead import MARGIN, Overhead, overhead
 from deployer.plan.fit.question import GIB, Question, Unknown
@@ -173,6 +173,7 @@ def _brief(found: Answer) -> dict[str, Any]:
 
 
 def _terms(question: Question) -> _Terms:
+    sane(question.facts)
     settings, computed = question.settings, overhead(question)
     usable = question.gpu.memory
     if not settings.paged:

@@ -52,6 +52,7 @@ GGUF = {
 
 
 MOST_LAYERS = 2048  # what claims more is no model
+BIGGEST = 1 << 50  # bytes of weights included
 
 
 def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
@@ -68,8 +69,7 @@ def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
     count = facts.layers
     if not count:
         raise Unknown("config.json does not say how many layers there are")
-    if count > MOST_LAYERS or any(number < 0 for number in _numbers(facts, cache)):
-        raise Unknown("config.json gives numbers that no model has")
+    sane(facts)
     if how == "none":
         return ()
     if how == "mla":
@@ -83,8 +83,14 @@ def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
     return own + (_crossed(facts, cache),) * count if how == "crossed" else own
 
 
-def _numbers(facts: ModelFacts, cache: CacheFacts) -> Iterator[int]:
-    for values in (facts, cache):
+def sane(facts: ModelFacts) -> None:
+    """Raises Unknown for numbers that no model has, which a config.json may claim all the same."""
+    if (facts.layers or 0) > MOST_LAYERS or not all(0 <= number < BIGGEST for number in _numbers(facts)):
+        raise Unknown("config.json gives numbers that no model has")
+
+
+def _numbers(facts: ModelFacts) -> Iterator[int]:
+    for values in (facts, facts.cache or CacheFacts()):
         for field in fields(values):
             value = getattr(values, field.name)
             if isinstance(value, int):
