@@ -44,6 +44,7 @@ def cache_facts(config: Config, text: Config) -> CacheFacts:
         use_window=_flag(text.get("use_sliding_window")),
         encoder_decoder=config.get("is_encoder_decoder") is True or text.get("is_encoder_decoder") is True,
         tied=_flag(text.get("tie_word_embeddings", config.get("tie_word_embeddings"))),
+        keys_are_values=_flag(text.get("attention_k_eq_v")),
         cache_dtype=_cache_dtype(config) or _cache_dtype(text),
     )
 

@@ -65,6 +65,7 @@ class _Cache(_Doc):
     expert_intermediate_size: int | None = None
     experts_per_token: int | None = None
     tied: bool | None = None
+    keys_are_values: bool | None = None
     cache_dtype: str | None = None
 
 

@@ -53,6 +53,7 @@ class CacheFacts:
     expert_intermediate_size: int | None = None
     experts_per_token: int | None = None
     tied: bool | None = None
+    keys_are_values: bool | None = None  # full layers: the files hold K's weights once for both
     cache_dtype: str | None = None
 
 

@@ -163,6 +163,7 @@ GEMMA_4_31B_FP8 = facts(
     global_kv_heads=4,
     global_head_dim=512,
     window=1024,
+    keys_are_values=True,
     layer_types=(*("sliding_attention",) * 5, "full_attention") * 10,
     intermediate_size=21504,
     dtype="bfloat16",

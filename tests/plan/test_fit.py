@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deployer.engines.memory import memory_settings
 from deployer.plan.fit import GIB, Answer, Gpu, Question, Settings, answer, explain, lacking, line, longest
 from deployer.plan.fit.cache import pool, request_bytes, requests
-from deployer.plan.fit.weights import conversion_bytes
+from deployer.plan.fit.weights import conversion_bytes, tables_bytes
 from deployer.spec.models import AdapterSpec
 from deployer.state.locked import CacheFacts, ModelFacts
 from tests.engines import builders
@@ -125,7 +125,12 @@ CASES = {
         longest=122_080,
     ),
     "r1 distill qwen 14b on two 4090": Case(
-        f"{VLLM}/issues/13061", models.R1_DISTILL_QWEN_14B, {"tensor_parallel": 2}, weights=13.9476, weights_tolerance=0.015
+        # 0.16 GiB of it are in no file, table or norm that we know of; nobody has explained them to this formula's measure
+        f"{VLLM}/issues/13061",
+        models.R1_DISTILL_QWEN_14B,
+        {"tensor_parallel": 2},
+        weights=13.9476,
+        weights_tolerance=0.012,
     ),
     "deepseek v2 lite, latent attention": Case(
         f"{VLLM}/issues/15871", models.DEEPSEEK_V2_LITE, {"context": 32768}, request=0.95, pool=0.95
@@ -142,8 +147,8 @@ CASES = {
         "github.com/giantswarm/model-manager/issues/149",
         models.GEMMA_4_31B_FP8,
         {"context": 65536, "batched_tokens": 8192},
-        weights=31.7,  # loaded, from 30.98 of files
-        weights_tolerance=0.025,
+        weights=31.7,  # from 30.98 of files: tables of positions for both kinds of layers, and K's weights twice in full ones
+        weights_tolerance=0.01,
         pool=7.25,
         request=12.04,
         longest=8624,
@@ -313,7 +318,7 @@ def test_a_refusal_names_what_is_missing_and_what_would_fit() -> None:
     found = answer(ask(models.LLAMA_3_8B, 22.5, "L4", context=65536))
     assert not found.fits
     what, ways = lacking(found)
-    assert what.startswith("weights 14.96 + cache for one request of 65536 tokens 8.00 + overhead ")
+    assert what.startswith("weights 14.99 + cache for one request of 65536 tokens 8.00 + overhead ")
     assert f"max_model_len {found.largest_context}" in ways
     assert "kv_cache_dtype fp8" in ways
     assert f"a GPU of {found.smallest_gpu // GIB} GiB" in ways
@@ -325,7 +330,7 @@ def test_a_refusal_names_what_is_missing_and_what_would_fit() -> None:
 def test_weights_larger_than_the_gpu_are_certain() -> None:
     found = answer(ask(models.LLAMA_3_70B_W8A8, 24, context=8192))
     assert found.certain
-    assert lacking(found)[0] == "weights 67.67 GiB are more than the 24.00 GiB of the GPU"
+    assert lacking(found)[0] == "weights 67.70 GiB are more than the 24.00 GiB of the GPU"
     assert found.smallest_tensor_parallel == 4
 
 
@@ -337,7 +342,7 @@ def test_the_batch_is_what_the_engine_picks_for_the_gpu() -> None:
 
 def test_the_line_of_terms_reads_as_a_sum() -> None:
     said = line(answer(ask(models.LLAMA_3_8B, 80, context=16384)))
-    assert said.startswith("weights 14.96 + cache 2.00 + overhead ")
+    assert said.startswith("weights 14.99 + cache 2.00 + overhead ")
     assert said.endswith("(computed)")
     assert "of 73.60 GiB; " in said
 
@@ -422,7 +427,8 @@ def test_a_smaller_cache_type_never_needs_more_and_more_sequences_never_less(fac
 @given(st.sampled_from(DENSE), st.sampled_from([1, 2, 4]), st.integers(1, 65536))
 def test_twice_the_gpus_never_need_more_of_each_and_halve_the_weights(facts: ModelFacts, size: int, context: int) -> None:
     one, two = _both(facts, 80, {"tensor_parallel": size, "context": context}, {"tensor_parallel": 2 * size, "context": context})
-    assert two.weights == -(-one.weights // 2)
+    tables = tables_bytes(facts)  # whole on each
+    assert two.weights - tables == -(-(one.weights - tables) // 2)
     assert two.request <= one.request
 
 

@@ -62,7 +62,7 @@ def test_what_fits_is_not_mentioned() -> None:
 def test_weights_larger_than_the_gpu_are_refused_with_what_would_fit() -> None:
     (text,), notices = of_fit(make_plan(world(models.LLAMA_3_70B_W8A8, 24, chat(max_model_len=8192))))
     assert "✗ chat does not fit on h1 GPU 0 (24 GiB)" in text
-    assert "weights 67.67 GiB are more than the 24.00 GiB of the GPU" in text
+    assert "weights 67.70 GiB are more than the 24.00 GiB of the GPU" in text
     assert "would fit: tensor_parallel 4 · or a GPU of " in text
     assert "deployments/chat.yaml:" in text
     assert notices == []
@@ -72,7 +72,7 @@ def test_what_does_not_fit_by_more_than_the_overheads_doubt_is_refused_and_its_c
     (text,), notices = of_fit(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=131072))))
     assert notices == []
     assert "✗ chat does not fit on h1 GPU 0 (24 GiB)" in text
-    assert "weights 14.96 + cache for one request of 131072 tokens 16.00" in text
+    assert "weights 14.99 + cache for one request of 131072 tokens 16.00" in text
     found = re.search(r"would fit: max_model_len (\d+) .*tensor_parallel 2 · or a GPU of 36 GiB", text)
     assert found is not None, text
     assert of_fit(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=int(found[1]))))) == ([], [])
@@ -83,7 +83,7 @@ def test_what_may_not_fit_is_a_notice_and_no_refusal() -> None:
     refused, (notice,) = of_fit(plan)
     assert refused == []
     assert notice.startswith(
-        "chat/0 may not fit on h1 GPU 0 (24 GiB): weights 14.96 + cache for one request of 50000 tokens 6.10"
+        "chat/0 may not fit on h1 GPU 0 (24 GiB): weights 14.99 + cache for one request of 50000 tokens 6.10"
     )
     assert notice.endswith("(computed)")
     hint = next(n.hint for n in plan.notices if n.code == "fit")
@@ -120,9 +120,9 @@ def test_an_explanation_shows_every_term_and_changes_no_plan() -> None:
     plan = make_plan(world(models.LLAMA_3_8B, 80, chat(max_model_len=16384), explain=("chat",)))
     assert plan.plan_id == plain.plan_id
     text = render(plan)
-    assert "chat/0 on h1 GPU 0 (80 GiB): weights 14.96 + cache 2.00 + overhead " in text
+    assert "chat/0 on h1 GPU 0 (80 GiB): weights 14.99 + cache 2.00 + overhead " in text
     for term in (
-        "weights   14.96",
+        "weights   14.99",
         "cache     2.00",
         "overhead  ",
         "at once   ",
@@ -181,7 +181,7 @@ def test_the_terms_stand_under_the_change_in_text_and_markdown_and_do_not_move_t
 def test_of_what_does_not_fit_or_is_not_known_the_change_says_so() -> None:
     change = started(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=131072))))
     assert fitted.fits(change) is False
-    assert str(fitted.line(change)).startswith("may not fit: weights 14.96 + cache 16.00 + overhead ")
+    assert str(fitted.line(change)).startswith("may not fit: weights 14.99 + cache 16.00 + overhead ")
     zebra = replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache)
     odd = started(make_plan(world(zebra, 24, chat())))
     assert "unknown architecture zebra" in odd.data[fitted.FIT]["unknown"]

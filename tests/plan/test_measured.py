@@ -83,7 +83,7 @@ def test_a_vllm_on_a_cpu_is_held_against_the_memory_of_its_host() -> None:
     made = world(models.LLAMA_3_8B, 24, spec, explain=("chat",))
     found = replace(made.observed["h1"], probe={**made.observed["h1"].probe, "memory_total": gib(64)})  # type: ignore[union-attr]
     text = render(make_plan(replace(made, observed={"h1": found})))
-    assert "chat/0 on h1 (64 GiB): weights 14.96 + cache 1.00 + overhead " in text
+    assert "chat/0 on h1 (64 GiB): weights 14.99 + cache 1.00 + overhead " in text
     small = replace(found, probe={**found.probe, "memory_total": gib(8)})  # type: ignore[call-arg]
     refused, (notice,) = of_fit(make_plan(replace(world(models.LLAMA_3_8B, 24, spec), observed={"h1": small})))
     assert refused == []

@@ -76,6 +76,6 @@ def test_the_review_shows_it_in_the_row_and_its_terms_in_the_details(loaded: Fle
         assert "██" in shown(pilot).splitlines()[row]
         await pilot.press("slash", *"chat/0", "enter")
         await pilot.press("G")
-        await see(pilot, "weights 14.96")
+        await see(pilot, "weights 14.99")
 
     travel(app, journey, size)

@@ -41,7 +41,7 @@ def vllm_bytes(question: Question) -> int:
     first has the embeddings, the last the output layer (vllm/distributed/utils.py, get_pp_indices).
     """
     facts, settings = question.facts, question.settings
-    total = _loaded(question)
+    total = _loaded(question) + _doubled(facts)
     if facts.quantization == "mxfp4":
         total = int(total * _MXFP4_PADDING)
     stages = settings.pipeline_parallel
@@ -50,7 +50,40 @@ def vllm_bytes(question: Question) -> int:
         ends = min(_embeddings(facts), total)
         one = ends if facts.cache is not None and facts.cache.tied else ends // 2
         total = (total - ends) * -(-layers // stages) // layers + one
-    return -(-total // settings.tensor_parallel)
+    return -(-total // settings.tensor_parallel) + tables_bytes(facts)
+
+
+#: Models that learn their positions: those are in the files.
+_LEARNED = ("gpt2", "gpt_bigcode", "opt", "whisper", "bert", "roberta", "xlm-roberta", "distilbert", "camembert", "mpnet")
+#: Those whose full and windowed layers turn by other angles.
+_TWO_TABLES = ("gemma3_text", "gemma4_text")
+
+
+def tables_bytes(facts: ModelFacts) -> int:
+    """Sines and cosines of every position that the model has, in 16 bits, whole on each GPU; vLLM counts them as weights
+    (vllm/model_executor/layers/rotary_embedding/base.py). 32 MiB for Llama 3.1 8B: all that its log says more than its files.
+    """
+    cache = facts.cache
+    kind = (cache.text_type if cache is not None else None) or facts.model_type or ""
+    width = facts.head_dim or (facts.hidden_size or 0) // (facts.heads or 1)
+    if kind in _LEARNED or cache is None:
+        return 0
+    if cache.rope_head_dim:
+        width = cache.rope_head_dim
+    if kind in _TWO_TABLES:
+        width += cache.global_head_dim or width
+    return (facts.context or 0) * width * 2
+
+
+def _doubled(facts: ModelFacts) -> int:
+    """K's weights of full layers stand in the place of V's too (vllm/model_executor/models/gemma4.py, k_eq_v_layers)."""
+    cache = facts.cache
+    if cache is None or not cache.keys_are_values:
+        return 0
+    layers = sum(kind == "full_attention" for kind in cache.layer_types)
+    outputs = (cache.global_kv_heads or facts.kv_heads or 0) * (cache.global_head_dim or facts.head_dim or 0)
+    width = 1 if facts.quantization in ("fp8", "compressed-tensors") else 2
+    return layers * outputs * (facts.hidden_size or 0) * width
 
 
 def _loaded(question: Question) -> int:
