@@ -4,7 +4,7 @@
 fails closed: what the formulas do not know is `Answer.unknown`, never a guess.
 """
 
-from deployer.plan.fit.answer import Answer, answer, brief, longest
+from deployer.plan.fit.answer import Answer, answer, brief, longest, quick
 from deployer.plan.fit.question import GIB, Gpu, Measured, Question, Settings, Unknown
 from deployer.plan.fit.text import explain, gib, lacking, line
 
@@ -23,4 +23,5 @@ __all__ = [
     "lacking",
     "line",
     "longest",
+    "quick",
 ]

@@ -135,6 +135,19 @@ def _certain(question: Question, held: int) -> bool:
     return bool(question.facts.tensors) and held > question.gpu.memory * 1.05
 
 
+def quick(question: Question) -> bool | None:
+    """Does it fit? None: not known. Cheap, for a plan of thousands; `answer` says why and what would."""
+    if question.settings.stated is not None:
+        return _stated(question, question.settings.stated).fits
+    if question.settings.unread or not question.context:
+        return None
+    try:
+        terms = _terms(question)
+    except Unknown:
+        return None
+    return terms.request <= terms.room
+
+
 def brief(question: Question) -> dict[str, Any]:
     """The terms alone, in bytes of one GPU, as a change of a plan carries them; or {"unknown": why}. Cheap, for a plan of
     thousands; `answer` says why and what would.
