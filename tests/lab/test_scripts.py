@@ -1,5 +1,6 @@
 """Scripts and the request log on a real host: a transformer before an engine, one that cannot load, a rollback of it alone."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -10,12 +11,13 @@ from tests.lab.conftest import LabFleet
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
 
 NAME = "scripted"
+KEY = "sk-lab-scripted-0123456789"
 POISON = "4111-1111-1111-1111"
 TEXT = """\
 model: {path: models/tiny-chat}
 engine: {ctranslate2: {quantization: float32, device: cpu}}
 sampling: {temperature: 0, max_tokens: 8}
-endpoint: {open: true}
+endpoint: {keys: [{name: team-a, sha256: SHA}]}
 placement: {hosts: [lab-1]}
 handler: {transformer: scripts/mark.py}
 logging: {requests: full, sink: SINK, redact: ['[0-9]{4}(-[0-9]{4}){3}']}
@@ -30,31 +32,39 @@ class Transformer:
 """
 
 
+def text(sink: str) -> str:
+    return TEXT.replace("SINK", sink).replace("SHA", hashlib.sha256(KEY.encode()).hexdigest())
+
+
 @pytest.fixture(scope="module")
 def deployer(lab_fleet: LabFleet) -> Iterator[Deployer]:
     folder = lab_fleet.root / "scripts"
     folder.mkdir()
     (folder / "mark.py").write_text(SCRIPT)
-    with deployed(lab_fleet, {NAME: TEXT.replace("SINK", "journald")}) as run:
+    with deployed(lab_fleet, {NAME: text("journald")}) as run:
         yield run
+    places = ("/var/log/deployer", "/var/log/private/deployer")
+    left = lab_fleet.run("lab-1", ["find", *places, "-name", "requests.jsonl*"], check=False).stdout
+    assert f"/{NAME}/" not in left, "the files of the request log went with the deployment"
 
 
 def mark(deployer: Deployer) -> str:
     url = deployer.json("endpoint", NAME)["url"]
     body = {"model": NAME, "messages": [{"role": "user", "content": f"my card is {POISON}"}]}
-    status, answer = post(f"{url}/chat/completions", body)
+    status, answer = post(f"{url}/chat/completions", body, KEY)
     assert status == 200, answer
     return str(answer["mark"])
 
 
 @pytest.mark.parametrize("sink", ["journald", "file"])
 def test_records_are_read_back_without_the_poison(deployer: Deployer, sink: str) -> None:
-    write_deployment(deployer.root, NAME, TEXT.replace("SINK", sink))
+    write_deployment(deployer.root, NAME, text(sink))
     deployer("apply", "--yes")
     assert mark(deployer) == "first"
     records = deployer("logs", NAME, "--requests", "--json").stdout
     assert '"route": "/v1/chat/completions"' in records or '"route":"/v1/chat/completions"' in records
     assert "[redacted]" in records
+    assert '"key":"team-a"' in records.replace('": "', '":"')
     assert POISON not in records + deployer("logs", NAME).stdout
     assert "serve: ready" in deployer("logs", NAME).stdout
 
