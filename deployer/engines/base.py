@@ -112,6 +112,17 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """How an engine can be asked about its options before it starts: `checker` is a script of the agent's (steps/enginecheck.py),
+    `text` what it is told, the same for all replicas; it may hold {model}.
+    """
+
+    checker: str
+    text: str
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """What the unit runs. `{env}` environment directory, `{model}` model directory, `{credentials}`, `{cache}`, `{serve}`
     (the archive of our server) are replaced by engines.launch in argv, env and the files' content; everything else is
@@ -139,6 +150,7 @@ class Process:
     secrets: Mapping[str, str] = field(default_factory=dict)  # name in `{credentials}` → the secret's id
     logs: bool = False  # it writes files of its own, in `{handler_logs}`
     talkative: bool = False  # journald must not leave out lines of it
+    check: Check | None = None  # None: it cannot be asked
 
 
 class Engine(Protocol):

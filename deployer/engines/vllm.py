@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from deployer.engines import vllm_adapters, vllm_quantizations
-from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
+from deployer.engines.base import Check, Complaint, ConfigFile, Conversion, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.runtime import runtime_of, sampling_of
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
@@ -171,7 +171,29 @@ class Vllm:
             failures=FAILURES,
             figures=FIGURES,
             sources=sources,
+            check=_check(deployment, s, slot),
         )
+
+
+#: Of one replica; and options whose mere reading would run somebody's code, as root.
+_OWN = ("host", "port", "device-ids")
+_RUNS_CODE = (
+    "trust-remote-code",
+    "reasoning-parser-plugin",
+    "tool-parser-plugin",
+    "middleware",
+    "logits-processors",
+    "worker-cls",
+)
+
+
+def _check(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> Check | None:
+    options = _options(deployment, s, slot)
+    if any(options.get(name) for name in _RUNS_CODE if name != "middleware" or options.get(name) != MIDDLEWARE):
+        return None
+    told = {name: value for name, value in options.items() if name not in (*_OWN, "middleware")}
+    env = {name: value for name, value in _environment(deployment, s).items() if "{" not in value}
+    return Check("vllm", config_text(told), env)
 
 
 _PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models")

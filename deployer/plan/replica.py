@@ -57,6 +57,7 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
             "inference": dict(process.inference),
             "ready_path": process.ready_path,
             **_gpu_share(spec, place),
+            **_check(process, serving),
             **({"revision": first} if first is not None else {}),
             **(
                 {"keys": [{"name": name, "secret": secret} for name, secret in process.secrets.items()]}
@@ -75,6 +76,20 @@ def _gpu_share(spec: DeploymentSpec, place: Place) -> dict[str, float]:
     """What of each GPU must be free when it starts, for an engine that takes its share at once."""
     settings = memory_settings(spec) if place.gpus else None
     return {"gpu_share": settings.utilization} if settings is not None and settings.paged and settings.cache_bytes is None else {}
+
+
+def _check(process: Process, serving: Serving) -> dict[str, Any]:
+    """What `engine.check` is told. The key is the same for all replicas, and as long as nothing of it changes."""
+    if process.check is None or not serving.environment:
+        return {}
+    said = process.check
+    told: dict[str, Any] = {
+        "checker": said.checker,
+        "env": serving.environment,
+        "text": said.text.replace("{model}", serving.model),
+        "environ": dict(said.env),
+    }
+    return {"options": {**told, "key": digest(told, 24)}}
 
 
 def file_json(path: str, content: str, mode: str, owner: str = "root:root") -> dict[str, str]:

@@ -35,12 +35,34 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
         steps = _round(so_far, host, name, mine)
         for one in steps:
             one["stage"] = wire.stage_in(wave, one["stage"])
+        if not found:
+            steps = [*_judged(changes), *steps]
         wanted = {n for c in mine if c.after for n in c.after.needs} | {f"{Kind.GATEWAY}:gateway"}
         needs = sorted(wanted & made) + [t["id"] for t in found[-1:]]
         found.append({"id": name, "deployment": name, "needs": needs, "steps": steps})
         if wave > 1:
             found[-1]["id"], found[-1]["wave"] = f"{name}~{wave}", wave
     return found
+
+
+def _judged(changes: Sequence[Change]) -> list[wire.Step]:
+    """The engine's own judgement of its options, once for the same ones, when its environment and its model are there and
+    nothing has been touched yet. Of all waves: it is the first step of the first.
+    """
+    asked: dict[str, wire.Step] = {}
+    for change in changes:
+        told = change.after.payload.get("options") if change.after is not None and change.after.runs else None
+        if told is not None and "create" in change.actions and told["key"] not in asked:
+            label = f"{change.deployment}: its options, as the engine reads them"
+            asked[told["key"]] = step("artifacts", "engine.check", change, label, 180.0, **told, where=_where(change))
+    return list(asked.values())
+
+
+def _where(change: Change) -> str | None:
+    """The first option that is new or another one; where there is none, the engine."""
+    changed = (d.source for d in change.deltas if d.restarts and d.source is not None)
+    source = next(changed, change.source)
+    return str(source) if source is not None else None
 
 
 def _round(plan: Plan, host: str, name: str, changes: Sequence[Change]) -> list[wire.Step]:

@@ -44,6 +44,7 @@ class Machine(System):
         self.offline = False
         self.clock_ahead_s = 0.0
         self.gated: list[str] = []
+        self.engine_refuses: str | None = None  # what an engine says of its options
         self.driver = ("575.57.08", "12.9")  # its version, and the CUDA it goes up to
         self.root_user = True
         self.gpu_error: str | None = None

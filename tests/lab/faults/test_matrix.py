@@ -35,6 +35,7 @@ ELSEWHERE = {
     "artifact.remove",
     "env.build",
     "model.download",
+    "engine.check",
     "package.install",
     "package.remove",
     "run.undo",
