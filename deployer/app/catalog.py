@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.app import written
+from deployer.app.fitting import SIZES, Way
 from deployer.engines import settings_models
 from deployer.errors import UsageError
 from deployer.lock.facts import facts_from_config
@@ -16,7 +17,7 @@ from deployer.spec.catalog import CatalogEntry, number
 from deployer.spec.shelf import Shelved, shelved
 from deployer.state.locked import Locked, LockedFile, LockedModel, ModelFacts
 
-#: Bytes of a parameter, by the type that config.json names; one that is quantized has no such figure.
+#: Bytes of a parameter, by the type in which it lies; what is quantized has parts that are not, so no such figure.
 _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
 _WEIGHTS = "model.safetensors"
 #: Nobody has listed its files yet: no engine is ruled out for the want of one before deployer.lock has.
@@ -53,14 +54,24 @@ def locked_as(entry: CatalogEntry, locked: Locked) -> LockedModel:
     if known is not None:
         return known
     facts = facts_from_config(entry.config, license=entry.license, gated=bool(entry.gated))
-    facts = replace(facts, context=facts.context or entry.context, weights_bytes=_weights(entry, facts))
+    facts = replace(facts, context=entry.context or facts.context, weights_bytes=_weights(entry, facts))
     files = tuple(LockedFile(name, (facts.weights_bytes or 0) if name == _WEIGHTS else 0, "") for name in _USUAL)
     return LockedModel(f"hub:{entry.repo}@main", "hub", entry.repo, "main", None, "", files, facts)
 
 
 def _weights(entry: CatalogEntry, facts: ModelFacts) -> int | None:
-    width = _WIDTHS.get(facts.dtype or "") if facts.quantization is None else None
+    width = _WIDTHS.get(entry.weights or facts.dtype or "") if facts.quantization is None else None
     return None if entry.parameters is None or width is None else number(entry.parameters) * width
+
+
+def weights_alone(model: LockedModel, way: Way) -> int:
+    """Where the whole is not computed: on how many GPUs of this kind vLLM could hold the weights, with a tenth of each left
+    for the rest. 0: not known, or on none; it says nothing of the cache.
+    """
+    size = model.facts.weights_bytes
+    if way.verdict != "unknown" or way.engine != "vllm" or size is None:
+        return 0
+    return next((n for n in SIZES if n <= way.there and size <= n * way.memory * 9 // 10), 0)
 
 
 def parsers(entry: CatalogEntry) -> dict[str, str]:

@@ -261,10 +261,10 @@ def _complaint(spec: DeploymentSpec, model: LockedModel, kind: _Kind) -> Complai
     return said[0] if said else None
 
 
-def device(way: Way) -> str:
-    """As "2 of 8 H100, 80 GiB", or "CPU"."""
+def device(way: Way, gpus: int | None = None) -> str:
+    """As "2 of 8 H100, 80 GiB", or "CPU". `gpus`: so many instead of the way's."""
     size = f"{round(way.memory / fit.GIB)} GiB"
-    return f"{way.gpus} of {way.there} {way.device or 'GPUs'}, {size}" if way.there else f"CPU, {size}"
+    return f"{way.gpus if gpus is None else gpus} of {way.there} {way.device or 'GPUs'}, {size}" if way.there else f"CPU, {size}"
 
 
 def occupied(way: Way) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from deployer.spec.catalog import KINDS
 
 if TYPE_CHECKING:
     from deployer.app.fitting import Survey, Way
-    from deployer.spec.catalog import CatalogEntry, CatalogSource
+    from deployer.spec.catalog import CatalogSource
     from deployer.spec.shelf import Shelved
 
 EXAMPLES = (
@@ -84,45 +84,52 @@ def _fits(args: argparse.Namespace, wanted: "Sequence[Shelved]") -> int:
         fleet.known(hosts=args.fits)
         observed = fleet.probe(args.fits)
         locked = existing_lock(fleet.root)
-    surveys = {one.entry.name: survey(catalog.locked_as(one.entry, locked), Wish(), observed) for one in wanted}
-    ways = {one.entry.name: _ways(one.entry, surveys[one.entry.name]) for one in wanted}
-    silent = next(iter(surveys.values())).silent if surveys else {}
+    found = [(one, survey(catalog.locked_as(one.entry, locked), Wish(), observed)) for one in wanted]
+    silent = found[0][1].silent if found else {}
     if args.json:
-        models = [{**_json(one), "ways": [_way_json(way) for way in ways[one.entry.name]]} for one in wanted]
+        models = [{**_json(one), "ways": [_way_json(way) for way in _ways(one, said)]} for one, said in found]
         console.emit({"models": models, "unreachable": dict(silent)})
     else:
-        _table(wanted, ways)
+        _table(found)
         for host, why in silent.items():
             console.say(f"? {host}  {why}")
     return 6 if silent else 0
 
 
-def _ways(entry: "CatalogEntry", survey: "Survey") -> "list[Way]":
+def _ways(shelf: "Shelved", survey: "Survey") -> "list[Way]":
     """Of the engines that the entry names; the best one of each host, and why where there is none."""
-    mine = [way for way in survey.ways if way.engine in entry.engines]
     found: dict[str, Way] = {}
-    for way in mine:  # best first on each host
-        found.setdefault(way.host, way)
+    for way in survey.ways:  # best first on each host
+        if way.engine in shelf.entry.engines:
+            found.setdefault(way.host, way)
     return list(found.values())
 
 
-def _table(wanted: "Sequence[Shelved]", ways: "Mapping[str, Sequence[Way]]") -> None:
-    """Those that some host could serve. Of the others, how many there are and why nothing is known of them."""
+def _table(found: "Sequence[tuple[Shelved, Survey]]") -> None:
+    """Those that some host could serve, and those of which only the weights are known to fit. Of the others, how many."""
+    from deployer.app import catalog
     from deployer.app.fitting import device
 
     marks = {"fits": "✓", "tight": "≈"} if console.unicode() else {}
     rows: list[tuple[str, ...]] = [("", *_HEAD[:4], "HOST", "ENGINE", "ON")]
-    for shelf in wanted:
-        serving = [way for way in ways[shelf.entry.name] if way.serves]
-        rows += [(marks.get(w.verdict, w.verdict), *_row(shelf)[:4], w.host, w.engine, device(w)) for w in serving]
+    counts = dict.fromkeys(("fit", "weights", "no", "unknown"), 0)
+    for shelf, survey in found:
+        said = "no"
+        for way in _ways(shelf, survey):
+            alone = catalog.weights_alone(survey.model, way)
+            if way.serves or alone:
+                mark, where = (marks.get(way.verdict, way.verdict), device(way)) if way.serves else ("?", device(way, alone))
+                rows.append((mark, *_row(shelf)[:4], way.host, way.engine, where))
+            said = "fit" if way.serves or said == "fit" else "weights" if alone else way.verdict if said == "no" else said
+        counts[said] += 1
     if len(rows) > 1:
         console.out(console.table(rows))
-    others = [one for one in wanted if not any(way.serves for way in ways[one.entry.name])]
-    unknown = [one.entry.name for one in others if any(way.verdict == "unknown" for way in ways[one.entry.name])]
-    console.say(f"{len(wanted) - len(others)} of {len(wanted)} fit; {len(others) - len(unknown)} do not")
-    if unknown:
+    console.say(f"{counts['fit']} of {len(found)} fit, {counts['no']} do not")
+    if counts["weights"]:
+        console.say(f"? {counts['weights']} whose weights fit; how much goes beside them is known once deployer.lock has them")
+    if counts["unknown"]:
         console.say(
-            f"{len(unknown)} are not computed: the catalogue or the engine says too little; deployer fit ORG/NAME asks the hub"
+            f"{counts['unknown']} are not computed: the catalogue or the engine says too little; deployer fit ORG/NAME asks"
         )
 
 

@@ -14,7 +14,7 @@ from deployer.spec.fields import CatalogName, Line, Parameters, Repo, Url
 Kind = Literal["chat", "code", "vision", "embedding", "reranking", "translation", "speech"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: What of an entry a source can stand for.
-Fact = Literal["license", "gated", "parameters", "active", "context", "config", "quantized", "engines"]
+Fact = Literal["license", "gated", "parameters", "active", "weights", "context", "config", "quantized", "engines"]
 FACTS: tuple[Fact, ...] = get_args(Fact)
 _TIMES = {"M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -50,6 +50,9 @@ class CatalogEntry(Model):
     gated: bool | None = Field(default=None, description="true: the hub gives it only to who has accepted its licence there.")
     parameters: Parameters | None = Field(default=None, description="All of them: 8.2B, 335M.")
     active: Parameters | None = Field(default=None, description="Of a mixture of experts: those that a token uses.")
+    weights: Literal["float32", "float16", "bfloat16", "fp8", "mxfp4", "int4"] | None = Field(
+        default=None, description="The type in which its repository holds them."
+    )
     context: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(default=None, description="Tokens of one request.")
     config: Mapping[Line, Any] = Field(default_factory=dict, description="Lines of its config.json, as they stand there.")
     engines: Mapping[Line, Any] = Field(

@@ -43,7 +43,8 @@ def documents(settings: Mapping[str, type[BaseModel]]) -> dict[str, Schema]:
     for choice in (deployment, part):
         choice["properties"]["extends"] = _or_null(extends)
     defs |= parts | {"DeploymentSpec": deployment, "DeploymentSpecPart": part, "Defaults": _defaults(part)}
-    defs["CatalogEntry"]["properties"]["engines"] |= _engines(settings)
+    listed = defs["CatalogEntry"]["properties"]
+    listed["engines"] = {"description": listed["engines"]["description"], **_engines(settings)}
     defs["FleetFile"]["properties"]["defaults"] = _or_null({"$ref": "#/$defs/Defaults"})
     either = {
         "if": {"type": "object", "required": ["extends"], "properties": {"extends": {"type": "string"}}},
@@ -168,7 +169,7 @@ def _engine(settings: Mapping[str, type[BaseModel]], suffix: str) -> Schema:
 def _engines(settings: Mapping[str, type[BaseModel]]) -> Schema:
     """Any number of engines, each with its settings."""
     properties = {name: _or_null({"$ref": f"#/$defs/engine:{name}"}) for name in sorted(settings)}
-    return {"properties": properties, "additionalProperties": False, "minProperties": 1}
+    return {"type": "object", "properties": properties, "additionalProperties": False, "minProperties": 1}
 
 
 def _defaults(part: Schema) -> Schema:

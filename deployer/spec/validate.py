@@ -62,6 +62,7 @@ class Validator:
 
     def catalog(self, root: Node) -> CatalogEntry | None:
         """Its settings of engines are checked as those of a deployment, and stay as they are written."""
+        root = _engines_without_settings(root)
         found = self._model(CatalogEntry, "catalog", root)
         right = True
         for name, entry in walk(root, ("engines",)).node.entries.items() if get(root, "engines") is not None else ():
@@ -194,6 +195,19 @@ def beneath(defaults: Node | None, deployment: Node, engine: str | None) -> Node
         base.entries["engine"] = Entry(entry.key, mine)
         deployment = _engine_without_settings(deployment, engine)
     return merge(base, deployment)
+
+
+def _engines_without_settings(entry: Node) -> Node:
+    """`vllm:` with nothing after it, in an entry of the catalogue: nothing of it is set."""
+    engines = entry.entries.get("engines")
+    if engines is None or not engines.node.entries:
+        return entry
+    bare = {
+        name: one if one.node.value is not None else Entry(one.key, Node(one.key, {}))
+        for name, one in engines.node.entries.items()
+    }
+    whole = Entry(engines.key, Node(engines.node.place, bare, block=engines.node.block))
+    return Node(entry.place, {**entry.entries, "engines": whole}, block=entry.block)
 
 
 def _engine_without_settings(deployment: Node, engine: str) -> Node:

@@ -52,6 +52,8 @@ def test_what_a_host_could_serve_of_it(gpus: Bench) -> None:
     assert "1 of 1 NVIDIA L4, 24 GiB" in rows["qwen3-0.6b"]
     assert "ours-70b" not in rows
     assert " do not" in done.err
+    assert rows["qwen3-4b"].startswith("?")  # its size is known, its layers are not
+    assert "llama-3.3-70b-instruct" not in rows
     ways = {m["name"]: m["ways"] for m in gpus.json("models", "--fits", "h1")["models"]}
     assert ways["ours-70b"][0]["verdict"] == "no"
     assert ways["gpt-oss-20b"][0]["verdict"] == "unknown"

@@ -51,7 +51,7 @@ def problems_of(root):
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    which=st.sampled_from(["deployer.yaml", "hosts/a.yaml", "deployments/a.yaml", "defaults/a.yaml"]),
+    which=st.sampled_from(["deployer.yaml", "hosts/a.yaml", "deployments/a.yaml", "defaults/a.yaml", "catalog/a.yaml"]),
     text=TEXT,
     after=st.booleans(),
 )
@@ -60,6 +60,7 @@ def test_any_text_in_any_file_is_a_fleet_or_problems(write, which, text, after):
         "hosts/a.yaml": HOST,
         "deployments/a.yaml": DEPLOYMENT + "extends: ../defaults/a.yaml\n",
         "defaults/a.yaml": "tags: []\n",
+        "catalog/a.yaml": "name: a\nabout: b\nkind: chat\nrepo: o/a\nengines: {vllm: {}}\n",
         "deployer.yaml": FLEET,
     }
     files[which] = files[which] + text if after else text
