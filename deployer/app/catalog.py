@@ -14,7 +14,8 @@ from deployer.engines import settings_models
 from deployer.errors import UsageError
 from deployer.lock.facts import facts_from_config
 from deployer.spec.catalog import CatalogEntry, number
-from deployer.spec.shelf import Shelved, shelved
+from deployer.spec.shelf import Shelved as Shelved
+from deployer.spec.shelf import shelved
 from deployer.state.locked import Locked, LockedFile, LockedModel, ModelFacts
 
 #: Bytes of a parameter, by the type in which it lies; what is quantized has parts that are not, so no such figure.
@@ -90,7 +91,7 @@ def deployment(entry: CatalogEntry, engine: str | None = None, settings: Mapping
     said = {**(entry.engines[name] or {}), **(settings or {})}
     return "\n".join(
         [
-            f"name: {_plain_name(entry.name)}",
+            f"name: {plain_name(entry.name)}",
             "model:",
             f"  catalog: {entry.name}  # {entry.repo}",
             *_gate(entry),
@@ -130,7 +131,7 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """A deployment's name has no dots and at most 40 characters."""
     return name.replace(".", "-")[:40].rstrip("-")
 

@@ -102,7 +102,7 @@ class Draft:
 
     def lines(self) -> list[Wrote]:
         said = [(one, self.get(one.key)) for one in self.fields() if one.kind != "fork"]
-        told = [(one, text) for one, text in said if text or one.needed]
+        told = [(one, text) for one, text in said if text or one.needed] + self._arguments()
         if not any(one.path[0] == "engine" for one, _ in told):
             told.append((Asked(("engine", self.get("engine")), "", "bare"), "{}"))
         if self.get("endpoint") == "open":
@@ -114,6 +114,16 @@ class Draft:
             found += [*_opening(before, one), _line(before, one, text)]
             before = one.path
         return [*found, Wrote(_LOOPBACK)] if self.get("endpoint") == "loopback" else found
+
+    def _arguments(self) -> list[tuple[Asked, str]]:
+        """What no field asks: arguments of the chosen engine that an entry of the catalogue suggests."""
+        path = ("engine", self.get("engine"), "args")
+        start = ".".join(path) + "."
+        return [
+            (Asked((*path, key.removeprefix(start)), "", "suggested"), text)
+            for key, text in self.typed.items()
+            if key.startswith(start) and text
+        ]
 
     # against the fleet
 
@@ -203,6 +213,7 @@ _VALUES: Mapping[str, Callable[[str], str]] = {
     "flag": lambda text: text if text in ("true", "false") else written.quoted(text),
     "list": lambda text: written.items(written.words(text)),
     "secret": written.reference,
+    "suggested": lambda text: text if text in ("true", "false") or text.isdecimal() else written.text(text),
 }
 
 

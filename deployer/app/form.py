@@ -42,8 +42,8 @@ class Asked:
 
 FORKS: Mapping[str, Asked] = {
     "model": Asked(
-        ("model",), "model from", "fork", "the hub, models/ of this fleet (pushed), or a path that is on the hosts already",
-        default="repo", choices=("repo", "path", "host_path"),
+        ("model",), "model from", "fork", "the hub, models/ of this fleet (pushed), a path on the hosts, or the catalogue",
+        default="repo", choices=("repo", "path", "host_path", "catalog"),
     ),
     "engine": Asked(("engine",), "engine", "fork", default=next(iter(ENGINES)), choices=tuple(ENGINES)),
     "endpoint": Asked(
@@ -98,8 +98,12 @@ def model_fields(kind: str) -> tuple[Asked, ...]:
         return (asked(("model", "path"), "folder", "below models/ of this fleet; it is pushed to the hosts", needed=True),)
     if kind == "host_path":
         return (asked(("model", "host_path"), "path on the hosts", "a folder that is on every host already", needed=True),)
+    if kind == "catalog":
+        first = asked(("model", "catalog"), "model", "a name of the catalogue: type to narrow the list", needed=True)
+    else:
+        first = asked(("model", "repo"), "repository", "org/name on the hub", needed=True)
     return (
-        asked(("model", "repo"), "repository", "org/name on the hub", needed=True),
+        first,
         asked(("model", "revision"), "revision", "a branch, a tag or a commit; deployer.lock pins the commit"),
         asked(("model", "accept_license"), "licence", "of a gated or licensed model: its name, as its card says it: llama3.1"),
         asked(("model", "token"), "token", "for a gated or private one, by reference: env:HF_TOKEN, file:PATH or command:WORDS"),

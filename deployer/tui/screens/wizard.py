@@ -3,38 +3,26 @@
 What is typed lives in a Draft (deployer/app/draft.py); the screen shows one step of it at a time.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.events import DescendantFocus
-from textual.timer import Timer
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
-from deployer.app.draft import Checked, Draft, Put, model_folders
-from deployer.app.form import ENGINE_WORDS, STEPS, Asked
+from deployer.app.drafting import is_taken, taken
+from deployer.app.form import ENGINE_WORDS, STEPS
 from deployer.app.free import rooms, shortage
 from deployer.app.values import Progress
-from deployer.errors import DeployerError, Problem
+from deployer.errors import DeployerError
 from deployer.plan.world import Options
-from deployer.tui.line import Line, Span, line, paragraphs
+from deployer.tui.line import Line, Span, clean, line, paragraphs
 from deployer.tui.modals.discard import Discard
-from deployer.tui.screens.place import Place
-from deployer.tui.screens.wizardlines import WORDS, field_about, field_note, review_rows, room_row, rooms_head, step_line
+from deployer.tui.screens.wizardform import ALL, CATALOG, HOSTS, REVIEW, WizardForm
+from deployer.tui.screens.wizardlines import field_about, field_note, review_rows, room_row, rooms_head, step_line
 from deployer.tui.widgets.fieldrow import FieldRow
 from deployer.tui.widgets.rowlist import RowList
 
-#: Keys typed within this time are checked once. Seconds.
-PAUSE_S = 0.1
-REVIEW = "review"
-ALL = (*STEPS, REVIEW)
-HOSTS = "placement.hosts"
 
-
-class Wizard(Place):
-    NAME: ClassVar[str] = "new deployment"
+class Wizard(WizardForm):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n,pagedown", "next", "Next", key_display="^n", id="new.next"),
         Binding("ctrl+o,pageup", "previous", "Back", key_display="^o", id="new.previous"),
@@ -46,30 +34,9 @@ class Wizard(Place):
 
     def __init__(self) -> None:
         super().__init__()
-        self.draft = Draft()
-        self.checked: Checked | None = None
-        self._of: Draft | None = None  # the draft that was checked
-        self.step = STEPS[0]
         self.doing: str | None = None  # what runs now, for people
-        self.put: Put | None = None  # what was written, when it could not be locked
-        self._seen: set[str] = set()  # fields whose problems are shown: typed in, or their step was left
-        self._timer: Timer | None = None
-        self._field: Asked | None = None
-        self._folders: tuple[str, ...] = ()
         self._about: list[Line] = []
         self._tick_drawn = -1
-
-    def body(self) -> ComposeResult:
-        yield Static(id="wizard-steps")
-        yield VerticalScroll(id="wizard-form", can_focus=False)
-        yield RowList(id="wizard-rows", empty="no hosts yet: write hosts/NAME.yaml, or try deployer lab up 1")
-        yield Static(id="wizard-about")
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        root = self.main.session.fleet.root
-        self.main.job(lambda: model_folders(root), self._take_folders, quiet=True, name="models")
-        self._to(self.step)
 
     def crumbs(self) -> list[str]:
         name = self.draft.get("name")
@@ -78,106 +45,12 @@ class Wizard(Place):
     def notes(self) -> list[Span]:
         return [(f" {self.doing} ", "accent")] if self.doing else []
 
-    # what is typed
-
-    def on_field_row_typed(self, message: FieldRow.Typed) -> None:
-        if message.text == self.draft.get(message.key):
-            return
-        self.draft = self.draft.say(message.key, message.text)
-        self._seen.add(message.key)
-        if any(one.key == message.key and one.kind == "fork" for one in self.draft.asked(self.step)):
-            self._to(self.step, message.key)
-        self._check_soon()
-
-    def _check_soon(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(PAUSE_S, self._check)
-
-    def _check(self, then: Callable[[], None] | None = None) -> None:
-        """What the fleet's own checks say of the draft; asked again when it has changed meanwhile."""
-        draft, root, put = self.draft, self.main.session.fleet.root, self.put
-
-        def take(checked: Checked) -> None:
-            if not self.is_attached:
-                return
-            if draft is not self.draft:
-                self._check(then)
-                return
-            self.checked, self._of = checked, draft
-            self._draw()
-            if then is not None:
-                then()
-
-        self.main.job(lambda: draft.check(root, put), take, name="draft")
-
-    @property
-    def _as_written(self) -> bool:
-        return self.put is not None and self.put.text == self.draft.yaml()
-
-    def _problem(self, key: str) -> Problem | None:
-        return self.checked.by_key.get(key) if self.checked is not None and key in self._seen else None
-
     # steps
 
-    def _to(self, step: str, focus: str | None = None) -> None:
-        self.step = step
-        self.call_next(self._show, focus)
-
-    async def _show(self, focus: str | None) -> None:
-        form, rows = self.query_one("#wizard-form"), self.query_one("#wizard-rows", RowList)
-        asked = [] if self.step == REVIEW else [one for one in self.draft.asked(self.step) if one.key != HOSTS]
-        await form.remove_children()
-        await form.mount(*(self._row(one) for one in asked))
-        form.display = bool(asked)
-        form.set_class(self.step == "hardware", "-short")
-        rows.display = self.step in (REVIEW, "hardware")
-        self._draw()
-        self.refresh_bindings()
-        if asked:
-            self._focus(focus or asked[0].key)
-        else:
-            rows.focus()
-            rows.action_move_to(0)
-        self._check()
-
-    def _row(self, one: Asked) -> FieldRow:
-        choices = one.choices
-        if one.key == "model.path":
-            choices = self._folders
-        elif one.kind == "flag":
-            choices = ("true", "false")
-        if choices and not one.needed and one.kind != "fork":
-            choices = ("", *(word for word in choices if word != one.default))
-        value = self.draft.get(one.key)
-        if one.key == "model.path" and choices and value not in choices:
-            value = choices[0]
-            self.draft = self.draft.say(one.key, value)
-        words = {**WORDS, "": one.default or "left out"}
-        return FieldRow(one.key, one.label, value, default=one.default, choices=choices, words=words)
-
-    def _take_folders(self, folders: tuple[str, ...]) -> None:
-        self._folders = folders
-
-    def _focus(self, key: str) -> None:
-        for row in self.query(FieldRow):
-            if row.key == key:
-                row.take_focus()
-
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        row = next((one for one in event.widget.ancestors if isinstance(one, FieldRow)), None)
-        self._field = next((one for one in self.draft.fields() if row is not None and one.key == row.key), None)
-        self._say_about()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        rows = list(self.query(FieldRow))
-        if rows and rows[-1].has_focus_within:
-            self.action_next()
-        else:
-            self.focus_next()
-
     def action_next(self) -> None:
+        name = self.draft.get(CATALOG)
+        if self._of_catalog and name in self._catalog and not is_taken(self.draft):
+            self.draft = taken(self.draft, self._catalog[name].entry)
         self._seen |= {one.key for one in self.draft.asked(self.step)}
         if self._of is self.draft and self.step != ALL[-2]:  # the review asks again: files may have changed
             self._draw()
@@ -226,6 +99,8 @@ class Wizard(Place):
             self.refresh_bindings()
         elif self.step == "hardware":
             self._draw_rooms()
+        elif self._of_catalog:
+            self._draw_catalog()
         self._say_about()
 
     def _rooms(self) -> tuple[list[str], list[str]]:
@@ -259,6 +134,8 @@ class Wizard(Place):
     def _said(self) -> list[Line]:
         if self.step == REVIEW:
             return self._said_review()
+        if self._of_catalog and (self.query_one("#wizard-rows").has_focus or (self._field and self._field.key == CATALOG)):
+            return self._said_catalog()
         if self._field is None or self.query_one("#wizard-rows").has_focus:
             found = [line(("hosts  ", "bold"), "where replicas may stand; space chooses or leaves one out")]
         else:
@@ -266,6 +143,21 @@ class Wizard(Place):
         if self.step == "hardware":
             found += self._warning()
         return found
+
+    def _said_catalog(self) -> list[Line]:
+        """Of the entry under the cursor, or of the chosen one."""
+        rows = self.query_one("#wizard-rows", RowList)
+        name = rows.current.key if rows.has_focus and rows.current is not None else self.draft.get(CATALOG)
+        found = self._catalog.get(name)
+        if found is None:
+            return [line(("model  ", "bold"), "type to narrow the list; tab goes to it, Enter chooses")]
+        entry = found.entry
+        gate = f"; accept {entry.license or 'its licence'} at its page, and say so under licence" if entry.gated else ""
+        return [
+            line((f"{entry.name}  ", "bold"), clean(entry.about)),
+            line((clean(f"{entry.repo}{gate}"), "warn" if gate else "dim")),
+            *(line((clean(one), "dim")) for one in entry.guidance[:1]),
+        ]
 
     def _guidance(self) -> str | None:
         return ENGINE_WORDS.get(self.draft.get("engine")) if self._field is not None and self._field.key == "engine" else None
@@ -298,6 +190,8 @@ class Wizard(Place):
             return
         if self.step == "hardware":
             self.action_mark()
+        elif self._of_catalog:
+            self.choose(message.row.key)
         elif message.row.key.startswith("problem:"):
             key = message.row.key.split(":", 2)[2]
             step = next((s for s in STEPS if any(one.key == key for one in self.draft.asked(s))), None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from deployer.app.catalog import Shelved
 from deployer.app.draft import Checked
 from deployer.app.form import Asked
 from deployer.app.free import Room
@@ -12,7 +13,7 @@ from deployer.tui.line import Line, Span, clean, columns, line
 from deployer.tui.widgets.rowlist import Row
 
 #: How short words of the form are said.
-WORDS = {"repo": "hub repository", "path": "folder of this fleet", "host_path": "path on the hosts"}
+WORDS = {"catalog": "the catalogue", "repo": "hub repository", "path": "folder of this fleet", "host_path": "path on the hosts"}
 
 
 def step_line(steps: Sequence[str], current: str, bad: Collection[str], glyphs: Glyphs) -> Line:
@@ -71,6 +72,21 @@ def _cards(room: Room) -> Line:
 def rooms_head(chosen: Collection[str]) -> Row:
     said = f"replicas stand on {', '.join(chosen)}" if chosen else "replicas stand on any host; space chooses some"
     return Row("head", line(said))
+
+
+def catalog_head() -> Row:
+    heads = (("NAME", 32), ("KIND", 13), ("PARAMETERS", 12), ("CONTEXT", 9), ("LICENCE", 16), ("ENGINES", 20))
+    return Row("head", columns([(line((text, "bold dim")), width) for text, width in heads]))
+
+
+def catalog_row(shelf: Shelved, *, chosen: bool) -> Row:
+    """A model of the catalogue, as `deployer models` says it."""
+    entry = shelf.entry
+    name = line(("* " if chosen else "", "good"), (entry.name, "bold"))
+    licence = f"{entry.license or '–'}{' gated' if entry.gated else ''}"
+    cells = (entry.kind, entry.parameters or "–", str(entry.context or "–"), licence, ", ".join(entry.engines))
+    told = [(line(clean(cell)), width) for cell, width in zip(cells, (13, 12, 9, 16, 20), strict=True)]
+    return Row(entry.name, columns([(name, 32), *told]))
 
 
 def review_rows(checked: Checked, glyphs: Glyphs, *, there: bool) -> list[Row]:

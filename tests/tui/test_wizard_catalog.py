@@ -1,0 +1,80 @@
+"""The wizard offers the catalogue: narrowed by what is typed, taken with what an entry suggests."""
+
+import pytest
+from textual.pilot import Pilot
+
+from deployer.app.catalog import entries
+from deployer.app.draft import Draft
+from deployer.app.drafting import is_taken, taken
+from deployer.app.fleet import Fleet
+from deployer.spec.catalog import CatalogEntry
+from deployer.tui.app import DeployerApp
+from tests.tui.conftest import see, shown, travel, until
+from tests.tui.test_wizard import focus, forward, opened, write
+
+
+def entry(name: str, **more: object) -> CatalogEntry:
+    return CatalogEntry.model_validate(
+        {"name": name, "about": "a model", "kind": "chat", "repo": f"org/{name}", "engines": {"vllm": {}}, **more}
+    )
+
+
+def test_an_entry_gives_its_engine_settings_and_a_name_and_another_takes_them_back(loaded: Fleet) -> None:
+    settings = {"max_model_len": 8192, "args": {"enable_auto_tool_choice": True, "tool_call_parser": "hermes"}}
+    draft = taken(Draft(), entry("tiny-1.5", engines={"unheard": {}, "vllm": settings}, gated=True))
+    assert is_taken(draft)
+    checked = draft.check(loaded.root)
+    assert "  catalog: tiny-1.5\n" in checked.text
+    assert "name: tiny-1-5\n" in checked.text
+    assert "token: {env: HF_TOKEN}" in checked.text
+    assert "accept_license" not in checked.text
+    body = checked.text[checked.text.index("engine:") :].split("# endpoint")[0]
+    assert [line.split("   #")[0] for line in body.splitlines()] == [
+        "engine:",
+        "  vllm:",
+        "    max_model_len: 8192",
+        "    args:",
+        "      enable_auto_tool_choice: true",
+        "      tool_call_parser: hermes",
+    ]
+    other = taken(draft, entry("small", engines={"ctranslate2": {"quantization": "int8"}}))
+    assert (other.get("name"), other.get("engine")) == ("small", "ctranslate2")
+    assert "args" not in other.yaml()
+    assert taken(draft.say("name", "mine"), entry("small")).get("name") == "mine"
+    assert not is_taken(draft.say("model.catalog", "tiny"))
+
+
+def test_every_entry_of_ours_makes_a_draft_that_validates(loaded: Fleet) -> None:
+    found = entries(loaded.root)
+    assert len(found) > 40
+    chosen = [found[name].entry for name in sorted(found)][:: max(1, len(found) // 6)]
+    for one in chosen:
+        checked = taken(Draft(), one).check(loaded.root)
+        assert not checked.problems, (one.name, checked.problems)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_it_is_found_by_typing_and_ends_in_the_file(app: DeployerApp, size: tuple[int, int]) -> None:
+    async def journey(pilot: Pilot[int]) -> None:
+        wizard = await opened(pilot)
+        await pilot.press("left")
+        await see(pilot, "< the catalogue >")
+        await see(pilot, "PARAMETERS")
+        await pilot.press("tab")
+        await focus(pilot, wizard, "model.catalog")
+        await write(pilot, "qwen3-8b")
+        await until(pilot, lambda: "bge-" not in shown(pilot), "the narrowed list")
+        assert "8.2B" in shown(pilot)
+        await pilot.press("enter")
+        await see(pilot, "* qwen3-8b")
+        assert wizard.draft.get("engine") == "vllm"
+        await forward(pilot, wizard, "engine", "engine")
+        assert wizard.draft.get("name") == "qwen3-8b"
+        await forward(pilot, wizard, "parameters", "name")
+        await forward(pilot, wizard, "hardware")
+        await forward(pilot, wizard, "endpoint", "endpoint")
+        await forward(pilot, wizard, "review")
+        await see(pilot, "catalog: qwen3-8b")
+        await until(pilot, lambda: wizard.checked is not None and wizard.checked.spec is not None, "a draft that is right")
+
+    travel(app, journey, size)
