@@ -1,5 +1,7 @@
 """On which hosts a deployment's model lies already, as their probes say. Pure. Used by seeker."""
 
+from functools import cached_property
+
 from deployer.plan.artifacts import complete, model_need
 from deployer.plan.modelfiles import folder
 from deployer.plan.world import World
@@ -14,12 +16,16 @@ NOWHERE: frozenset[str] = frozenset()
 class ModelPlaces:
     def __init__(self, world: World) -> None:
         self._world = world
+
+    @cached_property
+    def _hosts(self) -> dict[str, frozenset[str]]:
+        """Made when the first one asks: where nothing looks for a place, nobody does."""
         found: dict[str, set[str]] = {}
-        for host, reached in world.observed.items():
+        for host, reached in self._world.observed.items():
             for artifact in complete(reached).values() if isinstance(reached, Reached) else ():
                 if artifact.get("kind") == Kind.MODEL and artifact.get("name"):
                     found.setdefault(artifact["name"], set()).add(host)
-        self._hosts = {name: frozenset(hosts) for name, hosts in found.items()}
+        return {name: frozenset(hosts) for name, hosts in found.items()}
 
     def hosts(self, name: str) -> frozenset[str]:
         return self._hosts.get(name, NOWHERE)
