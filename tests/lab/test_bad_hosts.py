@@ -117,6 +117,25 @@ def test_a_port_that_a_program_of_somebody_else_has_is_refused(deployer: Deploye
     assert answers(deployer)
 
 
+def test_the_doctor_sees_a_reboot_that_is_due_until_it_is_no_more(deployer: Deployer) -> None:
+    """A kernel's modules beside none of the running one's: as an update leaves them that removed those."""
+    folder = "/lib/modules/99.0.0-1-amd64"
+
+    def due() -> list[str]:
+        return [f["what"] for f in deployer.json("doctor", HOST, exit_code=None)["findings"] if f["id"] == "reboot"]
+
+    assert due() == []
+    deployer.lab.run(HOST, ["mkdir", "-p", folder])
+    deployer.lab.run(HOST, ["touch", f"{folder}/modules.dep"])
+    try:
+        [what] = due()
+        assert "were removed" in what
+        assert "last reboot" in what
+    finally:
+        deployer.lab.run(HOST, ["rm", "-r", folder])
+    assert due() == []
+
+
 def listens(deployer: Deployer, port: int) -> bool:
     return bool(deployer.lab.run(HOST, ["ss", "-Hltn", f"sport = :{port}"]).stdout)
 

@@ -15,7 +15,7 @@ from deployer.plan.preflight.finding import by_place, everything, of_refusal
 from deployer.plan.preflight.subject import subjects
 from deployer.plan.roster import from_json
 from deployer.spec.models import ModelSpec, SecretRef
-from deployer.state.locked import Locked, LockedModel, ModelFacts
+from deployer.state.locked import Locked, LockedFile, LockedModel, ModelFacts
 from tests.plan.worlds import GIB, WorldMaker, deployment, host, locked, probe
 
 REPO = LockedModel(
@@ -23,12 +23,13 @@ REPO = LockedModel(
 )
 
 
-def gated(*, token: bool = False, hub_url: str | None = None) -> Any:
+def gated(*, token: bool = False, hub_url: str | None = None, files: tuple[str, ...] = ()) -> Any:
     secret = {"token": SecretRef(env="HF_TOKEN")} if token else {}
     model = ModelSpec(repo="org/big", accept_license="llama3.1", **secret)
     maker = WorldMaker([deployment(model=model)], [host(hub_url=hub_url)])
     known = locked()
-    return maker.world(locked=Locked({**known.models, REPO.key: REPO}, known.environments, known.tools))
+    repo = replace(REPO, files=tuple(LockedFile(name, 1, "sha256:0") for name in files))
+    return maker.world(locked=Locked({**known.models, repo.key: repo}, known.environments, known.tools))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,8 @@ def test_the_ways_of_a_host_are_those_of_what_it_serves() -> None:
         ("index", "that its own environment names", None, True),
     ]
     assert found[0].url == f"https://huggingface.co/org/big/resolve/{'c' * 40}/config.json"
+    [hub, _] = asked(token=True, files=("a b.gguf", "b.gguf"))
+    assert hub.url.endswith("/a%20b.gguf")
     assert "secret" not in ways.Way("i", "h1", "index", "https://me:secret@index.lan/simple/", "chat").shown
 
 

@@ -5,14 +5,16 @@ from dataclasses import replace
 import pytest
 
 from deployer.plan.make import make_plan
-from deployer.plan.model import Change, Impact, Plan
+from deployer.plan.model import Change, Finding, Impact, Plan
 from deployer.plan.review import Review
+from deployer.spec.source import Source
 from deployer.state.resources import Kind, Resource
 from deployer.tui.glyphs import ASCII, UNICODE
 from deployer.tui.line import text_of
+from deployer.tui.plandetail import Detail
 from deployer.tui.planfilter import Entry, questions, select
 from deployer.tui.planrows import impact, row
-from deployer.tui.plantree import MANY, Group, PlanTree
+from deployer.tui.plantree import MANY, Group, Item, PlanTree
 from tests.plan.worlds import WorldMaker, deployment, host, probe
 
 GIB = 1 << 30
@@ -87,6 +89,21 @@ def test_memory_of_a_gpu_is_said_before_and_after_of_the_total_where_that_is_kno
     )  # fmt: skip
     assert text_of(impact(change, UNICODE, {})) == "2 min down  VRAM 14.0 → 20.0 GiB  2.0 GiB to bring"
     assert "VRAM 14.0 -> 20.0 of 80.0 GiB" in text_of(impact(change, ASCII, {"GPU-a": 80 * GIB}))
+
+
+def test_a_finding_stands_before_the_changes_with_why_and_what_to_do() -> None:
+    place = Source("hosts/gpu-01.yaml", 2, 1)
+    clock = Finding("clock", "warn", "the clock of gpu-01 is off", "logs do not go together", "set it", "gpu-01", None, place)
+    one = replace(plan(), findings=(clock,))
+    nodes = PlanTree(one).nodes(PlanTree(one).entries, ())
+    item = next(node for node in nodes if isinstance(node, Item))
+    assert nodes.index(item) < next(n for n, node in enumerate(nodes) if isinstance(node, Group))
+    drawn = row(item, Review.of(one), ASCII, {})
+    assert text_of(drawn.left).strip() == "! the clock of gpu-01 is off"
+    assert text_of(drawn.right) == "hosts/gpu-01.yaml:2"
+    told = "\n".join(text_of(one) for one in Detail(Review.of(one), ASCII, {}).of(item))
+    assert "logs do not go together" in told
+    assert "do       set it" in told
 
 
 def test_each_decision_has_a_sign_of_its_own_also_in_ascii() -> None:

@@ -43,8 +43,9 @@ def _wrong(text: str, said: io.StringIO) -> Optional[str]:
     try:
         command.validate(args)
         engine_args.from_cli_args(args).create_engine_config()
-    except (TypeError, ValueError) as error:
-        return _first(str(error)) or type(error).__name__
+    except (KeyError, TypeError, ValueError) as error:
+        said_so = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        return _first(said_so) or type(error).__name__
     return None
 
 

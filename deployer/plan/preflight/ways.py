@@ -4,7 +4,7 @@ takes seconds, so no plan does it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from deployer.agent.wire import Answer
 from deployer.plan.environments import HUB
@@ -60,7 +60,9 @@ def ways(world: World, found: Sequence[Subject], changes: Sequence[Change]) -> d
 def _hub(world: World, subject: Subject, wanted: set[tuple[str, Kind | None]]) -> Iterator[Way]:
     host = world.fleet.hosts[subject.place.host]
     for locked, token, path in models(world, subject):
-        url = f"{(host.hub_url or HUB_URL).rstrip('/')}/{locked.name}/resolve/{locked.commit}/config.json"
+        named = [f.path for f in locked.files] or ["config.json"]
+        file = "config.json" if "config.json" in named else named[0]  # GGUF has none
+        url = f"{(host.hub_url or HUB_URL).rstrip('/')}/{locked.name}/resolve/{locked.commit}/{quote(file)}"
         needed = (host.name, Kind.MODEL) in wanted
         source = subject.source(world, *path)
         secret = token.id if token is not None else None
