@@ -188,7 +188,7 @@ def test_a_port_in_use_is_passed_over_and_a_full_range_is_refused(bench: Bench) 
     for words in (("plan",), ("apply", "--yes")):
         done = bench(*words)
         assert done.code == 4
-        assert "✗ chat/0 has no host to stand on\n    h1: no free port in 20000-20999\n" in done.out
+        assert "✗ chat/0 has no host to stand on\n    h1, h2: no free port in 20000-20999\n" in done.out
         assert "do: widen ports: in the host's file, or end what listens there\n" in done.out
     assert bench.world() == before
 
