@@ -195,9 +195,10 @@ def _terms(question: Question) -> _Terms:
         return _Terms(held, more, cache, usable - held - more.total, usable, None)
     held = weights_of(question, weights.vllm_bytes(question))
     more = overhead_of(question, computed, held, settings.cache_bytes or 0)
-    if not layers_of(question.facts):  # an encoder keeps nothing between requests
+    every = layers_of(question.facts)
+    if not every:  # an encoder keeps nothing between requests
         return _Terms(held, more, 0, int(usable * settings.utilization) - held - more.total, usable, None)
-    cut = pool(question)
+    cut = pool(question, every)
     # vllm/v1/worker/utils.py, request_memory: the share of all memory, whatever is free
     usable = int(question.gpu.memory * settings.utilization)
     room = usable - held - more.total

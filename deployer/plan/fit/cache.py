@@ -6,7 +6,7 @@ of different kinds share one pool of blocks: groups of equally many layers, page
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -67,18 +67,22 @@ class Pool:
         return sum(group.groups * _blocks(group, context, batched, states) for group in self.groups)
 
 
-def pool(question: Question) -> Pool:
-    """Of the fullest pipeline stage. Raises Unknown."""
-    every = layers_of(question.facts)
+def pool(question: Question, every: Sequence[Layer] = ()) -> Pool:
+    """Of the fullest pipeline stage. `every`: its layers, where they are at hand. Raises Unknown."""
+    every = every or layers_of(question.facts)
     per_stage = -(-len(every) // question.settings.pipeline_parallel)
     # stages hold consecutive layers; the costliest one decides
+    if per_stage == len(every):
+        return _pool(question, every)
     starts = range(0, len(every), per_stage)
     made = [_pool(question, every[start : start + per_stage]) for start in starts]
     return max(made, key=lambda p: (p.blocks(question.context or 1, question.batched_tokens, states=1) * p.block, p.token))
 
 
 def _pool(question: Question, layers: Sequence[Layer]) -> Pool:
-    counts = Counter(layers)
+    counts: Counter[Layer] = Counter()
+    for layer, number in _alike(layers):
+        counts[layer] += number
     element = element_bytes(question)
     sizes = {layer: _token_bytes(question, layer, element) for layer in counts}
     block = question.settings.block
@@ -96,6 +100,12 @@ def _pool(question: Question, layers: Sequence[Layer]) -> Pool:
         groups.append(Group(layer, -(-number // held), tokens, own))
     token = sum(sizes[layer] * number for layer, number in counts.items() if layer.width and not layer.window and not layer.fixed)
     return Pool(tuple(groups), held, page, token)
+
+
+def _alike(layers: Sequence[Layer]) -> Iterator[tuple[Layer, int]]:
+    """Hashing each of a hundred layers costs more than all the rest: layers of a kind are one object."""
+    by_id = {id(layer): layer for layer in layers}
+    return ((by_id[one], number) for one, number in Counter(map(id, layers)).items())
 
 
 def _group_size(counts: list[int]) -> int:

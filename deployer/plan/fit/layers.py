@@ -4,6 +4,7 @@ Unknown. Called by cache.py.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from deployer.plan.fit.question import Unknown
 from deployer.state.locked import CacheFacts, ModelFacts
@@ -90,12 +91,13 @@ def sane(facts: ModelFacts) -> None:
 
 
 def _numbers(facts: ModelFacts) -> Iterator[int]:
-    for values in (facts, facts.cache or CacheFacts()):
-        for field in fields(values):
-            value = getattr(values, field.name)
-            if isinstance(value, int):
-                yield value
+    for read, values in ((_OF_FACTS, facts), (_OF_CACHE, facts.cache or _NOTHING)):
+        yield from (value for value in read(values) if value is not None)
     yield from (size for _, size in facts.tensors)
+
+
+_NOTHING = CacheFacts()
+_OF_FACTS, _OF_CACHE = (attrgetter(*(f.name for f in fields(one) if f.type == int | None)) for one in (ModelFacts, CacheFacts))
 
 
 def _kinds(how: str, cache: CacheFacts, count: int) -> tuple[str, ...]:

@@ -5,19 +5,19 @@ share of the GPU, from which what is left for the cache is computed anew.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from deployer.plan.fit.overhead import Overhead
-from deployer.plan.fit.question import Measured, Question
+from deployer.plan.fit.question import Measured, Question, Settings
 from deployer.state.canonical import digest
 
-_LEFT_OUT = ("context", "utilization", "stated", "unread")
+_COUNTED = sorted({f.name for f in fields(Settings)} - {"context", "utilization", "stated", "unread"})
 
 
 def key(engine: str, version: str, model: str, question: Question) -> str:
     """What determines the memory of a start. `model`: the digest of its files."""
-    settings = {name: value for name, value in asdict(question.settings).items() if name not in _LEFT_OUT}
+    settings = [getattr(question.settings, name) for name in _COUNTED]
     gpu = question.gpu
     return digest([engine, version, model, settings, gpu.name, 0 if gpu.cpu else gpu.memory], 16)
 
