@@ -47,6 +47,7 @@ TINY = models.facts(
     "llama", context=1024, vocab_size=1024, hidden_size=256, layers=3, heads=4, kv_heads=2, head_dim=64, dtype="float32",
     intermediate_size=384, tensors=(("F32", 6_952_000),),
 )  # fmt: skip
+LLAMA_3 = replace(models.LLAMA_3_8B, context=8192)  # 3.1 is the one with 131072
 CASES = {
     "tiny-chat by vllm 0.32 for cpus": Case(
         "its own log on a machine of ours",
@@ -77,8 +78,8 @@ CASES = {
         longest=23648,
         tolerance=0.006,
     ),
-    "llama 3 8b on an h100": Case(f"{VLLM}/pull/10511", models.LLAMA_3_8B, weights=14.96),
-    "llama 3 8b on two h100": Case(f"{VLLM}/pull/10511", models.LLAMA_3_8B, {"tensor_parallel": 2}, weights=7.48),
+    "llama 3 8b on an h100": Case(f"{VLLM}/pull/10511", LLAMA_3, weights=14.96),
+    "llama 3 8b on two h100": Case(f"{VLLM}/pull/10511", LLAMA_3, {"tensor_parallel": 2}, weights=7.48),
     "llama 3.1 8b on an l40s": Case(
         f"{VLLM}/pull/17122",
         models.LLAMA_3_8B,
@@ -223,8 +224,8 @@ OVERHEADS = [
         ask(models.GPT_OSS_20B, 79.25, "A100", utilization=0.65, version="0.19.0"),
     ),
     (
-        "model-manager#149: 0.92 x 44.99 - 30.98 - 7.25",
-        3.15,
+        "model-manager#149: 0.92 x 44.99 - 31.7 - 7.25",
+        2.44,
         ask(models.GEMMA_4_31B_FP8, 44.99, "L40S", context=8192, batched_tokens=8192, sequences=4, version="0.23.0"),
     ),
     (
