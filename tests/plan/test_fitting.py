@@ -20,6 +20,7 @@ from deployer.plan.text import render
 from deployer.plan.world import Options, World
 from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec, Resources
 from deployer.state.locked import Locked, LockedEnvironment, LockedTarget, ModelFacts
+from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 from tests.plan import models
 from tests.plan.worlds import GIB, TARGET, WorldMaker, locked, probe
@@ -194,3 +195,29 @@ def test_a_vllm_for_cpus_takes_the_hosts_memory_and_the_cache_of_its_environment
     odd = memory_settings(chat(variant="cpu", env={"VLLM_CPU_KVCACHE_SPACE": "x"}))
     assert odd is not None
     assert odd.unread == ("VLLM_CPU_KVCACHE_SPACE",)
+
+
+def test_a_tensor_parallel_that_fits_on_the_gpus_that_are_free_is_named() -> None:
+    (refusal,) = make_plan(world(models.LLAMA_3_8B, 80, chat(max_model_len=8192, tensor_parallel=4))).refusals
+    assert (refusal.code, refusal.details) == ("placement", ("h1: 2 of 2 GPUs free, 4 wanted",))
+    assert refusal.hint == "tensor_parallel 2 fits on h1, which has 2 GPUs free (computed)"
+
+
+def test_a_gpu_that_is_too_small_is_not_taken_because_the_large_one_is_busy_and_what_would_fit_on_it_is_said() -> None:
+    made = world(models.LLAMA_3_8B, 24, chat(max_model_len=131072))
+    (reached,) = made.observed.values()
+    assert isinstance(reached, Reached)
+    large = reached.probe["gpus"][1]
+    large["memory_total"] = 80 * GIB
+    reached.probe["other_fleets"] = [{"id": "other", "name": "theirs", "ports": [], "gpus": [large["uuid"]]}]
+    (refusal,) = make_plan(made).refusals
+    assert refusal.code == "placement"
+    assert refusal.details == ("h1: 0 of 1 fitting GPU free, 1 wanted; H100 (24.0 GiB): does not hold it (computed)",)
+    hint = str(refusal.hint)
+    assert hint.startswith("h1 GPU 0, a free H100 (24.0 GiB), would hold it with max_model_len ")
+    length = int(hint.split("max_model_len ")[1].split(",")[0].split(" ")[0])
+    shorter = world(models.LLAMA_3_8B, 24, chat(max_model_len=length))
+    assert of_fit(make_plan(shorter)) == ([], []), "and with that it does"
+    reached.probe["other_fleets"] = []
+    (place,) = make_plan(made).roster["slots"]["chat"].values()
+    assert place["gpus"] == [large["uuid"]]
