@@ -25,6 +25,12 @@ def _put(system: System, request: Dict[str, Any], talk: Talk) -> None:
     put(system, request, talk)
 
 
+def _give(system: System, request: Dict[str, Any], talk: Talk) -> None:
+    from deployer.agent.give import give
+
+    give(system, request, talk)
+
+
 def _start(system: System, request: Dict[str, Any], talk: Talk) -> None:
     from deployer.agent.start import start
 
@@ -77,6 +83,7 @@ def _runs(system: System, request: Dict[str, Any], talk: Talk) -> None:
 VERBS: Dict[str, Verb] = {
     "probe": _probe,
     "put": _put,
+    "give": _give,
     "start": _start,
     "attach": _attach,
     "logs": _logs,

@@ -101,7 +101,7 @@ def _unfinished(system: System, fleet: wire.Fleet, one: Dict[str, Any], shown: A
     keys = ("run", "plan", "who", "since", "stage", "deployments")
     alive = runs.lives(one["run"], shown)
     found = dict({key: one[key] for key in keys}, alive=alive)
-    return dict(found, starting=standing.starting(system, one["run"], fleet)) if alive else found
+    return dict(found, **standing.doing(system, one["run"], fleet)) if alive else found
 
 
 def _gpus(system: System) -> Dict[str, Any]:

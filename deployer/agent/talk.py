@@ -39,7 +39,10 @@ class Talk:
         return self._in.read(size)
 
     def say(self, line: Dict[str, Any]) -> None:
-        data = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        self.send(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+    def send(self, data: bytes) -> None:
+        """Raw bytes, which the line before them announced."""
         try:
             with self._lock:
                 self._out.write(data)

@@ -6,6 +6,10 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     probe     in  ProbeRequest                        out {"type": "probe", ...Probe}
     put       in  {"blobs": [{"sha256", "size"}]}     out per blob {"type": "want", "sha256", "offset"}: send size - offset
                                                           raw bytes, or {"type": "have"}; then {"type": "stored"}
+              "run", "copy": {"digest", "files"          what a `model.copy` of that run waits for: the files that the
+                  or "error"}                             giver says, or why they will not come
+    give      in  {"path", "digest"}                      out {"type": "gives", "files"} of a complete model; with "file"
+                                                          and "offset" {"type": "giving", "size"}, then so many raw bytes
     start     in  RunRequest (one line), then as attach   starts the run under systemd-run and follows it
     attach    in  {"run", "offset"}; then lines           out events from that byte of the journal on, each with "offset":
                   {"open": stage, "data": {...}}          the byte after it, where a later attach goes on; the report is
@@ -67,9 +71,11 @@ PACKAGES = ("haproxy", "gcc", "g++", "python3-dev", "libnuma1")
 #: What `canary.watch` says of a canary that is no worse, as "verdict" in its progress; "few" when it cannot say.
 CANARY_GOOD = "good"
 
-#: Barriers inside a run, in this order. A stage's steps run once its barrier is open. All but the first come again in every
-#: further wave of a rollout, as "drain-2", "switch-2", "gateway-2", "finish-2".
-STAGES = ("artifacts", "drain", "switch", "gateway", "finish")
+#: Barriers inside a run, in this order. A stage's steps run once its barrier is open. All but the first two come again in
+#: every further wave of a rollout, as "drain-2", "switch-2", "gateway-2", "finish-2".
+STAGES = ("artifacts", "copies", "drain", "switch", "gateway", "finish")
+#: Those that come before all waves: what is made on a host, and what is copied from hosts that made it.
+ONCE = STAGES[:2]
 
 
 def stage_in(wave: int, stage: str) -> str:
@@ -82,7 +88,7 @@ def stage_rank(stage: str) -> Tuple[int, int]:
     kind, _, number = stage.partition("-")
     if kind not in STAGES or not (number.isdigit() or not number):
         return (1 << 30, 0)
-    return (0, 0) if kind == STAGES[0] else (int(number or 1), STAGES.index(kind))
+    return (0 if kind in ONCE else int(number or 1), STAGES.index(kind))
 
 
 def deployment_of(transaction: str) -> Optional[str]:
@@ -216,7 +222,8 @@ class Probe(TypedDict, total=False):
     roster: Optional[Dict[str, Any]]
     name_conflict: Optional[str]  # id of another fleet that has our name here
     lock: Optional[Dict[str, Any]]  # who holds it: {"run", "who", "since", "doing", "fleet"}
-    #: {"run", "who", "since", "stage", "deployments", "alive"}; of one that is alive also "starting": unit → {"phase", "since"}
+    #: {"run", "who", "since", "stage", "deployments", "alive"}; of one that is alive also "starting": unit → {"phase", "since"},
+    #: and while it converts a model "converting": {"phase", "since", "deployments"}
     unfinished: List[Dict[str, Any]]
     peer: Dict[str, Any]  # "certificate": this host's own, for other gateways; "known": {host: digest} of those it trusts
     secret_key: Optional[str]  # hex; a secret: never leaves memory
@@ -316,7 +323,8 @@ class RunRequest(TypedDict, total=False):
 #   barrier   {"stage", "state": "waiting" | "open" | "timeout"}
 #   pause     {"state": "paused" | "resumed" | "timeout", "message"}
 #   step      {"tx", "step", "change", "label", "state": "start" | "progress" | "done" | "failed" | "undone" | "undo-failed"
-#              | "skipped", "message", "data"}    progress data: {"done", "total", "unit", "rate", "eta_s", "phase"}
+#              | "skipped", "message", "data"}    progress data: {"done", "total", "unit", "rate", "eta_s", "phase"}; of a
+#              copy once {"wants": {"host", "path", "name", "digest"}}: the controller brings it from there
 #   report    {"result": "done" | "failed" | "rolled-back" | "locked" | "stale" | "stopped" | "lost",
 #              "transactions": {id: {"state": "done" | "failed" | "undone" | "skipped" | "undo-failed" | "kept",
 #              "step", "message", "cause", "hint", "log": [...]}}}

@@ -9,7 +9,8 @@ from deployer.agent.wire import stage_rank
 
 #: In their order. "hold": the new one must stand for a while before the old one goes; "let go": the old one's requests end.
 PARTS = ("artifacts", "drain", "start", "switch", "hold", "let go", "finish")
-_PART_OF = {"artifacts": "artifacts", "drain": "drain", "switch": "start", "gateway": "switch", "finish": "finish"}
+_PART_OF = dict.fromkeys(("artifacts", "copies"), "artifacts")
+_PART_OF |= {"drain": "drain", "switch": "start", "gateway": "switch", "finish": "finish"}
 #: Steps in which the new one must hold: beside nothing, or with a share of the requests.
 HOLDING = ("unit.steady", "canary.watch")
 #: Steps that end an old process beside which the new one stood.

@@ -85,7 +85,7 @@ def _where(replica: ReplicaState, at: str) -> str:
 
 def _start(replica: ReplicaState, at: str) -> str:
     """ "loading shards 5 of 15, 0:37 of about 0:52". One that serves meanwhile says only that a new one comes."""
-    if replica.state != "starting":
+    if replica.state not in ("starting", "optimizing"):
         return f"a new one: {replica.phase}"
     about = f"about {clock(replica.expected_s)}" if replica.expected_s else ""
     seconds = _between(replica.since, at)

@@ -25,14 +25,17 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A model made on the host from another one. `argv` may hold {source} and {target}; digest covers all inputs."""
+    """A model made on a host from another one, the same for all hosts. `argv` may hold {source} and {target}; digest covers all
+    inputs.
+    """
 
     environment: str  # name of an EnvironmentNeed
     argv: tuple[str, ...]
     name: str  # for people: "int8"
     inputs: Mapping[str, Scalar]
     disk_factor: float  # size of the result as a share of the source's
-    memory_factor: float
+    memory_factor: float  # what it takes in memory at its peak, as a share of the source's size
+    memory_base: int = 0  # and besides, for the program itself, in bytes
     nested: tuple[str, ...] = ()  # files of the source that keep their place in folders beside the result
 
 

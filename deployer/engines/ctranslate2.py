@@ -58,6 +58,9 @@ _FORBIDDEN = {
 _PYTHONS = range(10, 16)
 #: Of models that generate text: how clients count tokens.
 _TOKENS = ("/tokenize", "/detokenize", "/tokenizer_info")
+#: Python, torch and transformers once they are loaded; docs/ctranslate2.md has the measurement. Each weight is let go once it is
+#: quantized, so source and result are not there whole at the same time. Bytes.
+MEMORY_BASE = 450 << 20
 _STOP_S = 30
 _START_S = 600.0
 
@@ -103,7 +106,16 @@ class CTranslate2:
         quantization = s.quantization or "as it is"
         inputs: dict[str, Scalar] = {"quantization": s.quantization, "version": s.pinned, "copied": " ".join([*copied, *nested])}
         share = _share(model, s.quantization)
-        return Conversion(f"ctranslate2-convert-{s.pinned}", tuple(argv), quantization, inputs, share, share, tuple(nested))
+        return Conversion(
+            f"ctranslate2-convert-{s.pinned}",
+            tuple(argv),
+            quantization,
+            inputs,
+            share,
+            max(1.0, share) + 0.25,
+            MEMORY_BASE,
+            tuple(nested),
+        )
 
     def process(self, deployment: DeploymentSpec, model: LockedModel | None, slot: Slot) -> Process:
         s = settings_of(deployment)

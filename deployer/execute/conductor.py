@@ -21,6 +21,7 @@ class Conductor:
         self._stopping: set[str] = set()
         self._concerned: dict[str, tuple[str, ...]] = {}  # host → deployments of its run
         self._failed: dict[str, set[str]] = {}  # deployment → hosts on which it failed
+        self.failures: dict[tuple[str, str], str] = {}  # (host, transaction) → what its step said that failed
         self._rollouts: dict[str, Mapping[str, Any]] = {}  # deployment → how its rollout takes failures
         self._paused: bool | None = None  # None: nobody asked
         self.results: dict[str, Mapping[str, Any]] = {}  # the report of each host that gave one
@@ -53,6 +54,7 @@ class Conductor:
             self._concerned[host] = tuple(line.get("deployments") or ())
             self._rollouts.update(line.get("rollouts") or {})
         elif kind == "step" and line.get("state") in ("failed", "skipped"):
+            self.failures[host, str(line.get("tx"))] = str(line.get("message") or "")
             name = deployment_of(str(line.get("tx")))
             if name is not None:
                 self._failed.setdefault(name, set()).add(host)

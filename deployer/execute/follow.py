@@ -12,6 +12,7 @@ from typing import Any
 
 from deployer.errors import DeployerError
 from deployer.execute.conductor import Conductor, Order
+from deployer.execute.copying import AT_ONCE, Copy
 from deployer.execute.events import Event, from_line
 from deployer.execute.hostrun import Broken, Gone, HostRun, Line, Patience
 from deployer.execute.pool import Pool
@@ -88,6 +89,8 @@ class Follower:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._runs: dict[str, HostRun] = {}
         self._heard: dict[str, float] = {}
+        self._copies: dict[tuple[str, str], Copy] = {}  # (host, step)
+        self._turns: dict[str, threading.Semaphore] = {}  # of each host that gives
         control.bind(self._inbox)
 
     def begin(self, host: str, verb: str, request: Mapping[str, Any]) -> None:
@@ -164,8 +167,27 @@ class Follower:
         if signal.line.get("type") == "locked":  # before that there may have been no connection to say it on
             for order in self.conductor.paused(signal.host):
                 self._order(order)
+        wants = (signal.line.get("data") or {}).get("wants")
+        if wants:
+            self._bring(signal.host, str(signal.line.get("step")), wants)
         if signal.line.get("type") != "report":
             self._tell(from_line(signal.host, signal.line, now()))
+
+    def _bring(self, host: str, step: str, wants: Mapping[str, Any]) -> None:
+        """Its run asks for a model that another host has."""
+        if (host, step) in self._copies:
+            return
+        request = self._runs[host].request
+        turn = self._turns.setdefault(str(wants["host"]), threading.Semaphore(AT_ONCE))
+        run = str(request["run"])
+        work = Copy(self._pool, host, request["fleet"], run, wants, self._patience, self.post, self._why, turn)
+        self._copies[host, step] = work
+        self.feed(host, work.run)
+
+    def _why(self, host: str, transaction: str) -> str | None:
+        """What went wrong with a transaction, as far as the host said it."""
+        ended = self.conductor.results.get(host, {}).get("transactions", {}).get(transaction, {})
+        return self.conductor.failures.get((host, transaction)) or ended.get("message")
 
     def _broken(self, signal: Broken) -> None:
         self._heard[signal.host] = time.monotonic()

@@ -70,7 +70,7 @@ class HostRun:
         self.host = host
         self._pool = pool
         self._verb = verb
-        self._request = request
+        self.request = request
         self._inbox = inbox
         self._patience = patience
         self._channel: Channel | None = None
@@ -114,7 +114,7 @@ class HostRun:
 
     def _until_report(self) -> None:
         """Reads until the report. Raises DeployerError when the agent says so, Unreachable when patience is at its end."""
-        verb, request = self._verb, self._request
+        verb, request = self._verb, self.request
         while True:
             try:
                 self._read(verb, request)
@@ -131,7 +131,7 @@ class HostRun:
                 verb, request = "attach", {**self._envelope(), "offset": self._offset}
 
     def _envelope(self) -> dict[str, Any]:
-        return {"fleet": self._request["fleet"], "run": self._request["run"]}
+        return {"fleet": self.request["fleet"], "run": self.request["run"]}
 
     def _read(self, verb: str, request: Mapping[str, Any]) -> None:
         connection = self._pool.connection(self.host)

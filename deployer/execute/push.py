@@ -27,7 +27,9 @@ class BlobSource(Protocol):
 
 
 class Push:
-    """Brings `blobs` ({"sha256", "size", "origin"}) to a host; resumes where the host says. `tell(data)` gets the progress."""
+    """Brings `blobs` ({"sha256", "size", "origin"}) to a host; resumes where the host says. `tell(data)` gets the progress.
+    `about`: what else the host is told with them, see `put` in agent/wire.py.
+    """
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class Push:
         source: BlobSource,
         tell: Callable[[dict[str, Any]], None],
         patience: Patience,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self._pool = pool
         self._host = host
@@ -46,6 +49,7 @@ class Push:
         self._source = source
         self._tell = tell
         self._patience = patience
+        self._about = dict(about or {})
         self._total = 0  # bytes of the blobs the host wants
         self._done = 0
         self._sent = 0  # bytes that we sent: what the host had already is not speed
@@ -75,7 +79,7 @@ class Push:
         wanted = [{"sha256": blob["sha256"], "size": blob["size"]} for blob in self._blobs.values()]
         self._total, self._done, self._sent, self._began = 0, 0, 0, time.monotonic()
         try:
-            channel = connection.open("put", {"fleet": dict(self._fleet), "blobs": wanted})
+            channel = connection.open("put", {"fleet": dict(self._fleet), "blobs": wanted, **self._about})
             try:
                 answered = 0
                 for line in channel.lines():

@@ -26,7 +26,7 @@ from deployer.state.observed import Observed, Reached
 from deployer.state.resources import Kind, Resource
 
 #: What a run that is alive does, by the stage it is in.
-_STAGES = {"artifacts": "downloading"}
+_STAGES = {"artifacts": "downloading", "copies": "downloading"}
 #: The state of a deployment is the first of these that any of its replicas has.
 _MOVING = ("downloading", "optimizing", "starting")
 
@@ -138,6 +138,10 @@ def _replica(fleet: str, observed: Observed, name: str, slot: int, place: Place 
     if resource is None and begun is not None:
         units = (UnitState(place.host, "", 0, place.port, place.gpus),)
         return ReplicaState(slot, "starting", begun.get("since"), None, units, begun["phase"], _expected(observed, place))
+    converting = _converting(found.probe, name)
+    if resource is None and converting is not None:
+        units = (UnitState(place.host, "", 0, place.port, place.gpus),)
+        return ReplicaState(slot, "optimizing", converting.get("since"), None, units, converting["phase"])
     if resource is None:
         moving = _moving(found.probe, name)
         units = (UnitState(place.host, "", 0, place.port, place.gpus),)
@@ -161,6 +165,12 @@ def _begun(probe: wire.Probe, fleet: str, name: str, slot: int) -> Mapping[str, 
             if parsed is not None and (parsed.deployment, parsed.slot) == (name, slot):
                 return {"phase": said.get("phase"), "since": said.get("since")}
     return None
+
+
+def _converting(probe: wire.Probe, name: str) -> Mapping[str, Any] | None:
+    """What a run that is alive says of a model that it converts for this deployment."""
+    found = (run.get("converting") for run in probe.get("unfinished", ()))
+    return next((one for one in found if one and name in one["deployments"]), None)
 
 
 def _expected(observed: Observed, place: Place, before: Resource | None = None) -> float | None:

@@ -5,21 +5,36 @@ artifact is made of (environments, modelfiles, conversions) add to it; serving a
 from dataclasses import dataclass, field
 
 from deployer.agent import wire
+from deployer.engines.base import Conversion
 from deployer.plan.model import Refusal
 from deployer.plan.world import World
 from deployer.spec.models import AdapterSpec, DeploymentSpec, HostSpec
+from deployer.state.locked import LockedModel
 from deployer.state.needs import ModelNeed
 from deployer.state.observed import Reached
 from deployer.state.resources import Resource
 
 
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A converted model that a host wants and does not have; who converts it is decided when all hosts' wishes are known."""
+
+    spec: DeploymentSpec
+    locked: LockedModel
+    conversion: Conversion
+
+
 @dataclass(slots=True)
 class Artifacts:
-    """Of one host: resources by address, texts by digest, and what could not be had."""
+    """Of one host: resources by address, texts by digest, what could not be had, and what is still to be decided (by name).
+    `due`: addresses that something which is to run needs.
+    """
 
     resources: dict[str, Resource] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
+    lacking: dict[str, Lacking] = field(default_factory=dict)
+    due: set[str] = field(default_factory=set)
 
 
 def model_need(spec: DeploymentSpec) -> ModelNeed:

@@ -114,6 +114,8 @@ def _model_cost(model: Resource) -> str:
     method = model.payload.get("method")
     if method == "convert":
         return "convert on the host"
+    if method == "copy":
+        return f"copied from {model.payload['from']}, about {size(model.download_bytes)}"
     return f"{'download' if method == 'download' else 'push'} {size(model.download_bytes)}"
 
 

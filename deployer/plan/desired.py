@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deployer.plan import endpoint, gatewayhost, guard, serving
+from deployer.plan import conversions, endpoint, gatewayhost, guard, serving
 from deployer.plan.artifacts import Artifacts
 from deployer.plan.model import Refusal
 from deployer.plan.replica import replica
@@ -16,19 +16,27 @@ from deployer.state.resources import Attribute, Kind, Resource
 
 @dataclass(slots=True)
 class Desired:
-    """`hosts`: resources by address for every host that answered."""
+    """`hosts`: resources by address for every host that answered. `makers`: converted model → the host that makes it."""
 
     hosts: dict[str, dict[str, Resource]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
+    makers: dict[str, str] = field(default_factory=dict)
 
     def overlaid(self, other: "Desired") -> "Desired":
         """These, but with the other's resources where it has some; its refusals are ours already."""
         hosts = {name: {**resources, **other.hosts.get(name, {})} for name, resources in self.hosts.items()}
-        return Desired(hosts, {**self.texts, **other.texts}, self.refusals)
+        return Desired(hosts, {**self.texts, **other.texts}, self.refusals, self.makers)
 
 
-def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Place], holds: Mapping[str, Hold]) -> Desired:
+def desire(
+    world: World,
+    planned: Sequence[DeploymentSpec],
+    places: Sequence[Place],
+    holds: Mapping[str, Hold],
+    makers: Mapping[str, str] | None = None,
+) -> Desired:
+    """`makers`: what was decided already about who converts what."""
     out = Desired(hosts={n: {} for n, r in sorted(world.observed.items()) if isinstance(r, Reached) and n in world.fleet.hosts})
     by_host: dict[str, Artifacts] = {name: Artifacts() for name in out.hosts}
     of: dict[str, list[Place]] = {}
@@ -38,6 +46,7 @@ def desire(world: World, planned: Sequence[DeploymentSpec], places: Sequence[Pla
     for spec in planned:
         _deployment(world, spec, of.get(spec.name, []), named, holds, by_host, out)
     gatewayhost.joined(world, out.hosts)
+    out.makers = conversions.share(world, by_host, makers or {})
     for name, found in by_host.items():
         out.hosts[name].update(found.resources)
         out.texts.update(found.texts)
@@ -76,6 +85,8 @@ def _deployment(
         found = serving.prepare(world, spec, host, reached, by_host[place.host])
         if found is None:
             return
+        if runs:
+            by_host[place.host].due.update(found.needs)
         made = replica(world, spec, place, reached, found, runs)
         replicas.setdefault(place.host, []).append(made)
         _put(out, made)

@@ -186,7 +186,7 @@ def _beside(
 ) -> tuple[Desired, set[str]]:
     """What is wanted, with the replicas of a blue_green in their second places; and the hosts that this concerns."""
     names = {name for name, _ in decided.places}
-    moved = desire(world, [s for s in scope.planned if s.name in names], placed.places, rolled.holds)
+    moved = desire(world, [s for s in scope.planned if s.name in names], placed.places, rolled.holds, wanted.makers)
     touched = {host for host, resources in moved.hosts.items() if resources} | {host for host, _ in decided.beside}
     return wanted.overlaid(moved), touched
 

@@ -1,6 +1,7 @@
-"""The order in which changes are done, and what each one needs before it. A replica needs its artifacts, an endpoint
-its replicas, also those on other hosts, and the note of a revision everything of that deployment on that host. What of a
-deployment goes needs what of it is made, on any host: a replica that moves stops only where the other one started.
+"""The order in which changes are done, and what each one needs before it. A replica needs its artifacts, a model that is
+copied the one it is copied from, an endpoint its replicas, also those on other hosts, and the note of a revision everything of
+that deployment on that host. What of a deployment goes needs what of it is made, on any host: a replica that moves stops only
+where the other one started.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,14 +21,17 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     replicas: dict[str | None, list[str]] = {}  # deployment → ids of the changes that make its replicas, on any host
     new: dict[str | None, list[str]] = {}  # of them, those where none stood: a route may lead to another host because of them
     routes: dict[str | None, list[str]] = {}  # the same for its routes
+    made: dict[tuple[str, str], str] = {}  # models that a host converts, maybe for others: (host, address) → id
     for change in sorted_changes:
         by_host.setdefault(change.host, []).append(change)
         if change.kind is Kind.REPLICA and change.after is not None:
             replicas.setdefault(change.deployment, []).append(change.id)
             new.setdefault(change.deployment, []).extend([change.id] if change.before is None else ())
+        if change.kind is Kind.MODEL and change.after is not None and change.after.payload.get("method") == "convert":
+            made[change.host, change.address] = change.id
         if change.kind is Kind.ENDPOINT and change.after is not None:
             routes.setdefault(change.deployment, []).append(change.id)
-    return tuple(replace(c, depends_on=_needs(c, by_host[c.host], replicas, new, routes)) for c in sorted_changes)
+    return tuple(replace(c, depends_on=_needs(c, by_host[c.host], replicas, new, routes, made)) for c in sorted_changes)
 
 
 def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
@@ -47,6 +51,7 @@ def _needs(
     replicas: Mapping[str | None, list[str]],
     new: Mapping[str | None, list[str]],
     routes: Mapping[str | None, list[str]],
+    made: Mapping[tuple[str, str], str],
 ) -> tuple[str, ...]:
     """`here`: all changes of the same host."""
     if change.kind is None:
@@ -62,6 +67,8 @@ def _needs(
         return tuple(found)
     wanted = set(change.after.needs)
     found += [c.id for c in here if c.after is not None and c.address in wanted]
+    giver = made.get((change.after.payload.get("from", ""), change.address)) if change.kind is Kind.MODEL else None
+    found += [giver] if giver else []
     if change.kind is Kind.ENDPOINT:
         found += new.get(change.deployment, [])
     if change.beside:  # and the other way round: the old one must not stop while the route leads to it

@@ -19,6 +19,7 @@ from deployer.state.resources import ARTIFACTS, Kind
 #: ones have answered at the endpoint, and only the old ones are left to go: finish.
 BARRIERS: dict[str, dict[str, Any]] = {
     "artifacts": {"silence": "keep", "deadline_s": 120.0},
+    "copies": {"silence": "keep", "deadline_s": 120.0},
     "drain": {"silence": "keep", "deadline_s": 120.0},
     "switch": {"silence": "undo", "deadline_s": 120.0},
     "gateway": {"silence": "undo", "deadline_s": 300.0},
@@ -146,7 +147,7 @@ def _removal(change: Change, wave: int) -> wire.Transaction:
 
 def _barriers(plan: Plan, silence_s: float | None) -> dict[str, dict[str, Any]]:
     waves = max((c.wave for c in plan.changes), default=1)
-    every = [(wave, stage) for wave in range(1, waves + 1) for stage in wire.STAGES if wave == 1 or stage != wire.STAGES[0]]
+    every = [(wave, stage) for wave in range(1, waves + 1) for stage in wire.STAGES if wave == 1 or stage not in wire.ONCE]
     more = {"deadline_s": silence_s} if silence_s else {}
     return {wire.stage_in(wave, stage): {**BARRIERS[stage], **more} for wave, stage in every}
 

@@ -56,8 +56,8 @@ def artifact(plan: Plan, change: Change) -> wire.Transaction:
     elif after.kind is Kind.SCRIPTS:
         steps.append(step("artifacts", "scripts.push", change, after.name, 300.0, **payload))
     else:
-        kind = f"model.{payload['method']}"
-        steps.append(step("artifacts", kind, change, after.name, 24 * _HOUR, **payload))
+        kind, stage = f"model.{payload['method']}", "copies" if payload["method"] == "copy" else "artifacts"
+        steps.append(step(stage, kind, change, after.name, 24 * _HOUR, **payload))
     needs = [n for n in after.needs if n in {c.address for c in plan.changes if c.host == change.host and c.after}]
     return {"id": change.address, "deployment": None, "needs": needs, "steps": steps}
 

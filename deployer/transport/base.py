@@ -13,6 +13,9 @@ class Channel(Protocol):
 
     def lines(self) -> Iterator[dict[str, Any]]: ...
 
+    def read_bytes(self, most: int) -> bytes:
+        """Raw bytes that follow the last line, at least one. Raises like `lines`, also when there will be none."""
+
     def send(self, line: Mapping[str, Any]) -> None:
         """One JSON line to the verb's standard input."""
 

@@ -237,6 +237,22 @@ class FakeChannel:
             if found["type"] == "end":
                 return
 
+    def read_bytes(self, most: int) -> bytes:
+        """As the real one; an "error" that the verb ends with in their middle is met as an end."""
+        faults = self._host.faults
+        if faults.cut_after_bytes is not None:
+            if faults.cut_after_bytes <= 0:
+                faults.cut_after_bytes = None
+                self.cut()
+            else:
+                most = min(most, faults.cut_after_bytes)
+        data = self._out.read_some(most)
+        if not data:
+            raise Unreachable("the connection was lost", where=self._host.name)
+        if faults.cut_after_bytes is not None:
+            faults.cut_after_bytes -= len(data)
+        return data
+
     def send(self, line: Mapping[str, Any]) -> None:
         self.send_bytes(json.dumps(line).encode() + b"\n")
 

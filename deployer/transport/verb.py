@@ -43,7 +43,7 @@ class Exec(Protocol):
 
 
 class VerbChannel:
-    """Implements transport.base.Channel. `lines` is for one thread, the rest for any."""
+    """Implements transport.base.Channel. `lines` and `read_bytes` are for one thread, the rest for any."""
 
     def __init__(self, host: str, running: Exec, first: bytes = b"") -> None:
         self._host = host
@@ -69,6 +69,14 @@ class VerbChannel:
             if line.get("type") == "end":
                 self._ended = True
                 return
+
+    def read_bytes(self, most: int) -> bytes:
+        """Raw bytes that follow the last line, at least one; what has not come yet stays on the host. Raises like `lines`."""
+        with self._reading:
+            while not self._buffer:
+                self._more()
+            data, self._buffer = self._buffer[:most], self._buffer[most:]
+            return data
 
     def send(self, line: Mapping[str, Any]) -> None:
         self.send_bytes(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
@@ -99,12 +107,16 @@ class VerbChannel:
                 if (line := _parsed(raw)) is not None:
                     return line
                 continue
-            news = self._exec.poll(LOOK_S)
-            self._buffer += news.out
-            self._err = (self._err + news.err)[-_KEPT_ERR:]
-            if news.ended and not news.out and not self._closed:
-                raise self._broken()
+            self._more()
         return None
+
+    def _more(self) -> None:
+        """What the command says within a while. Raises when it has ended, or `close` was called."""
+        news = self._exec.poll(LOOK_S)
+        self._buffer += news.out
+        self._err = (self._err + news.err)[-_KEPT_ERR:]
+        if news.ended and not news.out and not self._closed:
+            raise self._broken()
 
     def _why_not(self) -> DeployerError:
         """Why nothing can be sent: the agent's last words, if it has any."""

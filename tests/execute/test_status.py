@@ -136,6 +136,19 @@ def test_a_start_says_how_far_it_is_and_what_is_expected_of_it() -> None:
     assert status.json()["deployments"][0]["replicas"][0]["phase"] == "loading shards 5 of 15"
 
 
+def test_a_conversion_says_how_far_it_is() -> None:
+    doing = {"phase": "writing the converted model, 40 %", "since": "2026-01-01T23:59:00+00:00", "deployments": ["chat"]}
+    run = {**ALIVE, "stage": "artifacts", "starting": {}, "converting": doing}
+    roster = {"generation": 1, "hosts": {}, "slots": {"chat": {"0": {"host": "h1", "port": 20000, "gpus": []}}}, "holds": {}}
+    new = Reached("h1", {"roster": roster, "unfinished": [run]})  # type: ignore[typeddict-item]
+    found = chat({"h1": new})
+    assert (found.state, found.replicas[0].state) == ("optimizing", "optimizing")
+    status = make_status(fleet(), {"h1": new}, "2026-01-02T00:00:00+00:00")
+    assert "h1:20000 (writing the converted model, 40 %, 1:00)" in render(status)
+    doing["deployments"] = ["another"]
+    assert chat({"h1": new}).state == "downloading"
+
+
 def test_one_that_serves_while_its_successor_starts_says_so() -> None:
     unit = "deployer-acme-chat-0-0a1b2c3d.service"
     run = {**ALIVE, "stage": "switch", "starting": {unit: {"phase": "compiling", "since": None}}}

@@ -73,6 +73,15 @@ def test_the_endpoint_balances_over_the_fronts_of_both_hosts(deployer: Deployer)
     assert ask_pair(deployer, key="sk-wrong")[0] == 401
 
 
+def test_both_hosts_serve_the_bytes_of_one_conversion(deployer: Deployer) -> None:
+    sums = set()
+    for host in ("lab-1", "lab-2"):
+        record = json.loads(deployer.lab.run(host, ["cat", "/var/lib/deployer/labtests/pair/current.json"]).stdout)
+        (path,) = {r["payload"]["path"] for r in record["resources"] if r["payload"].get("method") in ("convert", "copy")}
+        sums.add(deployer.lab.run(host, ["sha256sum", f"{path}/model.bin"]).stdout.split()[0])
+    assert len(sums) == 1
+
+
 def test_the_front_of_a_replica_is_no_endpoint_and_lets_only_the_fleets_gateways_in(deployer: Deployer) -> None:
     address = deployer.lab.hosts["lab-2"].address
     url = deployer.json("endpoint", "pair")["url"].replace(deployer.lab.hosts["lab-3"].address, address)

@@ -149,6 +149,16 @@ def test_artifacts_of_other_fleets_are_never_removed(maker: WorldMaker) -> None:
 
 
 @FEW
+@given(makers())
+def test_a_model_is_converted_once_and_every_copy_comes_from_there(maker: WorldMaker) -> None:
+    plan = make_plan(maker.world())
+    made = [c.after for c in plan.changes if c.after is not None and c.after.payload.get("method") in ("convert", "copy")]
+    hosts = {(r.name, r.host) for r in made if r.payload["method"] == "convert"}
+    assert len({name for name, _ in hosts}) == len(hosts)
+    assert {(r.name, r.payload["from"]) for r in made if r.payload["method"] == "copy"} <= hosts
+
+
+@FEW
 @given(makers(), st.data())
 def test_a_part_of_a_plan_never_does_what_needs_something_left_out(maker: WorldMaker, data: st.DataObject) -> None:
     plan = make_plan(maker.world())

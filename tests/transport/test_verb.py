@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -86,3 +88,54 @@ def test_a_local_process_that_dies_is_told_from_one_that_ends() -> None:
     with pytest.raises(DeployerError, match=r"was killed \(signal 9\)"):
         list(VerbChannel("here", running).lines())
     running.close()
+
+
+def test_raw_bytes_come_after_the_line_that_announces_them_however_the_network_cuts_it() -> None:
+    data = b'{"type":"giving","size":9}\nab\n{"c"}\n' + END
+    for size in (1, 5, 30, len(data)):
+        channel = VerbChannel("h", Scripted([(data[i : i + size], b"") for i in range(0, len(data), size)]))
+        assert next(channel.lines())["size"] == 9
+        got = b""
+        while len(got) < 9:
+            got += channel.read_bytes(9 - len(got))
+        assert got == b'ab\n{"c"}\n'
+        assert [line["type"] for line in channel.lines()] == ["end"]
+
+
+def test_bytes_that_end_too_early_are_a_broken_connection() -> None:
+    channel = VerbChannel("h", Scripted([(b'{"type":"giving","size":9}\nab', b"")], lost=True))
+    assert next(channel.lines())["size"] == 9
+    assert channel.read_bytes(9) == b"ab"
+    with pytest.raises(Unreachable):
+        channel.read_bytes(7)
+
+
+def test_a_real_agent_gives_the_files_of_a_model_and_nothing_else(tmp_path: Path) -> None:
+    path, data = tmp_path / "model", bytes(range(256)) * 5000
+    path.mkdir()
+    (path / "model.bin").write_bytes(data)
+    (path / "other").write_bytes(b"not listed")
+    files = {"model.bin": {"size": len(data), "digest": "sha256:" + hashlib.sha256(data).hexdigest()}}
+    (path / ".deployer.json").write_text(json.dumps({"kind": "model", "digest": "abc", "files": files}))
+    asked = {"fleet": {"id": "0123abcd", "name": "acme"}, "path": str(path), "digest": "abc"}
+
+    def opened(**more: object) -> VerbChannel:
+        channel = VerbChannel("here", LocalRunning([sys.executable, "-m", "deployer.agent", "give"]))
+        channel.send({**asked, **more})
+        return channel
+
+    listing = opened()
+    assert next(listing.lines())["files"] == [{"path": "model.bin", **files["model.bin"]}]
+    listing.close()
+    channel, got = opened(file="model.bin", offset=7), b""
+    assert next(channel.lines())["size"] == len(data) - 7
+    while len(got) < len(data) - 7:
+        got += channel.read_bytes(min(1 << 16, len(data) - 7 - len(got)))
+    assert got == data[7:]
+    assert [line["type"] for line in channel.lines()] == ["end"]
+    channel.close()
+    for wrong in ({"file": "other"}, {"file": "../model/model.bin"}, {"digest": "abd"}, {"path": str(tmp_path)}):
+        refused = opened(**wrong)
+        with pytest.raises(DeployerError):
+            list(refused.lines())
+        refused.close()

@@ -147,14 +147,31 @@ class Standing:
         return next((run.ports[unit] for run in self._runs.values() if unit in run.ports), None)
 
 
-def starting(system: System, run_id: str, fleet: wire.Fleet) -> Dict[str, Dict[str, Any]]:
-    """What a run that is alive is starting: unit → {"phase", "since"}."""
+def doing(system: System, run_id: str, fleet: wire.Fleet) -> Dict[str, Any]:
+    """What a run that is alive does. "starting": unit → {"phase", "since"}; "converting": {"phase", "since", "deployments"} of a
+    model that is converted now, and for whom.
+    """
     asked = runs.request(system, run_id)
     if asked is None:
-        return {}
+        return {"starting": {}}
     run = _Run(run_id, asked, fleet["id"])
     run.read(system)
-    return {unit: {"phase": said, "since": run.since.get(unit)} for unit, said in run.phases.items()}
+    found: Dict[str, Any] = {}
+    found["starting"] = {unit: {"phase": said, "since": run.since.get(unit)} for unit, said in run.phases.items()}
+    return dict(found, converting=run.converting) if run.converting else found
+
+
+def _conversions(asked: Dict[str, Any]) -> Dict[str, List[str]]:
+    """Step that converts a model → the deployments that need it here."""
+    transactions = asked.get("transactions") or []
+    needed: Dict[str, List[str]] = {}
+    for tx in transactions:
+        for need in tx.get("needs") or [] if tx.get("deployment") else []:
+            needed.setdefault(str(need), []).append(str(tx["deployment"]))
+    kinds = [
+        (str(step.get("id")), str(tx["id"])) for tx in transactions for step in tx["steps"] if step["kind"] == "model.convert"
+    ]
+    return {step: sorted(set(needed.get(tx, []))) for step, tx in kinds}
 
 
 class _Run:
@@ -166,10 +183,12 @@ class _Run:
         self.ports: Dict[str, int] = {}
         self.since: Dict[str, Any] = {}
         self._ours = (asked.get("fleet") or {}).get("id") == fleet_id
+        self.converting: Optional[Dict[str, Any]] = None
         self._units: Dict[str, str] = {}  # step → unit
         self._offset = 0
         self._stage: Optional[str] = None
         self._begun = self._ended = False
+        self._conversions = _conversions(asked) if self._ours else {}
         for step in [step for tx in asked.get("transactions") or [] for step in tx.get("steps") or []] if self._ours else []:
             if step.get("kind") == "unit.ready":
                 unit = str(step["args"].get("unit"))
@@ -178,7 +197,14 @@ class _Run:
                     self.ports[unit] = step["args"]["port"]
 
     def mark(self, system: System) -> Any:
-        return self.run_id, self._stage, self._begun, self._ended, runs.is_settled(system, self.run_id)
+        return (
+            self.run_id,
+            self._stage,
+            self._begun,
+            self._ended,
+            self.converting is not None,
+            runs.is_settled(system, self.run_id),
+        )
 
     def read(self, system: System) -> None:
         if not self._ours or self._ended:
@@ -195,11 +221,12 @@ class _Run:
     def _take(self, event: Dict[str, Any]) -> None:
         if event["type"] == "report":
             self._ended = True
-            self.phases, self.ports = {}, {}
+            self.phases, self.ports, self.converting = {}, {}, None
         elif event["type"] == "barrier":
             self._stage = event.get("stage")
         elif event["type"] == "step":
             self._begun = True
+            self._convert(event)
             unit = self._units.get(str(event.get("step")))
             if unit is None:
                 return
@@ -210,8 +237,21 @@ class _Run:
             else:
                 self.phases.pop(unit, None)
 
+    def _convert(self, event: Dict[str, Any]) -> None:
+        whose = self._conversions.get(str(event.get("step")))
+        if whose is None:
+            return
+        if event.get("state") == "start":
+            self.converting = {"phase": "converting", "since": event.get("at"), "deployments": whose}
+        elif event.get("state") == "progress" and self.converting is not None:
+            self.converting["phase"] = phase(event.get("data") or {})
+        else:
+            self.converting = None
+
 
 def phase(data: Dict[str, Any]) -> str:
     """What a step says of its progress, for people: "loading shards 5 of 15"."""
     said = str(data.get("phase") or "starting")
+    if data.get("total") and data.get("unit") == "bytes":
+        return "%s, %d %%" % (said, 100 * data.get("done", 0) // data["total"])
     return "%s %s of %s" % (said, data["done"], data["total"]) if data.get("total") else said

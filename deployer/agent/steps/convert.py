@@ -9,9 +9,21 @@ from typing import Any, Dict, List
 from deployer.agent import files, wire
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.facts import artifacts as facts
+from deployer.agent.facts.machine import memory_of
 from deployer.agent.meter import Meter
-from deployer.agent.steps.artifacts import Artifact, Files
+from deployer.agent.steps.artifacts import Artifact, Files, need_space
 from deployer.agent.steps.model import open_to_readers
+
+
+def need_memory(ctx: Context, wanted: int) -> None:
+    """A precondition that cannot be in the plan: what serves here may have grown since."""
+    free = memory_of(ctx.system).get("MemAvailable", 0)
+    if free and wanted > free:
+        raise StepFailed(
+            "not enough memory for the conversion: it takes about %d MiB, %d MiB are free" % (wanted >> 20, free >> 20),
+            cause="no memory",
+            hint="free some on this host and apply again; deployer plan may find another host that can convert it",
+        )
 
 
 class Convert(Artifact):
@@ -22,14 +34,22 @@ class Convert(Artifact):
         source, env_path = ctx.path("source"), ctx.path("env")
         if files.describe(ctx.system, source)["is"] != "directory":
             raise StepFailed("the model to convert is not at %s" % source)
+        need_memory(ctx, int(ctx.args.get("memory_bytes") or 0))
+        need_space(ctx, directory, int(ctx.args.get("result_bytes") or 0))
         target = os.path.dirname(directory) + "/made"  # converters want to make it themselves
         argv = self._argv(ctx, env_path, ctx.system.path(source), ctx.system.path(target))
-        expected = files.size_of(ctx.system, source)
-        meter = Meter(ctx, expected, "converting")
+        expected = int(ctx.args.get("result_bytes") or 0) or files.size_of(ctx.system, source)
+        meter = Meter(ctx, expected, "writing the converted model")
 
         def tick() -> None:
-            meter.show(min(expected, files.size_of(ctx.system, target)))
+            """A converter writes only when it has all of it in memory: until then there is nothing to measure."""
+            done = files.size_of(ctx.system, target)
+            if done:
+                meter.show(min(expected, done))
+            else:
+                ctx.progress(phase="converting")
 
+        ctx.progress(phase="converting")
         ctx.run(argv, "the conversion", env=self._environment(ctx, env_path), tick=tick)
         self._take(ctx, target, directory)
         self._nested(ctx, source, directory)

@@ -39,7 +39,11 @@ ANSWERS = {
 
 def listed_files(ctx: Context) -> List[Dict[str, Any]]:
     """The argument `files`, each path checked: it stays below the model's directory."""
-    found = ctx.args.get("files") or []
+    return checked(ctx.args.get("files") or [])
+
+
+def checked(found: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Files of a model as somebody lists them, when each path stays below the model's directory."""
     for one in found:
         name = str(one["path"])
         if name.startswith("/") or os.path.normpath(name) != name or name.split("/")[0] == ".." or name == wire.MARKER:
@@ -86,19 +90,23 @@ class Push(Artifact):
     renamed = True
 
     def build(self, ctx: Context, directory: str) -> Files:
-        wanted = listed_files(ctx)
-        for one in wanted:
-            take_blob(ctx, _sha256(one), "%s/%s" % (directory, one["path"]), 0o644)
-        try:
-            return verify(ctx, directory, wanted)
-        except StepFailed as error:
-            if error.cause == DAMAGED:
-                throw_away_damaged(ctx, [_sha256(one) for one in wanted])
-                error.hint = AGAIN
-            raise
+        return put_together(ctx, directory, listed_files(ctx))
 
 
-def _sha256(file: Dict[str, Any]) -> str:
+def put_together(ctx: Context, directory: str, wanted: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
+    """A model from blobs that are here: each file is read again and compared."""
+    for one in wanted:
+        take_blob(ctx, sha256_of(one), "%s/%s" % (directory, one["path"]), 0o644)
+    try:
+        return verify(ctx, directory, wanted)
+    except StepFailed as error:
+        if error.cause == DAMAGED:
+            throw_away_damaged(ctx, [sha256_of(one) for one in wanted])
+            error.hint = AGAIN
+        raise
+
+
+def sha256_of(file: Dict[str, Any]) -> str:
     return str(file["digest"]).rpartition(":")[2]
 
 

@@ -53,6 +53,7 @@ class Faults:
     """Rules are matched by a step's kind and, when given, a part of its label."""
 
     cut_after: int | None = None  # lines of the next channel, then its connection breaks
+    cut_after_bytes: int | None = None  # raw bytes that this host gives, then that connection breaks, once
     step_delay_s: float = 0.0  # real seconds before each step
     _rules: list[_Rule] = field(default_factory=list)
 
@@ -93,7 +94,7 @@ class Faults:
 
     def clear(self) -> None:
         self._rules.clear()
-        self.cut_after = None
+        self.cut_after = self.cut_after_bytes = None
 
     def meet(self, ctx: Context, when: str) -> None:
         for rule in self._rules:

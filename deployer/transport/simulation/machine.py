@@ -40,6 +40,7 @@ class Machine(System):
         self.tokens: list[str | None] = []
         self.hub: dict[str, bytes] = {}
         self.hub_error: tuple[str, str] | None = None
+        self.converted = b"converted"  # what a converter makes
         self.expected: dict[str, int] = {}
         self.offline = False
         self.clock_ahead_s = 0.0

@@ -46,6 +46,12 @@ class Pipe:
             self._change.wait_for(lambda: self._ended or self._broken or (0 <= size <= len(self._data)))
             return self._take(len(self._data) if size < 0 else size)
 
+    def read_some(self, most: int) -> bytes:
+        """Waits for the first byte, or the end; not for more."""
+        with self._change:
+            self._change.wait_for(lambda: self._ended or self._broken or bool(self._data))
+            return self._take(most)
+
     def readline(self, limit: int = -1) -> bytes:
         with self._change:
             self._change.wait_for(lambda: self._ended or self._broken or b"\n" in self._data)

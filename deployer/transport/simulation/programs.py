@@ -37,7 +37,7 @@ def run(machine: "Machine", argv: list[str], given: bytes) -> Done:
     made = next((word for word in argv if word.endswith("/made")), None)
     if made is not None:
         Path(made).mkdir()
-        (Path(made) / "model.bin").write_bytes(b"converted")
+        (Path(made) / "model.bin").write_bytes(machine.converted)
         (Path(made) / "config.json").write_bytes(b"{}")
     return OK
 

@@ -90,7 +90,7 @@ def _holds(bench: Bench, step: Mapping[str, Any]) -> bool:
     if kind in ("unit.enable", "unit.disable"):
         wants = bench.path(f"{wire.UNITS}/multi-user.target.wants/{args['unit']}")
         return wants.is_symlink() == (kind == "unit.enable")
-    if kind in ("tool.install", "env.build", "model.push", "model.download", "model.convert"):
+    if kind in ("tool.install", "env.build", "model.push", "model.download", "model.convert", "model.copy"):
         return bench.path(f"{args['path']}/{wire.MARKER}").is_file()
     if kind == "record":
         path = bench.path(f"{wire.ROOT_STATE}/{FLEET}/{args['deployment']}/current.json")

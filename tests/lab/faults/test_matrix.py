@@ -34,6 +34,7 @@ ELSEWHERE = {
     "agent.remove",
     "artifact.remove",
     "env.build",
+    "model.copy",
     "model.download",
     "engine.check",
     "package.install",
