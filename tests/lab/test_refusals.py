@@ -1,12 +1,14 @@
 """What the gateway on a real host refuses, in the shape that OpenAI's clients read: no key, a revoked key, too often, stopped."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
+from tests.gguffile import write_gguf
 from tests.lab.commands import REFERENCES, Deployer, deployed, post, question, write_deployment
 from tests.lab.conftest import LabFleet
 
@@ -92,3 +94,30 @@ def test_a_stopped_deployment_keeps_its_address(deployer: Deployer, url: str) ->
     assert refused(url, KEYS["team-b"]) == (503, "server_error", "deployment_stopped")
     assert refused(url, None)[0] == 401
     assert deployer.json("endpoint", "limited")["url"] == url
+
+
+#: No server is started: only what a plan says of an imaginary GPU of 24 GiB is asked.
+WIDE = """\
+model: {path: models/tiny-gguf, file: tiny.gguf}
+engine: {llamacpp: {program: /usr/bin/true, device: cuda, max_model_len: 1024}}
+batch: {max_size: 20000}
+endpoint: {open: true}
+placement: {hosts: [lab-1], gpus: 1}
+"""
+
+
+def test_what_does_not_fit_its_gpu_is_refused_and_the_context_that_is_named_passes(
+    deployer: Deployer, lab_fleet: LabFleet
+) -> None:
+    (lab_fleet.root / "models/tiny-gguf").mkdir(parents=True, exist_ok=True)
+    write_gguf(lab_fleet.root / "models/tiny-gguf/tiny.gguf")
+    file = write_deployment(lab_fleet.root, "wide", WIDE)
+    deployer("lock")
+    said = deployer("plan", "wide", exit_code=4).stdout
+    assert re.search(r"wide does not fit on lab-1 GPU \d \(24 GiB\)", said)
+    found = re.search(r"would fit: max_model_len (\d+)", said)
+    assert found is not None, said
+    file.write_text(file.read_text().replace("1024", found[1]))
+    deployer("plan", "wide")
+    file.unlink()
+    deployer("lock")
