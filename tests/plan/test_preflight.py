@@ -104,15 +104,20 @@ def of_disk(maker: WorldMaker) -> list[Finding]:
 
 
 def test_what_lands_on_one_file_system_is_counted_together() -> None:
-    """7 MiB of model: less than what is free beside the spare room; with its conversion beside it, more."""
-    maker = WorldMaker([deployment(engine={"convert": True})])
-    room = 512 * 1024**2 + 8 * 1024**2
+    """7 MiB of model, which are on their way in the state's folder where that is another file system."""
+    maker = WorldMaker()
+    room = 512 * 1024**2 + 7 * 1024**2
     disks(maker, room, models=1, engines=2, state=3)
-    [found] = of_disk(maker)
-    assert "not enough disk on h1 for /var/lib/deployer/models" in found.what
-    assert "(converted, beside its source)" in found.why
-    disks(maker, room + 2 * 1024**2, models=1, engines=2, state=3)
+    found = of_disk(maker)
+    assert [f.what for f in found] == [
+        "not enough disk on h1 for " + root for root in ("/var/lib/deployer", "/var/lib/deployer/models")
+    ]
+    assert "on its way" in found[0].why
+    disks(maker, room + 1024**2, models=1, engines=2, state=3)
     assert of_disk(maker) == []
+    disks(maker, room + 1000, models=1, engines=1, state=1)
+    [one] = of_disk(maker)
+    assert one.what == "not enough disk on h1 for /opt/deployer/engines and /var/lib/deployer/models"
 
 
 def test_a_disk_that_is_full_is_said_whatever_a_plan_brings() -> None:
