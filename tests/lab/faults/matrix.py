@@ -15,7 +15,7 @@ from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
 from deployer.plan.steps import transactions
 from tests.lab.faults import checks
-from tests.lab.faults.bench import FLEET, Bench, Watcher, add_models
+from tests.lab.faults.bench import Bench, Watcher, add_models
 from tests.lab.faults.cells import Cell, Fault, StepAt, steps_of
 from tests.lab.faults.controller import Controller, Ended, bring_hooked_agent
 from tests.lab.faults.operations import KEEPER, OPERATIONS, SUBJECT, Files, Operation, plan, update
@@ -110,31 +110,27 @@ class Matrix:
 
     def ready(self, operation: Operation) -> None:
         """The state in which the operation begins."""
-        wanted = (operation.needs, operation.replicas)
+        self.files.strategy = operation.strategy
         if operation.back and not self._over_an_update:
-            update(self.files)
-        elif wanted == (self.files.there, self.files.replicas) and self.files.held in (False, operation.back):
+            for _ in range(2):  # the revision that it goes back to has the operation's strategy, as the one that stands has
+                update(self.files)
+                self._become(operation)
             return
-        self.files.there, self.files.replicas = wanted
+        wanted = (operation.needs, operation.replicas)
+        if wanted != (self.files.there, self.files.replicas) or self.files.held not in (False, operation.back):
+            self._become(operation)
+
+    def _become(self, operation: Operation) -> None:
+        self.files.there, self.files.replicas = operation.needs, operation.replicas
         self.files.write()
         self._apply(release=self.files.held)
         self.files.held = False
-        if operation.back and not self._can_go_back():
-            update(self.files)
-            self.files.write()
-            self._apply()
-
-    def _can_go_back(self) -> bool:
-        """Whether a revision before the one that stands is remembered."""
-        folder = self.bench.path(f"{wire.ROOT_STATE}/{FLEET}/{SUBJECT}/revisions")
-        return folder.is_dir() and len(list(folder.iterdir())) > 1
 
     @contextmanager
     def planned(self, operation: Operation) -> Iterator[Planned]:
         """Its plan, on files that have moved."""
         self.ready(operation)
         self._over_an_update = operation.back
-        self.files.strategy = operation.strategy
         operation.change(self.files)
         self.files.write()
         if operation.new_model:
