@@ -78,7 +78,7 @@ def _choices() -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chosen=st.lists(st.integers(0, 16), min_size=1, max_size=8),
     where=st.integers(0, 7),

@@ -149,7 +149,7 @@ def test_a_journal_entry_gives_the_text_a_person_would_see(entry: dict[str, Any]
     assert found["lines"] == lines
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(line=st.binary(max_size=200))
 def test_no_first_line_brings_the_agent_down_silently(line: bytes) -> None:
     from deployer.agent.main import serve

@@ -174,7 +174,7 @@ def value_of(loaded: Any, path: tuple[str | int, ...]) -> Any:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(field=st.sampled_from(FIELDS), text=st.one_of(st.sampled_from(ODD), st.text(max_size=12), st.integers().map(str)))
 def test_any_text_in_any_field_is_refused_or_reads_back_as_it_was_typed(root: Path, field: Any, text: str) -> None:
     way, one = field

@@ -106,7 +106,7 @@ def escaped(match: "re.Match[str]") -> str:
 
 @pytest.mark.parametrize("engine", sorted(ENGINE_SETTINGS))
 @given(value=TEXT, other=TEXT, description=TEXT, stop=st.lists(TEXT.filter(bool), max_size=3))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_the_yaml_says_is_what_the_process_gets(
     tmp_path: Path, engine: str, value: str, other: str, description: str, stop: list[str]
 ) -> None:

@@ -90,7 +90,7 @@ WORDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 
 
 @given(stop=st.lists(WORDS, max_size=3), name=WORDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_stop_and_name_is_one_argument_of_the_unit(stop: list[str], name: str) -> None:
     spec = deployment("llamacpp", {}, sampling=Sampling(stop=tuple(stop)), endpoint=EndpointSpec(model_names=(name,)))
     if any(word in text for word in PLACEHOLDERS for text in (*stop, name)):

@@ -207,7 +207,7 @@ JSON = st.recursive(
 
 
 @given(request=JSON, path=st.sampled_from([CHAT, PLAIN, RESPONSES]), batching=st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_body_is_answered_or_refused(request: Any, path: str, batching: bool) -> None:
     try:
         made, name = prepared(request, path, {"stop": ["x"], "max_tokens": 1}, serve={"continuous_batching": batching})

@@ -15,7 +15,7 @@ def opened(stage: str) -> dict[str, str]:
     return {"type": "barrier", "stage": stage, "state": "open"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_stage_opens_before_every_host_that_is_left_stands_at_it(data: st.DataObject) -> None:
     hosts = ["a", "b", "c"]

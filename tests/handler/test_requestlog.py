@@ -43,7 +43,7 @@ def places(value, path="$"):
         yield from places(one, path + name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_json, st.data())
 def test_a_path_takes_out_what_it_leads_to_and_nothing_else(value, data):
     below = [path for path, _ in places(value) if path != "$"]
@@ -56,7 +56,7 @@ def test_a_path_takes_out_what_it_leads_to_and_nothing_else(value, data):
     assert {p: after[p] for p in kept} == kept
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_json, st.sampled_from(["a", "b", "key"]))
 def test_a_deep_path_leaves_no_such_key_anywhere(value, name):
     found = Redactor([f"$..{name}"]).body(value)
@@ -77,7 +77,7 @@ _poisoned = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_poisoned)
 def test_no_text_key_or_depth_hides_what_an_expression_matches(value):
     assert POISON in json.dumps(value, ensure_ascii=False)

@@ -184,7 +184,7 @@ _choice = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(_choice, min_size=1, max_size=3), st.integers(1, 7))
 def test_an_answer_made_a_stream_and_put_together_again_is_the_same(choices, size):
     answer = {

@@ -73,7 +73,7 @@ _JSON = st.recursive(
 _KEYS = st.sampled_from([*LLAMA, "text_config", "rope_scaling", "factor", "quantization_config", "head_dim", "thinker_config"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(_KEYS, _JSON | st.dictionaries(_KEYS, _JSON, max_size=4), max_size=8))
 def test_no_config_that_is_json_can_break_the_reading(config: dict[str, object]) -> None:
     facts = facts_from_config(json.loads(json.dumps(config)))

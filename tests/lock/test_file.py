@@ -236,7 +236,7 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), m
 _NAMES = _TEXT.filter(lambda name: not name.startswith((".", "/")) and "/" not in name)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=_TEXT, files=st.dictionaries(_NAMES, st.integers(0, 10**15), max_size=3), word=_TEXT)
 def test_whatever_names_and_words_there_are_they_come_back(tmp_path: Path, key: str, files: dict[str, int], word: str) -> None:
     locked_files = tuple(LockedFile(name, size, "sha256:" + "5" * 64) for name, size in sorted(files.items()))

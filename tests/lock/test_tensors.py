@@ -82,7 +82,7 @@ def test_whole_files_have_no_faults(tmp_path: Path) -> None:
     assert in_folder(tmp_path, files(tmp_path)) == {"BF16": 2}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=80)
     | st.builds(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.plan.canaries import CANARY, is_canary, standing
@@ -20,7 +20,7 @@ from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 from tests.plan.worlds import GIB, WorldMaker, deployment, host, probe
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=25)
 CANARIES = Rollout(strategy=Strategy.CANARY)
 
 

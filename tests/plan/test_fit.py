@@ -396,7 +396,7 @@ def _both(facts: ModelFacts, gpu: float, first: dict[str, Any], second: dict[str
     return answer(ask(facts, gpu, **{**FIXED, **first})), answer(ask(facts, gpu, **{**FIXED, **second}))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(DENSE), st.integers(1, 100_000), st.integers(1, 100_000))
 def test_a_longer_request_never_needs_less(facts: ModelFacts, a: int, b: int) -> None:
     short, long = _both(facts, 80, {"context": min(a, b)}, {"context": max(a, b)})
@@ -405,7 +405,7 @@ def test_a_longer_request_never_needs_less(facts: ModelFacts, a: int, b: int) ->
     assert short.fits or not long.fits
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(DENSE), st.floats(1, 200), st.floats(1, 200))
 def test_more_memory_never_fits_less(facts: ModelFacts, a: float, b: float) -> None:
     small, large = (answer(ask(facts, gpu, **FIXED, context=4096)) for gpu in sorted((a, b)))
@@ -414,7 +414,7 @@ def test_more_memory_never_fits_less(facts: ModelFacts, a: float, b: float) -> N
     assert small.largest_context <= large.largest_context
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(DENSE), st.integers(1, 65536), st.sampled_from([16, 64, 256]))
 def test_a_smaller_cache_type_never_needs_more_and_more_sequences_never_less(facts: ModelFacts, context: int, n: int) -> None:
     eight, sixteen = _both(facts, 80, {"context": context, "cache_dtype": "fp8"}, {"context": context, "cache_dtype": "bfloat16"})
@@ -424,7 +424,7 @@ def test_a_smaller_cache_type_never_needs_more_and_more_sequences_never_less(fac
     assert few.total <= many.total
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(DENSE), st.sampled_from([1, 2, 4]), st.integers(1, 65536))
 def test_twice_the_gpus_never_need_more_of_each_and_halve_the_weights(facts: ModelFacts, size: int, context: int) -> None:
     one, two = _both(facts, 80, {"tensor_parallel": size, "context": context}, {"tensor_parallel": 2 * size, "context": context})
@@ -436,7 +436,7 @@ def test_twice_the_gpus_never_need_more_of_each_and_halve_the_weights(facts: Mod
 SIZES = st.none() | st.sampled_from([0, 1, 2, 3, 7, 64, 128, 10**6, 2**39, -1])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([*DENSE, models.LLAMA_2_7B]),
     st.dictionaries(st.sampled_from(["layers", "heads", "kv_heads", "head_dim", "hidden_size", "vocab_size", "context"]), SIZES),

@@ -173,7 +173,7 @@ CLAIMS = (
 KINDS = ("llama", "qwen3_moe", "gemma2", "gemma3_text", "deepseek_v3", "qwen3_next", "gpt_oss", "whisper", "bert")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.sampled_from(KINDS),
     st.dictionaries(st.sampled_from(CLAIMS), ODD | st.dictionaries(st.sampled_from(CLAIMS), ODD, max_size=4), max_size=6),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.plan.codec import from_json, to_json
@@ -17,7 +17,7 @@ from deployer.state.observed import Unreached
 from deployer.state.resources import Kind
 from tests.plan.worlds import GIB, WorldMaker, deployment, host, probe
 
-FEW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=30)
 
 
 def fleet(*hosts: str, replicas: int = 1, rollout: Rollout | None = None, **facts: Any) -> WorldMaker:

@@ -3,7 +3,7 @@
 import copy
 import json
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deployer.plan.codec import from_json, to_json
@@ -15,7 +15,7 @@ from deployer.spec.models import Placement
 from deployer.state.observed import Unreached
 from tests.plan.worlds import WorldMaker, deployment, host, probe
 
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=40)
 
 
 def placements(others: st.SearchStrategy[str]) -> st.SearchStrategy[Placement]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from deployer.plan.model import Change, Plan
 from deployer.plan.review import Decision, Review
 
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=60)
 Act = Callable[[Review], Review]
 
 

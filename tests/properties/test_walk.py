@@ -207,7 +207,6 @@ def test_a_random_walk_over_fleets_and_faults() -> None:
     how = settings(
         max_examples=WALKS or 6,
         stateful_step_count=20 if WALKS else 8,
-        deadline=None,
         derandomize=not WALKS,
         suppress_health_check=[*HealthCheck],
         phases=[Phase.generate],  # to make a red walk shorter would take minutes: each step of it is an apply

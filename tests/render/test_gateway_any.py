@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from deployer.render.gateway import GatewayConfig, Limits, Route, Server
@@ -69,7 +69,7 @@ def placed(gateway: Gateway, front: Server, fields: dict[str, object]) -> Route:
 
 
 @pytest.mark.timeout(180)
-@settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, phases=(Phase.explicit, Phase.generate))
 @given(drawn=routes(), tls=st.booleans(), allow=st.lists(st.sampled_from(["10.0.0.0/8", "1.2.3.4"]), max_size=2))
 def test_haproxy_takes_it(drawn: Sequence[dict[str, object]], tls: bool, allow: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -72,7 +72,7 @@ ODD = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))
 
 
 @given(ODD, ODD, st.dictionaries(st.text(string.ascii_letters, min_size=1, max_size=5), st.text(max_size=20), max_size=2))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_odd_texts_never_become_settings(tmp_path: Path, description: str, word: str, env: dict[str, str]) -> None:
     env = {k: "".join(c for c in v if c.isprintable()) for k, v in env.items()}
     spec = dataclasses.replace(SPEC, description=description, argv=("/bin/true", word), env=env)

@@ -46,19 +46,19 @@ def _is_fine(served: Served, path: str, body: dict[str, Any]) -> None:
     assert served.service.busy == 0
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(body=_bodies(COMPLETION))
 def test_any_completion_is_answered_or_refused(served: Served, body: dict[str, Any]) -> None:
     _is_fine(served, "/v1/completions", {"prompt": "x", **body})
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(body=_bodies(CHAT))
 def test_any_chat_is_answered_or_refused(served: Served, body: dict[str, Any]) -> None:
     _is_fine(served, "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], **body})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(body=st.dictionaries(st.sampled_from(["prompt", "tokens", "messages", "add_special_tokens", "model"]), _ANY, max_size=3))
 def test_any_question_about_tokens_is_answered_or_refused(served: Served, body: dict[str, Any]) -> None:
     for path in ("/tokenize", "/detokenize"):
@@ -84,7 +84,7 @@ def test_half_a_character_in_a_stop_text_is_never_found(served: Served) -> None:
     assert served.client.post("/v1/completions", content=b'{"prompt": "x", "stop": "\\ud800"}').status_code == 200
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw=st.binary(max_size=60))
 def test_any_bytes_are_refused(served: Served, raw: bytes) -> None:
     response = served.client.post("/v1/completions", content=raw)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from deployer.serve.model import Model
 from deployer.serve.stream import Detokenizer, StopFilter
 
-_SOME = settings(max_examples=60, deadline=None)
+_SOME = settings(max_examples=60)
 
 
 def _pieces(model: Model, ids: list[int]) -> list[str]:

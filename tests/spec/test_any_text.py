@@ -49,7 +49,7 @@ def problems_of(root):
     return None
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.sampled_from(["deployer.yaml", "hosts/a.yaml", "deployments/a.yaml", "defaults/a.yaml", "catalog/a.yaml"]),
     text=TEXT,
@@ -71,7 +71,7 @@ def test_any_text_in_any_file_is_a_fleet_or_problems(write, which, text, after):
         assert all(c == "\n" or c.isprintable() for c in render(problems))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=40))
 def test_any_bytes_are_a_fleet_or_problems(write, raw):
     root = write({"deployments/a.yaml": ""})

@@ -94,7 +94,7 @@ def test_every_value_and_key_knows_its_place():
 ALPHABET = "ab:-[]{}\"'#&*!|>%@` \n\t,?01.~<=\\\u00e9\u2028\x85\ufeff\x00"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.text(ALPHABET, max_size=60), st.text(max_size=40)))
 def test_any_text_gives_a_tree_or_problems_with_places_inside_it(text):
     if any("\ud800" <= c <= "\udfff" for c in text):
@@ -118,7 +118,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(VALUES)
 def test_what_another_tool_writes_is_read_as_it_was_meant(value):
     text = yaml.safe_dump(value, allow_unicode=True)
