@@ -70,27 +70,33 @@ def _place(system: System, path: str) -> Tuple[int, int]:
 
 
 def _fresh(system: System, path: str, at: Tuple[int, int]) -> Tuple[List[str], Tuple[int, int]]:
-    """Whole lines that came, and where to go on; of a file that was rotated first its rest."""
+    """Whole lines that came, and where to go on; of a file that was rotated first its rest. Which file it is is asked of the
+    open one: the name may be another file's a moment later. Between two files there is none, and nothing is new yet.
+    """
     inode, offset = at
-    now = _place(system, path)
     found: List[str] = []
-    if inode and now[0] != inode and _place(system, path + ".1")[0] == inode:
-        found += _from(system, path + ".1", offset)[0]
-    if now[0] != inode:
-        offset = 0
-    more, end = _from(system, path, offset)
-    return found + more, (now[0], end)
-
-
-def _from(system: System, path: str, offset: int) -> Tuple[List[str], int]:
     try:
         with open(system.path(path), "rb") as file:
+            now = os.fstat(file.fileno()).st_ino
+            if now != inode:
+                if inode and _place(system, path + ".1")[0] == inode:
+                    found += _lines(system.path(path + ".1"), offset)
+                offset = 0
             file.seek(offset)
-            data = file.read()
+            data = _whole(file.read())
     except OSError:
-        return [], offset
-    whole = data[: data.rfind(b"\n") + 1]
-    return whole.decode("utf-8", "replace").splitlines(), offset + len(whole)
+        return found, at
+    return found + data.decode("utf-8", "replace").splitlines(), (now, offset + len(data))
+
+
+def _lines(real: str, offset: int) -> List[str]:
+    with open(real, "rb") as file:
+        file.seek(offset)
+        return _whole(file.read()).decode("utf-8", "replace").splitlines()
+
+
+def _whole(data: bytes) -> bytes:
+    return data[: data.rfind(b"\n") + 1]
 
 
 def _when(line: str) -> str:
