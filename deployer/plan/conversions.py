@@ -177,7 +177,9 @@ def _maker(world: World, hosts: list[str], by_host: Mapping[str, Artifacts], nam
     where = hosts[0] if len(hosts) == 1 else None
     what = f"{where or 'no host that wants it'} can{'not' if where else ''} convert {lacking.locked.name} as "
     what += lacking.conversion.name.removeprefix("as ")
-    details = tuple(f"{host}: {why}" for host, (_, why) in reasons.items())
+    if where:
+        what += f": {reasons[where][1]}"
+    details = () if where else tuple(f"{host}: {why}" for host, (_, why) in reasons.items())
     hint = "free some there and plan again, or take a repository that is converted already (it holds model.bin)"
     source = world.positions.of(f"deployment:{lacking.spec.name}", "engine", lacking.spec.engine.name)
     out.refusals.append(Refusal("conversion", what, details, hint, where, lacking.spec.name, source))

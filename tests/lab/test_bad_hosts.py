@@ -90,7 +90,8 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_brought(deployer
     file.write_text(plain + "paths: {models: /mnt/small/models}\n")
     try:
         refused = deployer("apply", "--yes", exit_code=4)
-        assert f"not enough disk on {HOST} for /mnt/small/models" in refused.stderr
+        assert f"{HOST} cannot convert models/tiny-chat as float32: model and result take about" in refused.stderr
+        assert "in /mnt/small/models, 64.0 MiB is free" in refused.stderr
         assert deployer.lab.run(HOST, ["ls", "-A", "/mnt/small"]).stdout == ""
     finally:
         file.write_text(plain)

@@ -98,14 +98,14 @@ def told(planned: Planned) -> Seen:
 
 
 def standing(probe: Any) -> Seen:
-    """What a probe says of the deployment."""
+    """What a probe says of the deployment. Its artifacts are other tests' as well: one of these may have made them elsewhere."""
     record = probe["records"].get(NAME)
     ours = f"-{NAME}-"
     return {
         "units": sorted((u["name"], u["active"], u["sub"], u["enabled"]) for u in probe["units"] if ours in u["name"]),
         "files": {path: digest for path, digest in probe["files"].items() if NAME in path},
         "ports": sorted((one["port"], one["unit"]) for one in probe["listening"] if ours in (one.get("unit") or "")),
-        "record": record and (record["revision"], [(r["kind"], r["name"]) for r in record["resources"]]),
+        "record": record and (record["revision"], [r["name"] for r in record["resources"] if r["kind"] in OF_DEPLOYMENT]),
         "history": [one["revision"] for one in probe["history"].get(NAME, [])],
         "slots": (probe["roster"] or {}).get("slots", {}).get(NAME),
         "holds": sorted((probe["roster"] or {}).get("holds", {})),

@@ -75,7 +75,7 @@ def test_what_was_drained_is_in_no_gateways_routes_and_stays_empty(deployer: Dep
 def test_a_drain_that_fits_nowhere_is_refused_and_nothing_moves(deployer: Deployer) -> None:
     done = deployer("hosts", "drain", "lab-3", "--yes", exit_code=4)
     assert "has no host to stand on" in done.stdout
-    assert "lab-2: is drained" in done.stdout
+    assert "lab-2, lab-3: is drained" in done.stdout
     assert hold(deployer, "lab-3") is None
     assert standing(deployer) == ["lab-3", "lab-3"]
 
