@@ -16,6 +16,7 @@ from deployer.engines.base import ChecksGpus, Complaint, TakesFiles
 from deployer.engines.memory import memory_settings
 from deployer.errors import UsageError
 from deployer.plan import fit
+from deployer.plan.conversions import memory_needed
 from deployer.plan.measured import notes, with_measured
 from deployer.plan.room import FOREIGN_MEMORY
 from deployer.plan.words import count
@@ -61,6 +62,7 @@ class Way:
     what: str
     would: str = ""
     answer: fit.Answer | None = None
+    converting: int = 0  # bytes of the host's memory, when the model is converted first
 
     @property
     def serves(self) -> bool:
@@ -235,6 +237,8 @@ def _way(
     if complaint is not None:
         return replace(way, verdict="no", what=complaint.message, would=complaint.hint or "")
     settings = memory_settings(spec)
+    converting = memory_needed(model, ENGINES[engine].conversion(spec, model)) if model.bytes else 0
+    way = replace(way, converting=converting)
     if settings is not None and wish.context is not None:
         settings = replace(settings, context=wish.context)
     if settings is None or not kind.memory:

@@ -74,7 +74,7 @@ def _show(which: "Which", found: "Survey", *, explain: bool) -> None:
     for way in found.ways if explain else ():
         if way.answer is not None:
             console.out(f"\n{way.host} {way.engine}{_settings(way)} on {device(way)}")
-            console.out("\n".join(f"    {line}" for line in fit.explain(way.answer)))
+            console.out("\n".join(f"    {line}" for line in fit.explain(way.answer, way.converting)))
     for engine, why in found.unread.items():
         console.say(f"{engine} does not serve it: {why}")
     for host, why in found.silent.items():

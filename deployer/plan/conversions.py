@@ -75,9 +75,9 @@ def share(world: World, by_host: Mapping[str, Artifacts], makers: Mapping[str, s
     return decided
 
 
-def memory_needed(locked: LockedModel, conversion: Conversion) -> int:
-    """Of the converter at its peak, in bytes."""
-    return int(locked.bytes * conversion.memory_factor) + conversion.memory_base
+def memory_needed(locked: LockedModel, conversion: Conversion | None) -> int:
+    """Of the converter at its peak, in bytes; 0 for what is served as it is published."""
+    return 0 if conversion is None else int(locked.bytes * conversion.memory_factor) + conversion.memory_base
 
 
 def _put(out: Artifacts, resource: Resource | None) -> None:

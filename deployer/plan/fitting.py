@@ -10,6 +10,7 @@ from deployer.engines.choosing import choice
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.conversions import memory_needed
 from deployer.plan.fitted import FIT
 from deployer.plan.measured import notes, with_measured
 from deployer.plan.model import Change, Notice, Refusal
@@ -124,7 +125,13 @@ def _explained(world: World, place: Place) -> Notice:
         return Notice("fit", what, _why_not(world, place), place.host, place.deployment)
     found = fit.answer(question)
     what = f"{place.deployment}/{place.number} on {_where(world, place)}: {fit.line(found)}"
-    return Notice("fit", what, "\n".join(fit.explain(found)), place.host, place.deployment)
+    return Notice("fit", what, "\n".join(fit.explain(found, _converting(world, place))), place.host, place.deployment)
+
+
+def _converting(world: World, place: Place) -> int:
+    spec = world.fleet.deployments[place.deployment]
+    locked = world.locked.models[model_need(spec).key]
+    return memory_needed(locked, world.engines[spec.engine.name].conversion(spec, locked))
 
 
 def _chosen(world: World, place: Place) -> Iterable[Notice]:

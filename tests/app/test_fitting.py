@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from deployer.app.fitting import Survey, Way, Wish, occupied, survey
+from deployer.app.fitting import Survey, Way, Wish, deployment, occupied, survey
+from deployer.engines import ENGINES
 from deployer.errors import UsageError
+from deployer.plan.conversions import memory_needed
 from deployer.plan.fit import GIB
 from deployer.state.locked import LockedFile, LockedModel, ModelFacts
 from deployer.state.observed import Reached, Unreached
@@ -87,3 +89,20 @@ def test_an_engine_that_does_not_read_it_says_why_unless_it_was_asked_for() -> N
     assert {way.engine for way in found.ways} >= {"vllm", "ctranslate2"}
     with pytest.raises(UsageError, match="no tensor_parallel"):
         asked(host(gpu(0, 80)), engine="ctranslate2", tensor_parallel=2)
+
+
+@pytest.mark.parametrize(("quantization", "peak"), [("int8", 0.7e9), ("float32", 0.9e9)])
+def test_what_a_conversion_takes_is_one_number_for_who_asks_and_for_who_refuses(quantization: str, peak: float) -> None:
+    """Peaks as measured for the 92 M parameters of docs/ctranslate2.md."""
+    files = (
+        LockedFile("config.json", 10, ""),
+        LockedFile("model.safetensors", 184_000_000, ""),
+        LockedFile("tokenizer.json", 10, ""),
+    )
+    asking = replace(model(replace(models.LLAMA_3_8B, dtype="bfloat16")), files=files)
+    (way,) = survey(asking, Wish(engine="ctranslate2", quantization=quantization), {"h1": host()}).ways
+    assert way.converting == pytest.approx(peak, rel=0.05)
+    conversion = ENGINES["ctranslate2"].conversion(deployment(asking, Wish(quantization=quantization), "ctranslate2", 0), asking)
+    assert way.converting == memory_needed(asking, conversion)
+    (served,) = survey(asking, Wish(engine="transformers"), {"h1": host()}).ways
+    assert served.converting == 0

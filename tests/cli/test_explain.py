@@ -9,6 +9,7 @@ def test_a_replica_on_the_cpu_is_held_against_its_host_and_what_is_not_known_is_
     done = run("plan", "--explain", "chat")
     assert done.code == 0
     assert "chat/0 on h1 (16 GiB): memory not computed: neither the deployment nor config.json says how long" in done.out
+    assert "the conversion needs about 0.44 GiB of the host's memory" in done.out
 
 
 @pytest.mark.parametrize("name", ["chatt", "../chat", ""])

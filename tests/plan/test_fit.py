@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deployer.engines.memory import memory_settings
 from deployer.plan.fit import GIB, Answer, Gpu, Question, Settings, answer, explain, lacking, line, longest
 from deployer.plan.fit.cache import pool, request_bytes, requests
-from deployer.plan.fit.weights import conversion_bytes, tables_bytes
+from deployer.plan.fit.weights import tables_bytes
 from deployer.spec.models import AdapterSpec
 from deployer.state.locked import CacheFacts, ModelFacts
 from tests.engines import builders
@@ -370,7 +370,7 @@ def test_ctranslate2_stores_weights_by_its_own_types(stored: str, share: float) 
 
 
 def test_a_conversion_to_8_bits_is_as_large_as_measured() -> None:
-    # 92 M parameters, hidden size 1024, 8 layers: model.bin 92.6 MB, the conversion's peak 659 MB
+    # 92 M parameters, hidden size 1024, 8 layers: model.bin 92.6 MB
     mid = models.facts(
         "llama",
         context=2048,
@@ -384,8 +384,6 @@ def test_a_conversion_to_8_bits_is_as_large_as_measured() -> None:
     )
     found = answer(ask(mid, scheme="converted", quantization="int8"))
     assert found.weights == pytest.approx(92.6e6, rel=0.01)
-    assert conversion_bytes(mid) == pytest.approx(659e6, rel=0.25)
-    assert found.conversion == conversion_bytes(mid)
 
 
 DENSE = [models.LLAMA_3_8B, models.GEMMA_4_31B_FP8, models.DEEPSEEK_V2_LITE, models.QWEN38_27B_FP8, models.GPT_OSS_20B]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from deployer.engines.memory import CONVERTED, SLOTS
+from deployer.engines.memory import SLOTS
 from deployer.plan.fit import grown, weights
 from deployer.plan.fit.cache import Pool, pool, request_bytes, requests
 from deployer.plan.fit.layers import layers_of, sane
@@ -36,7 +36,6 @@ class Answer:
     largest_context: int = 0
     smallest_gpu: int = 0
     smallest_tensor_parallel: int | None = None
-    conversion: int = 0  # memory of the host while CTranslate2 converts
     fits: bool = False
     certain: bool = False
     source: str = "computed"
@@ -112,7 +111,6 @@ def _solve(question: Question) -> Answer:
         largest_context=_largest(question, terms),
         smallest_gpu=_smallest_gpu(question),
         smallest_tensor_parallel=_smallest_tensor_parallel(question),
-        conversion=weights.conversion_bytes(question.facts) if question.settings.scheme == CONVERTED else 0,
         fits=terms.request <= terms.room,
         certain=_certain(question, terms.weights),
         source=terms.overhead.source,

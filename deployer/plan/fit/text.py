@@ -25,8 +25,15 @@ def line(found: Answer) -> str:
     return f"{terms} = {gib(found.total)} of {gib(found.usable)} GiB; {at_once} ({found.source})"
 
 
-def explain(found: Answer) -> tuple[str, ...]:
-    """Every term in a line of its own."""
+def explain(found: Answer, converting: int = 0) -> tuple[str, ...]:
+    """Every term in a line of its own. `converting`: bytes of the host's memory that a conversion takes at its peak."""
+    return (
+        *_explained(found),
+        *([f"the conversion needs about {gib(converting)} GiB of the host's memory"] if converting else []),
+    )
+
+
+def _explained(found: Answer) -> tuple[str, ...]:
     if found.unknown is not None:
         return (line(found), "state it: resources: {gpu_memory: 20GiB} is then what each of its GPUs must have for it")
     if found.source == "stated":
@@ -49,8 +56,6 @@ def explain(found: Answer) -> tuple[str, ...]:
     ]
     if found.smallest_tensor_parallel:
         lines.append(f"GPUs like this one needed: {found.smallest_tensor_parallel}")
-    if found.conversion:
-        lines.append(f"the conversion needs about {gib(found.conversion)} GiB of the host's memory at its peak")
     lines += _measured(found)
     if found.tight:
         lines.append("tight: only a start tells")

@@ -169,15 +169,6 @@ def ctranslate2_bytes(question: Question) -> int:
     return (elements - vectors) * matrix + vectors * vector + scales
 
 
-def conversion_bytes(facts: ModelFacts) -> int:
-    """Memory of the host at the conversion's peak: the weights as they are loaded, and a copy of the largest while it is
-    quantized. Measured for a model of 92 M parameters: 659 MB to int8 from 185 MB, of which Python, torch and transformers
-    are 300 MB.
-    """
-    widest = _embeddings(facts) if facts.vocab_size and facts.hidden_size else 0
-    return stored_bytes(facts) + 2 * widest + 300 * 1024 * 1024
-
-
 def _elements(facts: ModelFacts) -> int:
     if facts.quantization:
         raise Unknown(f"CTranslate2 converts no weights that are quantized with {facts.quantization}")
