@@ -40,8 +40,8 @@ class _FeedFailed:
 
 
 class Control:
-    """A person's wish, from any thread or a signal handler: `interrupt` once stops at a step boundary, twice leaves it to
-    the hosts; `pause` begins no new step until `resume`. `paused` is None while nobody has said either.
+    """A person's wish, from any thread or a signal handler: `interrupt` once stops at a step boundary, twice, or `leave`,
+    leaves it to the hosts; `pause` begins no new step until `resume`. `paused` is None while nobody has said either.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,15 @@ class Control:
         self._inbox: queue.SimpleQueue[Any] | None = None
 
     def interrupt(self) -> None:
-        self.presses += 1
+        self._pressed(self.presses + 1)
+
+    def leave(self) -> None:
+        """At once what `interrupt` twice says: between two of those the runs may have been told to stop."""
+        if self.presses < 2:
+            self._pressed(2)
+
+    def _pressed(self, presses: int) -> None:
+        self.presses = presses
         if self._inbox is not None:
             self._inbox.put(_Pressed())
 

@@ -1,5 +1,6 @@
 """An apply over hosts that refuse, fail, move and break off."""
 
+import queue
 import threading
 from typing import Any
 
@@ -234,6 +235,34 @@ def test_the_second_interrupt_leaves_the_runs_to_the_hosts() -> None:
     release.set()
     assert report.hosts["a"].result == "detached"
     assert report.exit_code == 130
+
+
+def test_a_host_that_is_left_alone_is_not_told_to_stop_first() -> None:
+    hosts = stubs("a")
+    control = Control()
+    seen: list[int] = []  # what the follower would find, were it quicker than whoever presses
+
+    class Inbox(queue.SimpleQueue[object]):
+        def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
+            seen.append(control.presses)
+            super().put(item, block, timeout)
+
+    control.bind(Inbox())
+    control.leave()
+    control.leave()
+    assert seen == [2]
+
+    def leave(event: Event) -> None:
+        if event.type == "locked":
+            control.leave()
+
+    control = Control()
+    release = threading.Event()
+    hosts["a"]._told = lambda stage: release.wait(10) and False  # type: ignore[method-assign]
+    report, events = applied(plan([replica("a")]), hosts, leave, control=control)
+    release.set()
+    assert report.hosts["a"].result == "detached"
+    assert not [e for e in events if e.type == "stop"]
 
 
 def test_a_pause_reaches_every_host_also_one_that_was_not_there_yet() -> None:
