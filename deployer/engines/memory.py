@@ -49,6 +49,7 @@ class MemorySettings:
     adapters: tuple[int, int] = (0, 0)  # LoRA: the highest rank, and how many at once
     cache_bytes: int | None = None  # --kv-cache-memory-bytes: as much cache and no more, per GPU
     cache_types: tuple[str, str] = ("f16", "f16")  # with SLOTS: of K and of V
+    one_cache_type: bool = False  # it has one setting for both
     shared: bool = False
     flash: bool = True  # attention never holds all scores at once
     stated: int | None = None  # resources.gpu_memory: a person says what it takes of a GPU, and nothing is computed
@@ -217,6 +218,7 @@ def _ollama(deployment: DeploymentSpec, _adapter_rank: int) -> MemorySettings:
         utilization=1.0,
         pipeline_parallel=max(1, gpus),
         cache_types=(kind, kind),
+        one_cache_type=True,
         flash=s.flash_attention is not False,
         unread=tuple(name for name, given in unread.items() if given),
     )

@@ -150,7 +150,7 @@ def _on_smaller(asked: _Asked) -> Iterable[str]:
 def _smaller(found: fit.Answer) -> str:
     """What of the ways of a fit concerns the model and not the hardware."""
     _, text = fit.lacking(found)
-    keys = ("max_model_len", "quantization", "kv_cache_dtype")
+    keys = ("max_model_len", "quantization", "kv_cache", "cache_type", "batch.", "args: ", "resources.")
     return ", or ".join(way for way in text.split(" · or ") if way.startswith(keys))
 
 

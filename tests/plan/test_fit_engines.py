@@ -1,6 +1,7 @@
 """Fits of the engines without a pool of pages: llama.cpp, Transformers, CTranslate2, and what they take of a CPU's host."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +78,57 @@ def test_what_does_not_fit_names_a_smaller_cache_type_or_fewer_slots(tiny: Model
     assert answer(found.question.with_context(found.largest_context)).fits
 
 
+def test_what_would_fit_is_said_in_the_words_of_the_engine() -> None:
+    """Only settings that the engine has, and that it takes on this device."""
+    large = replace(models.LLAMA_3_8B, context=131072)
+    llama, ollama = (asked(large, 40, scheme=SLOTS, context=32768, sequences=4, one_cache_type=one) for one in (False, True))
+    assert "cache_type_k and cache_type_v q8_0" in lacking(llama)[1]
+    assert " · or kv_cache_type q8_0 · or " in lacking(ollama)[1]
+    on_cpu = lacking(asked(large, 17, cpu=True, context=131072))[1]
+    assert not any(word in on_cpu for word in ("fp8", "tensor_parallel")), on_cpu
+    assert "a host of " in on_cpu
+    cast = lacking(asked(large, 17, cpu=True, scheme=CAST))[1]
+    assert re.match(r"no request is longer than \d+ tokens · or a host of \d+ GiB$", cast), cast
+    found = asked(large, 24, scheme=CAST)
+    said = re.match(r"resources\.gpu_memory (\d+)GiB, when no request is longer than (\d+) tokens", lacking(found)[1])
+    assert said is not None, lacking(found)[1]
+    assert asked(large, 24, scheme=CAST, stated=int(said[1]) * GIB).fits
+    assert 1000 < int(said[2]) == found.largest_context
+    assert asked(large, 24, scheme=CAST, context=found.largest_context).fits
+    assert not asked(large, 24, scheme=CAST, context=found.largest_context + 1).fits
+
+
+def test_a_cache_of_a_size_that_was_set_is_what_a_request_must_fit_in() -> None:
+    small = {"context": 131072, "cache_bytes": 4 * GIB}
+    gpu, cpu = asked(models.LLAMA_3_8B, 80, **small), asked(models.LLAMA_3_8B, 256, cpu=True, **small)
+    assert lacking(gpu)[0] == "cache for one request of 131072 tokens 16.00, of 4.00 GiB that kv-cache-memory-bytes sets"
+    assert lacking(cpu)[0] == "cache for one request of 131072 tokens 16.00, of 4.00 GiB that VLLM_CPU_KVCACHE_SPACE sets"
+    for found, way in ((gpu, "args: {kv-cache-memory-bytes: 17179869184}"), (cpu, "env: {VLLM_CPU_KVCACHE_SPACE: 16}")):
+        assert not found.tight
+        assert lacking(found)[1] == f"max_model_len {found.largest_context} · or {way}"
+        assert not any("4096" in one for one in explain(found))
+        settings = replace(found.question.settings, cache_bytes=16 * GIB)
+        assert answer(found.question.with_settings(settings)).fits
+
+
+def test_a_cache_of_a_size_that_was_set_is_made_at_the_start() -> None:
+    """However little one request takes: 15 GiB of weights and 10 of cache do not go into 24."""
+    found = asked(models.LLAMA_3_8B, 24, context=8192, cache_bytes=10 * GIB)
+    assert (found.fits, found.request, found.cache) == (False, GIB, 10 * GIB)
+    assert lacking(found)[0].startswith("weights 14.99 + cache that kv-cache-memory-bytes sets 10.00 + overhead ")
+    assert brief(found.question)["cache"] == 10 * GIB
+    larger = asked(models.LLAMA_3_8B, found.smallest_gpu / GIB, context=8192, cache_bytes=10 * GIB)
+    assert larger.fits
+    assert larger.requests == 10
+
+
+def test_on_a_cpu_no_word_is_of_gpus() -> None:
+    fits = explain(asked(models.LLAMA_3_8B, 64, cpu=True, context=8192))
+    odd = explain(asked(replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache), 64, cpu=True))
+    assert "the smallest host that would do has " in "\n".join(fits)
+    assert "GPU" not in "\n".join((*fits, *odd)), "resources.gpu_memory states nothing of a CPU"
+
+
 def test_layers_are_spread_over_several_gpus() -> None:
     one, two = (asked(models.LLAMA_3_8B, scheme=SLOTS, context=8192, sequences=4, pipeline_parallel=n) for n in (1, 2))
     assert (two.weights * 2, two.request * 2) == (one.weights, one.request)
@@ -144,7 +196,7 @@ def test_settings_of_llamacpp_and_ollama() -> None:
     assert (whole.cpu, whole.shared, whole.pipeline_parallel, whole.unread) == (False, True, 2, ("gpu_layers",))
     other = memory_settings(spec("ollama", OllamaSettings(kv_cache_type="q8_0")))
     assert other is not None
-    assert (other.cache_types, other.unread) == (("q8_0", "q8_0"), ("max_model_len left out",))
+    assert (other.cache_types, other.one_cache_type, other.unread) == (("q8_0", "q8_0"), True, ("max_model_len left out",))
 
 
 # what a config.json may claim

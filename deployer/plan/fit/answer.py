@@ -20,6 +20,7 @@ _SIZES = (1, 2, 4, 8)
 class Answer:
     """All bytes are of one GPU, the fullest. `requests`: full requests at once, as vLLM counts them.
 
+    `pool`: bytes of cache that its settings ask for, whatever one request takes; 0: as much as there is room for.
     `unknown` says why nothing could be computed; the numbers are then 0. `largest_context` in tokens, 0: not even one
     fits. `smallest_gpu` in bytes; `smallest_tensor_parallel`: GPUs like this one, None when eight are too few.
     `source`: "computed", "measured" or "stated". `certain`: it cannot fit, whatever the overhead turns out to be.
@@ -30,6 +31,7 @@ class Answer:
     weights: int = 0
     token: int = 0
     request: int = 0
+    pool: int = 0
     overhead: Overhead = Overhead(0, 0, 0)
     usable: int = 0
     requests: Fraction = Fraction(0)
@@ -41,15 +43,24 @@ class Answer:
     source: str = "computed"
 
     @property
+    def cache(self) -> int:
+        return max(self.request, self.pool)
+
+    @property
+    def starved(self) -> bool:
+        """No GPU helps: one request takes more cache than its settings give it."""
+        return 0 < self.pool < self.request
+
+    @property
     def total(self) -> int:
-        return self.weights + self.request + self.overhead.total
+        return self.weights + self.cache + self.overhead.total
 
     def json(self) -> dict[str, object]:
         """Bytes of one GPU, tokens, requests; None for what is more than anybody has."""
         more = self.overhead
         return {
             "weights": self.weights,
-            "cache": self.request,
+            "cache": self.cache,
             "token": self.token,
             "overhead": {name: getattr(more, name) for name in ("context", "activation", "graphs", "adapters")},
             "total": self.total,
@@ -65,7 +76,8 @@ class Answer:
     @property
     def tight(self) -> bool:
         """So near that the overhead, which nobody knows before the start, decides."""
-        return self.unknown is None and not self.certain and self.source == "computed" and abs(self.usable - self.total) < MARGIN
+        doubtful = not self.certain and not self.starved and self.source == "computed"
+        return self.unknown is None and doubtful and abs(self.usable - self.total) < MARGIN
 
     @property
     def refused(self) -> bool:
@@ -105,6 +117,7 @@ def _solve(question: Question) -> Answer:
         weights=terms.weights,
         token=token,
         request=terms.request,
+        pool=_pool(question, terms),
         overhead=terms.overhead,
         usable=terms.usable,
         requests=_requests(question, terms),
@@ -162,6 +175,7 @@ def brief(question: Question) -> dict[str, Any]:
         question,
         weights=terms.weights,
         request=terms.request,
+        pool=_pool(question, terms),
         overhead=terms.overhead,
         usable=terms.usable,
         requests=_requests(question, terms),
@@ -174,7 +188,7 @@ def brief(question: Question) -> dict[str, Any]:
 def _brief(found: Answer) -> dict[str, Any]:
     return {
         "weights": found.weights,
-        "cache": found.request,
+        "cache": found.cache,
         "overhead": found.overhead.total,
         "usable": found.usable,
         "requests": round(float(found.requests), 2),
@@ -200,9 +214,14 @@ def _terms(question: Question) -> _Terms:
     # vllm/v1/worker/utils.py, request_memory: the share of all memory, whatever is free
     usable = int(question.gpu.memory * settings.utilization)
     room = usable - held - more.total
-    if settings.cache_bytes is not None:
-        usable, room = question.gpu.memory, min(settings.cache_bytes, question.gpu.memory - held - more.total)
+    if settings.cache_bytes is not None:  # made at the start, however little one request takes
+        usable, left = question.gpu.memory, question.gpu.memory - held - more.total - settings.cache_bytes
+        room = settings.cache_bytes if left >= 0 else left
     return _Terms(held, more, request_bytes(question, cut), room, usable, cut)
+
+
+def _pool(question: Question, terms: _Terms) -> int:
+    return (question.settings.cache_bytes or 0) if terms.cut is not None else 0
 
 
 def _requests(question: Question, terms: _Terms) -> Fraction:
@@ -219,8 +238,10 @@ def _largest(question: Question, terms: _Terms) -> int:
 
     def fits(context: int) -> bool:
         asked = question.with_context(context)
-        need = request_bytes(asked, terms.cut) if terms.cut else grown.cache_bytes(asked)
-        return need <= terms.room
+        if terms.cut:
+            return request_bytes(asked, terms.cut) <= terms.room
+        shorter = _terms(asked)  # a step over a shorter prompt holds less besides
+        return shorter.request <= shorter.room
 
     return _last(fits, most)
 

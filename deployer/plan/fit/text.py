@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployer.engines.memory import CONVERTED, SLOTS
+from deployer.engines.memory import CAST, CONVERTED, SLOTS
 from deployer.plan.fit.answer import Answer, answer
 from deployer.plan.fit.cache import pool, requests
 from deployer.plan.fit.question import GIB
@@ -20,7 +20,7 @@ def line(found: Answer) -> str:
         return f"memory not computed: {found.unknown}; the engine says it when it starts"
     if found.source == "stated":
         return f"{gib(found.total)} of {gib(found.usable)} GiB, as resources.gpu_memory states"
-    terms = f"weights {gib(found.weights)} + cache {gib(found.request)} + overhead {gib(found.overhead.total)}"
+    terms = f"weights {gib(found.weights)} + cache {gib(found.cache)} + overhead {gib(found.overhead.total)}"
     at_once = count(int(found.requests), "full request") + " at once"
     return f"{terms} = {gib(found.total)} of {gib(found.usable)} GiB; {at_once} ({found.source})"
 
@@ -35,7 +35,8 @@ def explain(found: Answer, converting: int = 0) -> tuple[str, ...]:
 
 def _explained(found: Answer) -> tuple[str, ...]:
     if found.unknown is not None:
-        return (line(found), "state it: resources: {gpu_memory: 20GiB} is then what each of its GPUs must have for it")
+        state = "state it: resources: {gpu_memory: 20GiB} is then what each of its GPUs must have for it"
+        return (line(found),) if found.question.gpu.cpu else (line(found), state)
     if found.source == "stated":
         return (line(found), f"a GPU of {found.smallest_gpu // GIB} GiB would do")
     q, more = found.question, found.overhead
@@ -44,22 +45,39 @@ def _explained(found: Answer) -> tuple[str, ...]:
     stages = f", {q.settings.pipeline_parallel} stages, the fullest" if q.settings.pipeline_parallel > 1 else ""
     lines = [
         f"weights   {gib(found.weights)} GiB{each}{stages}",
-        f"cache     {gib(found.request)} GiB for {_whom(found)}; {found.token} B for each token",
+        f"cache     {_cache(found)}; {found.token} B for each token",
         f"overhead  {gib(more.total)} GiB: context {gib(more.context)}, activation {gib(more.activation)}, "
         f"graphs {gib(more.graphs)}{adapters}; computed, within about 1 GiB"
         if more.source == "computed"
         else f"overhead  {gib(more.total)} GiB; measured",
         f"together  {gib(found.total)} of {gib(found.usable)} GiB usable, of {gib(q.gpu.memory)}",
         f"at once   {float(found.requests):.2f} full requests",
-        f"would fit at most {found.largest_context} tokens here; the smallest GPU that would do has "
-        + (f"{found.smallest_gpu // GIB} GiB" if found.smallest_gpu else "more than 4096 GiB"),
+        f"would fit at most {found.largest_context} tokens here; {_smallest(found)}",
     ]
-    if found.smallest_tensor_parallel:
+    if found.smallest_tensor_parallel and not q.settings.cpu:
         lines.append(f"GPUs like this one needed: {found.smallest_tensor_parallel}")
     lines += _measured(found)
     if found.tight:
         lines.append("tight: only a start tells")
     return tuple(lines)
+
+
+def _cache(found: Answer) -> str:
+    if found.pool:
+        return f"{gib(found.pool)} GiB, as {_setter(found)} sets it; {gib(found.request)} for {_whom(found)}"
+    return f"{gib(found.request)} GiB for {_whom(found)}"
+
+
+def _setter(found: Answer) -> str:
+    return "VLLM_CPU_KVCACHE_SPACE" if found.question.settings.cpu else "kv-cache-memory-bytes"
+
+
+def _smallest(found: Answer) -> str:
+    what = "host" if found.question.settings.cpu else "GPU"
+    if found.starved:
+        return f"a larger {what} gives it no larger cache"
+    size = f"{found.smallest_gpu // GIB} GiB" if found.smallest_gpu else "more than 4096 GiB"
+    return f"the smallest {what} that would do has {size}"
 
 
 def _measured(found: Answer) -> list[str]:
@@ -91,9 +109,12 @@ def lacking(found: Answer) -> tuple[str, str]:
         what = f"resources.gpu_memory states {gib(found.total)} GiB, of {gib(found.usable)} GiB usable"
     elif found.certain:
         what = f"weights {gib(found.weights)} GiB are more than the {gib(q.gpu.memory)} GiB of the GPU"
+    elif found.starved:
+        what = f"cache for {_whom(found)} {gib(found.request)}, of {gib(found.pool)} GiB that {_setter(found)} sets"
     else:
+        whose = f"that {_setter(found)} sets" if found.pool else f"for {_whom(found)}"
         what = (
-            f"weights {gib(found.weights)} + cache for {_whom(found)} {gib(found.request)}"
+            f"weights {gib(found.weights)} + cache {whose} {gib(found.cache)}"
             f" + overhead {gib(found.overhead.total)} = {gib(found.total)}, of {gib(found.usable)} GiB usable"
         )
     return what, " · or ".join(_ways_out(found))
@@ -103,21 +124,46 @@ def _ways_out(found: Answer) -> Sequence[str]:
     q = found.question
     if found.source == "stated":
         return [f"a GPU of {found.smallest_gpu // GIB} GiB"]
-    ways = [f"max_model_len {found.largest_context}"] if found.largest_context else []
-    if q.settings.paged:
+    ways = [_shorter(found)] if found.largest_context else []
+    if found.starved:
+        return [*ways, *_more_cache(found)] or ["a smaller model"]
+    if q.settings.paged and not q.settings.cpu:
         ways += [
             f"{key} {value}" for key, value in (("kv_cache_dtype", "fp8"), ("quantization", "fp8")) if _would(found, key, value)
         ]
         if found.smallest_tensor_parallel and found.smallest_tensor_parallel > q.settings.tensor_parallel:
             ways.append(f"tensor_parallel {found.smallest_tensor_parallel}")
     elif q.settings.scheme == SLOTS:
-        ways += [f"cache_type_k and cache_type_v {kind}" for kind in ("q8_0",) if _would(found, "cache_types", kind)]
+        name = "kv_cache_type" if q.settings.one_cache_type else "cache_type_k and cache_type_v"
+        ways += [f"{name} {kind}" for kind in ("q8_0",) if _would(found, "cache_types", kind)]
         ways += ["batch.max_size 1"] if (q.settings.sequences or 1) > 1 and _would(found, "sequences", "1") else []
-    elif _would(found, "quantization", smaller := "int8" if q.settings.scheme == CONVERTED else "bnb-4bit"):
-        ways.append(f"quantization {smaller}")
+    elif q.settings.scheme == CONVERTED:
+        ways += ["quantization int8"] if _would(found, "quantization", "int8") else []
+    elif q.settings.scheme == CAST and not q.settings.cpu:
+        ways += ["quantization bnb-4bit"] if _would(found, "quantization", "bnb-4bit") else []
     if found.smallest_gpu:
         ways.append(f"{'a host' if q.settings.cpu else 'a GPU'} of {found.smallest_gpu // GIB} GiB")
     return ways or ["a smaller model"]
+
+
+def _shorter(found: Answer) -> str:
+    """Transformers takes requests of any length: who sends none that are longer states what it takes."""
+    q = found.question
+    if q.settings.scheme != CAST:
+        return f"max_model_len {found.largest_context}"
+    stated = "" if q.settings.cpu else f"resources.gpu_memory {found.usable // GIB}GiB, when "
+    return f"{stated}no request is longer than {found.largest_context} tokens"
+
+
+def _more_cache(found: Answer) -> Sequence[str]:
+    """As much as one request takes, where there is room for it."""
+    q = found.question
+    wanted = -(-found.request // GIB) * GIB if q.settings.cpu else found.request
+    if not answer(q.with_settings(replace(q.settings, cache_bytes=wanted))).fits:
+        return ()
+    if q.settings.cpu:
+        return (f"env: {{VLLM_CPU_KVCACHE_SPACE: {wanted // GIB}}}",)
+    return (f"args: {{kv-cache-memory-bytes: {wanted}}}",)
 
 
 def _would(found: Answer, key: str, value: str) -> bool:
