@@ -30,7 +30,7 @@ def probe(system: System, request: Any, own_run: Optional[str] = None) -> Dict[s
     found["host_paths"] = artifacts.host_paths(system, request.get("host_paths") or [])
     found["unfinished"] = [_unfinished(system, fleet, one, shown) for one in remembered if _counts(one, shown)]
     found["lock"] = lock.holder(system)
-    found.update(_gpus(system) if request.get("gpus", True) else nvml.NOTHING)
+    found.update(_gpus(system) if request.get("gpus", True) else nvml.nothing())
     found["fingerprint"] = fingerprint(found, fleet)
     return found
 

@@ -10,6 +10,7 @@ from deployer.agent.facts import machine as machine_facts
 from deployer.agent.facts.units import is_marked
 from deployer.agent.fingerprint import moved
 from deployer.agent.lock import take
+from deployer.agent.probe import probe as agent_probe
 from deployer.transport.fake import GIB, FakeHost
 from tests.agent.support import (
     FLEET,
@@ -44,6 +45,12 @@ def test_a_probe_changes_nothing_on_a_host(host: FakeHost) -> None:
     before = sorted(str(p) for p in host.root.rglob("*"))
     probe(host)
     assert sorted(str(p) for p in host.root.rglob("*")) == before
+
+
+def test_what_one_probe_is_told_of_no_gpus_is_not_the_next_ones(host: FakeHost) -> None:
+    asked = {"fleet": FLEET, "ports": [20000, 20999], "gpus": False}
+    agent_probe(host.machine, asked)["gpus"].append({"uuid": "GPU-of-another"})
+    assert agent_probe(host.machine, asked)["gpus"] == []
 
 
 def test_two_hosts_have_two_machine_ids(tmp_path: Path) -> None:

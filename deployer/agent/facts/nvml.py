@@ -9,7 +9,6 @@ from deployer.agent.facts import gpulinks
 from deployer.agent.system import System
 
 AGAIN_S = 10.0
-NOTHING: Dict[str, Any] = {"gpus": [], "gpu_links": [], "gpu_error": None, "driver": None, "cuda": None}
 LIBRARY = "libnvidia-ml.so.1"
 PLACES = (
     "/usr/lib/x86_64-linux-gnu",
@@ -39,18 +38,23 @@ def library(system: System) -> Optional[str]:
     return None
 
 
+def nothing(gpu_error: Optional[str] = None) -> Dict[str, Any]:
+    """What `read` gives of a host without GPUs, or of which none can be seen."""
+    return {"gpus": [], "gpu_links": [], "gpu_error": gpu_error, "driver": None, "cuda": None}
+
+
 def read(system: System) -> Dict[str, Any]:
     """{"gpus", "gpu_links", "gpu_error", "driver", "cuda"}. A host without NVML has no GPUs, which is no error."""
     try:
         pynvml = _load(system)
     except (ImportError, OSError) as error:
-        return dict(NOTHING, gpu_error="NVML is there but cannot be used: %s" % error)
+        return nothing(gpu_error="NVML is there but cannot be used: %s" % error)
     if pynvml is None:
-        return dict(NOTHING)
+        return nothing()
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return dict(NOTHING, gpu_error=str(error))
+        return nothing(gpu_error=str(error))
     try:
         return _inventory(pynvml)
     finally:
@@ -135,7 +139,7 @@ def _inventory(nvml: Any) -> Dict[str, Any]:
     try:
         count = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError as error:
-        return dict(NOTHING, gpu_error=str(error))
+        return nothing(gpu_error=str(error))
     cuda = _maybe(nvml, nvml.nvmlSystemGetCudaDriverVersion)
     gpus, errors, handles = [], [], {}
     for index in range(count):
