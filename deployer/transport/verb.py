@@ -74,6 +74,8 @@ class VerbChannel:
         """Raw bytes that follow the last line, at least one; what has not come yet stays on the host. Raises like `lines`."""
         with self._reading:
             while not self._buffer:
+                if self._closed:
+                    raise self._broken()
                 self._more()
             data, self._buffer = self._buffer[:most], self._buffer[most:]
             return data
@@ -111,7 +113,7 @@ class VerbChannel:
         return None
 
     def _more(self) -> None:
-        """What the command says within a while. Raises when it has ended, or `close` was called."""
+        """What the command says within a while. Raises when it has ended, but not after `close`."""
         news = self._exec.poll(LOOK_S)
         self._buffer += news.out
         self._err = (self._err + news.err)[-_KEPT_ERR:]

@@ -110,6 +110,15 @@ def test_bytes_that_end_too_early_are_a_broken_connection() -> None:
         channel.read_bytes(7)
 
 
+@pytest.mark.timeout(15)
+def test_bytes_are_not_waited_for_after_close() -> None:
+    channel = VerbChannel("h", Scripted([(b'{"type":"giving","size":9}\n', b"")]))
+    assert next(channel.lines())["size"] == 9
+    channel.close()
+    with pytest.raises(Unreachable, match="was closed"):
+        channel.read_bytes(9)
+
+
 def test_a_real_agent_gives_the_files_of_a_model_and_nothing_else(tmp_path: Path) -> None:
     path, data = tmp_path / "model", bytes(range(256)) * 5000
     path.mkdir()
