@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, Dict
 
 from deployer.agent import paths
 from deployer.agent.facts import artifacts as facts
 from deployer.agent.system import System
-from deployer.agent.talk import Talk
+from deployer.agent.talk import Hungup, Talk
 
 CHUNK = 1 << 18
+LOOK = "deployer hosts probe --verify reads it again"
 
 
 def give(system: System, request: Dict[str, Any], talk: Talk) -> None:
@@ -25,13 +27,18 @@ def give(system: System, request: Dict[str, Any], talk: Talk) -> None:
         raise paths.Refusal("%s is not a file of %s" % (name, path))
     descriptor = os.open(system.path("%s/%s" % (path, name)), os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
-        left = max(0, int(listed[name]["size"]) - offset)
+        size = int(listed[name]["size"])
+        if os.fstat(descriptor).st_size < size:
+            raise paths.Refusal("%s of %s is shorter than it was when it was made: %s" % (name, path, LOOK))
+        left = max(0, size - offset)
         file.seek(offset)
         talk.say({"type": "giving", "size": left})
         while left:
             data = file.read(min(CHUNK, left))
             if not data:
-                raise paths.Refusal("%s became shorter while it was read: hosts probe --verify reads it again" % name)
+                # What was announced are bytes: words would be taken for some of them. This the controller says when we end.
+                sys.stderr.write("%s became shorter while it was read: %s\n" % (name, LOOK))
+                raise Hungup
             talk.send(data)
             left -= len(data)
 

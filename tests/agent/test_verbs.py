@@ -1,6 +1,8 @@
 """put, logs, roster, runs, and requests that make no sense."""
 
+import io
 import json
+import os
 import threading
 from typing import Any
 
@@ -8,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.agent import lock, wire
+from deployer.agent import give, lock, wire
 from deployer.agent.logs import _argv, parse
-from deployer.errors import DeployerError
+from deployer.agent.main import serve
+from deployer.agent.talk import Talk
+from deployer.errors import DeployerError, Unreachable
 from deployer.transport.fake import FakeHost
-from tests.agent.support import FLEET, OTHER, Run, ask, connect, deployment, run_request, sha256, unit_name
+from tests.agent.support import FLEET, MODEL, OTHER, Run, ask, connect, deployment, marked, run_request, sha256, unit_name
 
 DATA = bytes(range(256)) * 1000
 
@@ -60,6 +64,39 @@ def test_wrong_bytes_are_thrown_away_and_said(host: FakeHost) -> None:
 def test_a_blob_is_named_by_a_digest_and_nothing_else(host: FakeHost, name: str) -> None:
     with pytest.raises(DeployerError, match="not a SHA-256"):
         ask(host, "put", {"fleet": FLEET, "blobs": [{"sha256": name, "size": 1}]})
+
+
+def test_a_file_that_is_shorter_than_it_was_is_said_before_a_byte_of_it(host: FakeHost) -> None:
+    marked(host, MODEL, "model", files={"model.bin": {"size": 10, "digest": "sha256:" + sha256(b"0123456789")}})
+    host.path(f"{MODEL}/model.bin").write_bytes(b"0123")
+    with pytest.raises(DeployerError, match=r"model\.bin of .* is shorter than it was") as said:
+        ask(host, "give", {"fleet": FLEET, "path": MODEL, "digest": "d", "file": "model.bin"})
+    assert not isinstance(said.value, Unreachable)
+
+
+def test_a_file_that_becomes_shorter_puts_no_words_among_its_bytes(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = b"x" * 40_000
+    marked(host, MODEL, "model", files={"model.bin": {"size": len(data), "digest": "sha256:" + sha256(data)}})
+    file = host.path(f"{MODEL}/model.bin")
+    file.write_bytes(data)
+    monkeypatch.setattr(give, "CHUNK", 10_000)
+    asked = {"fleet": FLEET, "path": MODEL, "digest": "d", "file": "model.bin"}
+    out = io.BytesIO()
+
+    class Cutting(Talk):
+        def send(self, data: bytes) -> None:
+            super().send(data)
+            if data.startswith(b"x"):
+                os.truncate(file, 0)
+
+    assert serve(host.machine, "give", Cutting(io.BytesIO(json.dumps(asked).encode() + b"\n"), out)) == 0
+    line, _, sent = out.getvalue().partition(b"\n")
+    assert json.loads(line) == {"type": "giving", "size": len(data)}
+    assert set(sent) == set(b"x")
+    assert len(sent) < len(data)
+    assert "model.bin became shorter" in capfd.readouterr().err
 
 
 def test_a_roster_is_replaced_only_by_a_newer_one(host: FakeHost) -> None:
