@@ -68,8 +68,6 @@ class Copy:
     def _files(self, gift: "Gift") -> list[dict[str, Any]]:
         try:
             return gift.files()
-        except HostKeyError:
-            raise
         except Unreachable:
             raise
         except DeployerError as error:
@@ -155,6 +153,7 @@ class _Stream(io.RawIOBase):
         self._name = name
         self._offset = 0
         self._channel: Channel | None = None
+        self._way: Connection | None = None  # on which the channel is
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self._offset = offset
@@ -169,9 +168,11 @@ class _Stream(io.RawIOBase):
         return data
 
     def _read(self, connection: Connection, size: int) -> bytes:
+        if connection is not self._way:  # it broke, and somebody else met that first
+            self._end()
         try:
             if self._channel is None:
-                self._channel = self._gift.begin(connection, self._name, self._offset)
+                self._channel, self._way = self._gift.begin(connection, self._name, self._offset), connection
             return self._channel.read_bytes(size)
         except BaseException:
             self._end()

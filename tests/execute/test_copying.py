@@ -1,0 +1,86 @@
+"""A model that is read from the host that has it: what becomes of connections that break."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from deployer.errors import Unreachable
+from deployer.execute.copying import Gift
+from deployer.execute.hostrun import Patience
+from deployer.execute.pool import Pool
+
+FLEET = {"id": "0123abcd", "name": "acme"}
+WANTS = {"host": "h1", "path": "/m", "name": "m", "digest": "d"}
+DATA = b"0123456789"
+
+
+class Given:
+    """A channel that gives two bytes at a time."""
+
+    def __init__(self, connection: "Way", offset: int) -> None:
+        self._connection = connection
+        self._offset = offset
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        yield {"type": "giving", "size": len(DATA) - self._offset}
+
+    def read_bytes(self, most: int) -> bytes:
+        if self._connection.broken:
+            raise Unreachable("the connection was lost", where="h1")
+        data = DATA[self._offset : self._offset + min(2, most)]
+        self._offset += len(data)
+        return data
+
+    def close(self) -> None: ...
+
+
+class Way:
+    def __init__(self) -> None:
+        self.broken = False
+        self.offsets: list[int] = []
+
+    def open(self, verb: str, request: Mapping[str, Any]) -> Given:
+        self.offsets.append(request["offset"])
+        return Given(self, request["offset"])
+
+
+class Ways:
+    """A pool of one host."""
+
+    def __init__(self) -> None:
+        self.current = Way()
+        self.dropped: list[Way] = []
+
+    def connection(self, name: str) -> Way:
+        return self.current
+
+    def drop(self, name: str, connection: Way | None = None) -> None:
+        assert connection is not None
+        self.dropped.append(connection)
+        self.current = Way()
+
+
+def test_a_connection_that_somebody_made_anew_is_not_dropped_for_the_old_one() -> None:
+    ways = Ways()
+    first = ways.current
+    stream = Gift(cast("Pool", ways), FLEET, WANTS, Patience(wait=lambda _: None)).open({"origin": "model.bin"})
+    assert stream.read(2) == b"01"
+    first.broken = True
+    ways.current = second = Way()  # the run of that host, which met the break before us
+    got = b"01"
+    while len(got) < len(DATA):
+        got += stream.read(4)
+    assert got == DATA
+    assert second.offsets == [2]
+    assert ways.dropped == []
+    assert ways.current is second
+
+
+def test_a_connection_that_breaks_under_it_is_dropped_and_made_anew_from_there_on() -> None:
+    ways = Ways()
+    first = ways.current
+    stream = Gift(cast("Pool", ways), FLEET, WANTS, Patience(wait=lambda _: None)).open({"origin": "model.bin"})
+    assert stream.read(2) == b"01"
+    first.broken = True
+    assert stream.read(2) == b"23"
+    assert ways.dropped == [first]
+    assert ways.current.offsets == [2]
