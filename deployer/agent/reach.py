@@ -1,33 +1,42 @@
-"""`reach`: which addresses answer from this host, by its own proxy and certificates. Asked all at once, for a bounded time."""
+"""`reach`: which addresses answer from this host, by its own proxy and certificates. Asked side by side, for a bounded time."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 import threading
-from typing import Any, Dict, List, Tuple
+from collections import deque
+from http.client import HTTPException
+from typing import Any, Deque, Dict, List, Tuple
 
 from deployer.agent.context import child_environment
 from deployer.agent.system import System
 from deployer.agent.talk import Talk
 
 TIMEOUT_S = 8.0
-MOST = 32  # addresses at once
+AT_ONCE = 32  # addresses
 
 
 def reach(system: System, request: Dict[str, Any], talk: Talk) -> None:
-    ways: List[Dict[str, Any]] = list(request["ways"])[:MOST]
+    ways: List[Dict[str, Any]] = list(request["ways"])
     timeout = min(60.0, float(request.get("timeout_s") or TIMEOUT_S))
     env = child_environment(system, request)
-    answers: List[Dict[str, Any]] = [_answer(way, "timeout", None, 0.0, "no answer after %g s" % timeout) for way in ways]
+    answers = [_answer(way, "timeout", None, 0.0, "there was no time left to ask it") for way in ways]
+    waiting: Deque[int] = deque(range(len(ways)))
+    end = system.clock() + timeout + 2.0  # a name's look-up has its own time
 
-    def one(number: int) -> None:
-        answers[number] = _ask(system, ways[number], env, timeout)
+    def ask() -> None:
+        while waiting and system.clock() < end:
+            try:
+                number = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            answers[number] = _answer(ways[number], "timeout", None, 0.0, "no answer after %g s" % timeout)
+            answers[number] = _ask(system, ways[number], env, timeout)
 
-    threads = [threading.Thread(target=one, args=(number,), daemon=True) for number in range(len(ways))]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(min(AT_ONCE, len(ways)))]
     for thread in threads:
         thread.start()
-    end = system.clock() + timeout + 2.0  # a name's look-up has its own time
     for thread in threads:
         thread.join(max(0.0, end - system.clock()))
     talk.say({"type": "reach", "ways": list(answers)})
@@ -40,10 +49,12 @@ def _ask(system: System, way: Dict[str, Any], env: Dict[str, str], timeout: floa
     url = str(way.get("url") or env.get("UV_DEFAULT_INDEX") or env.get("UV_INDEX_URL") or "")
     if not url:
         return _answer(way, "unasked", None, 0.0, "uv's own index")
+    if url.startswith("file:"):
+        return _answer(way, "unasked", None, 0.0, "a folder of this host")
     began = system.clock()
     try:
         status = system.head(url, headers, env, timeout)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         state, message = _explained(error)
         return _answer(way, state, None, system.clock() - began, message)
     said = "" if status < 400 else "it answers %d" % status
@@ -56,6 +67,8 @@ def _answer(way: Dict[str, Any], state: str, status: Any, seconds: float, messag
 
 def _explained(error: Exception) -> Tuple[str, str]:
     """The kind of failure and its words. No address is in them, so no password either."""
+    if isinstance(error, HTTPException) and not isinstance(error, OSError):  # one that hangs up is both
+        return "connect", "what answers there does not speak HTTP"
     cause = getattr(error, "reason", error)
     cause = cause if isinstance(cause, Exception) else OSError(str(cause))
     if isinstance(cause, socket.gaierror):

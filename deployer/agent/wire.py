@@ -27,7 +27,7 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     runs      in  {}                                      out {"type": "runs", "runs": [...]}
     unit      in  {"unit"}                                out {"type": "unit", ...ForeignUnit}: what a unit of others starts
     reach     in  {"ways": [Way], "proxy", "ca",          out {"type": "reach", "ways": [Answer]}: which addresses answer
-                  "timeout_s"}                                from here, asked all at once
+                  "timeout_s"}                                from here, asked side by side
 
 What a barrier is opened with reaches the steps behind it: {"certificates": {host: PEM}} of the other hosts in the apply, for
 `gateway.peers`. {"halt": [deployments]} names those that failed elsewhere: what of them has begun here is undone, what has not

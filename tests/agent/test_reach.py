@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deployer.agent import reach as agent_reach
 from deployer.agent.main import serve
 from deployer.agent.outside import head
 from deployer.agent.system import System
@@ -85,6 +86,46 @@ def test_every_way_is_answered_for_itself(server: str, monkeypatch: pytest.Monke
     assert found["nonsense"][:2] == ("connect", None)
     assert not any("t0ken" in message for _, _, message in found.values())
     assert sorted(path for path, _ in Server.seen) == ["/gated", "/gated", "/moved", "/ok"], "a redirect is not followed"
+
+
+@pytest.fixture
+def babbler() -> Iterator[str]:
+    """Something that listens and does not speak HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet() -> None:
+            with listening.accept()[0] as one:
+                one.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                one.recv(1000)
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_what_does_not_speak_http_is_said_to_do_so_and_a_folder_is_not_asked(babbler: str) -> None:
+    found = reach(System(), {"id": "ssh", "url": f"{babbler}/ok"}, {"id": "here", "url": "file:///srv/index"})
+    assert found["ssh"] == ("connect", None, "what answers there does not speak HTTP")
+    assert found["here"][0] == "unasked"
+
+
+def test_more_addresses_than_are_asked_at_once_are_all_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_reach, "AT_ONCE", 2)
+    found = reach(System(), *({"id": str(number), "url": f"{server}/ok"} for number in range(5)))
+    assert [found[str(number)][0] for number in range(5)] == ["ok"] * 5
+
+
+def test_what_there_was_no_time_for_is_not_said_to_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_reach, "AT_ONCE", 1)
+    system = System()
+    asked: list[str] = []
+    mine = threading.current_thread()
+    monkeypatch.setattr(system, "clock", lambda: 99.0 if asked and threading.current_thread() is not mine else 0.0)
+    monkeypatch.setattr(system, "head", lambda url, *_: asked.append(url) or 200)
+    found = reach(system, {"id": "a", "url": "http://a/"}, {"id": "b", "url": "http://b/"})
+    assert found["a"][0] == "ok"
+    assert found["b"][:2] == ("timeout", None)
+    assert "no time" in found["b"][2]
+    assert asked == ["http://a/"]
 
 
 def test_user_and_password_of_an_address_go_by_header(server: str) -> None:
