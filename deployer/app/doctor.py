@@ -36,8 +36,8 @@ _NOTICES = {
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """`asked`: the addresses that each host was asked to reach; `answers`: what those said that answered. `locked`:
-    deployer.lock is there and says all that the files want.
+    """`asked`: the addresses that each host was asked to reach; `answers`: what those said that answered. Who was lost meanwhile
+    is Unreached in `observed`. `locked`: deployer.lock is there and says all that the files want.
     """
 
     findings: tuple[Finding, ...]
@@ -65,13 +65,15 @@ def examine(fleet: "Fleet", hosts: Sequence[str] = (), *, quick: bool = False) -
     plan = make_plan(world) if locked else None
     places = from_json(plan.roster).places if plan is not None else ()
     found = [*lock, *preflight.of_fleet(world, places), *(_of_plan(plan) if plan is not None else ())]
-    asked, answers = {}, {}
+    asked: dict[str, list[ways.Way]] = {}
+    answers: dict[str, list[Answer]] = {}
+    silent: dict[str, Unreached] = {}
     if plan is not None and not quick:
         asked = ways.ways(world, subjects(world, places), plan.changes)
         asked = {host: mine for host, mine in asked.items() if not hosts or host in hosts}
-        answers = _ask(fleet, asked)
+        answers, silent = _ask(fleet, asked)
         found += ways.findings(asked, answers)
-    shown = {name: one for name, one in observed.items() if not hosts or name in hosts}
+    shown = {name: silent.get(name, one) for name, one in observed.items() if not hosts or name in hosts}
     about = (f for f in found if not hosts or f.host in hosts or f.id == "lock")
     return Examined(by_place(about), shown, asked, answers, locked)
 
@@ -103,12 +105,14 @@ def _of_notice(notice: Notice) -> Finding:
     return Finding(notice.code, WARN, notice.what, _NOTICES[notice.code], notice.hint or "", *where)
 
 
-def _ask(fleet: "Fleet", asked: Mapping[str, Sequence[ways.Way]]) -> "dict[str, list[Answer]]":
+def _ask(fleet: "Fleet", asked: Mapping[str, Sequence[ways.Way]]) -> "tuple[dict[str, list[Answer]], dict[str, Unreached]]":
+    """What the hosts say, and those that were lost while they asked."""
     from deployer.execute.reach import reach_hosts
 
     wanted = {host: [_way(fleet, way) for way in mine] for host, mine in asked.items() if mine}
     said = reach_hosts(fleet.pool, fleet.spec, wanted)
-    return {host: answer for host, answer in said.items() if not isinstance(answer, Unreached)}
+    silent = {host: answer for host, answer in said.items() if isinstance(answer, Unreached)}
+    return {host: answer for host, answer in said.items() if not isinstance(answer, Unreached)}, silent
 
 
 def _way(fleet: "Fleet", way: ways.Way) -> "Way":

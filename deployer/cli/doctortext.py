@@ -1,9 +1,6 @@
 """What the doctor found, for people: host by host, worst first, the summary last. Called by cli.doctor."""
 
-from collections.abc import Sequence
-
 from deployer.app.doctor import Examined
-from deployer.plan.model import Finding
 from deployer.plan.text import Style, finding_text
 from deployer.plan.words import count
 from deployer.state.observed import Unreached
@@ -17,21 +14,17 @@ def text(found: Examined, fleet: str, *, color: bool, unicode: bool) -> str:
     named = [f for f in found.findings if f.host is None]
     if named:
         blocks.append("\n".join([style.bold("the fleet"), *(finding_text(f, style) for f in named)]))
-    blocks += [_host(found, name, style) for name in sorted(found.observed)]
+    blocks += [_host(found, name, style) for name in sorted({*found.observed, *(f.host for f in found.findings if f.host)})]
     return "\n\n".join([*blocks, _tail(found, dot)]) + "\n"
 
 
 def _host(found: Examined, name: str, style: Style) -> str:
-    host = found.observed[name]
+    host = found.observed.get(name)
+    lines = [finding_text(f, style) for f in found.findings if f.host == name]
     if isinstance(host, Unreached):
-        lines = [f"  {style.paint(style.symbol('unknown'), 'unknown')}  unreachable: {host.message}"]
-        return "\n".join([style.bold(name), *lines, *([f"       do: {host.hint}"] if host.hint else [])])
-    mine = [f for f in found.findings if f.host == name]
-    return "\n".join([style.bold(name), *(_lines(mine, style) or ["  nothing found"]), *_ways(found, name, style)])
-
-
-def _lines(mine: Sequence[Finding], style: Style) -> list[str]:
-    return [finding_text(f, style) for f in mine]
+        hint = [f"       do: {host.hint}"] if host.hint else []
+        lines = [f"  {style.paint(style.symbol('unknown'), 'unknown')}  unreachable: {host.message}", *hint, *lines]
+    return "\n".join([style.bold(name), *(lines or ["  nothing found"]), *_ways(found, name, style)])
 
 
 def _ways(found: Examined, name: str, style: Style) -> list[str]:

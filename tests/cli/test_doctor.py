@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from deployer.app.doctor import Examined
+from deployer.cli.doctortext import text
+from deployer.plan.model import Finding
 from deployer.transport.fake import FakeHost
 from deployer.transport.simulation import furniture
 from tests.cli.conftest import relock
@@ -247,6 +250,27 @@ def test_only_some_hosts_and_those_that_do_not_answer(bench: Bench) -> None:
     assert "h2\n  ?  unreachable: connection refused" in done.out
     assert "1 warning · 1 host unreachable" in done.out
     assert bench("doctor", "h3").code == 64
+
+
+def test_a_host_that_goes_while_it_asks_is_not_said_to_be_well(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.edit("name: acme", INDEX, "deployer.yaml")
+    host = bench.hosts["h1"]
+    host.machine.clock_ahead_s = 125.0
+    monkeypatch.setattr(host.machine, "head", lambda *_: host.drop() or 200)
+    done = bench("doctor")
+    assert done.code == 6
+    assert "h1\n  ?  unreachable: " in done.out
+    assert "the clock of h1 is 2 min ahead" in done.out, "what its probe said is known all the same"
+    assert "1 host unreachable" in done.out
+    [one] = [h for h in bench.json("doctor")["hosts"] if h["name"] == "h1"]
+    assert (one["reachable"], one["ways"]) == (False, [])
+
+
+def test_findings_of_a_host_without_a_file_are_shown_too() -> None:
+    found = Examined((Finding("port", "refuse", "a word of gone-1", "why", "do", "gone-1"),), {})
+    said = text(found, "acme", color=False, unicode=True)
+    assert "gone-1\n" in said
+    assert "a word of gone-1" in said
 
 
 def test_the_doctor_touches_nothing(bench: Bench) -> None:
