@@ -73,6 +73,12 @@ def _reach(system: System, request: Dict[str, Any], talk: Talk) -> None:
     reach(system, request, talk)
 
 
+def _judge(system: System, request: Dict[str, Any], talk: Talk) -> None:
+    from deployer.agent.judge import judge
+
+    judge(system, request, talk)
+
+
 def _runs(system: System, request: Dict[str, Any], talk: Talk) -> None:
     from deployer.agent import runs
 
@@ -92,6 +98,7 @@ VERBS: Dict[str, Verb] = {
     "runs": _runs,
     "unit": _unit,
     "reach": _reach,
+    "judge": _judge,
 }
 
 

@@ -28,6 +28,8 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     unit      in  {"unit"}                                out {"type": "unit", ...ForeignUnit}: what a unit of others starts
     reach     in  {"ways": [Way], "proxy", "ca",          out {"type": "reach", "ways": [Answer]}: which addresses answer
                   "timeout_s"}                                from here, asked side by side
+    judge     in  {"questions": [Question], "timeout_s"}  out {"type": "judged", ...Judged} for each: what an engine says of
+                                                          options; {"type": "tick"} meanwhile; leaves nothing on the host
 
 What a barrier is opened with reaches the steps behind it: {"certificates": {host: PEM}} of the other hosts in the apply, for
 `gateway.peers`. {"halt": [deployments]} names those that failed elsewhere: what of them has begun here is undone, what has not
@@ -264,6 +266,20 @@ class Answer(TypedDict, total=False):
     status: Optional[int]
     ms: int
     message: str
+
+
+class Question(TypedDict, total=False):
+    key: str
+    checker: str  # as `engine.check` is told
+    env: str
+    text: str
+    environ: Dict[str, str]
+
+
+class Judged(TypedDict, total=False):
+    key: str
+    state: str  # "well", "wrong", "unknown" (it could not say), "late" (no time was left for it)
+    said: str
 
 
 class ForeignUnit(TypedDict, total=False):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deployer.app import judging
 from deployer.app.gitfacts import read_git
 from deployer.app.planning import probe_held
 from deployer.app.worlds import commits, make_world
@@ -57,12 +58,14 @@ class Examined:
 
 def examine(fleet: "Fleet", hosts: Sequence[str] = (), *, quick: bool = False) -> Examined:
     """`hosts`: only what is about these; all are asked all the same, since places depend on all. `quick`: no host asks the hub
-    or an index.
+    or an index, and no engine is asked about options.
     """
     fleet.known(hosts=hosts)
     observed = probe_held(fleet)
     world, locked, lock = _world(fleet, observed)
     plan = make_plan(world) if locked else None
+    if plan is not None and not quick:
+        plan = judging.judged(fleet, plan, observed)
     places = from_json(plan.roster).places if plan is not None else ()
     found = [*lock, *preflight.of_fleet(world, places), *(_of_plan(plan) if plan is not None else ())]
     asked: dict[str, list[ways.Way]] = {}

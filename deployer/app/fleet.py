@@ -58,6 +58,7 @@ class Fleet:
         self._passwords = passwords or Passwords()
         self._pool: Pool | None = None
         self._who: str | None = None
+        self.narrate: Callable[[str], None] = ignore  # told what takes long, in words
 
     @classmethod
     def load(cls, path: str | Path = ".", *, passwords: Passwords | None = None) -> "Fleet":
@@ -69,6 +70,7 @@ class Fleet:
         left (`close` False) to whoever still works over them. Raises SpecError.
         """
         found = Fleet(checking.load(self.root), self._passwords)
+        found.narrate = self.narrate
         if self._pool is not None and found.spec.hosts == self.spec.hosts:
             found._pool, found._who = self._pool, self._who
         elif close:
@@ -171,9 +173,11 @@ class Fleet:
 
     # from the one to the other
 
-    def plan(self, options: Options | None = None, *, observed: Observed | None = None) -> "Planned":
-        """Asks the hosts and says what would change. Touches nothing."""
-        return planning.make(self, options or Options(), observed)
+    def plan(self, options: Options | None = None, *, observed: Observed | None = None, judged: bool = True) -> "Planned":
+        """Asks the hosts and says what would change. Touches nothing. `judged`: engines that are there already are asked about
+        options that change, which takes seconds.
+        """
+        return planning.make(self, options or Options(), observed, judged=judged)
 
     def saved_plan(self, path: str | Path) -> "Planned":
         """A plan from a file. Applying it does exactly that: nothing is planned again."""

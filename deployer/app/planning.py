@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from deployer.app import judging
 from deployer.app.planned import Planned, holds
 from deployer.errors import LockfileError
 from deployer.execute.fanout import beside
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
 
 
-def make(fleet: "Fleet", options: Options, observed: Observed | None) -> Planned:
-    """`observed`: what the hosts answered, where they were asked already."""
+def make(fleet: "Fleet", options: Options, observed: Observed | None, *, judged: bool = True) -> Planned:
+    """`observed`: what the hosts answered, where they were asked already. `judged`: engines are asked about changed options."""
     held = {*(hold.deployment for hold in options.holds), *options.prune_approved}
     named = (*(() if options.scoped else options.names), *options.explain)
     fleet.known(deployments=(name for name in named if name not in held), hosts=options.hosts, tags=options.tags)
@@ -36,6 +37,8 @@ def make(fleet: "Fleet", options: Options, observed: Observed | None) -> Planned
     plan = make_plan(make_world(fleet.loaded, locked, observed, fleet.secrets, options, who=fleet.who, git=git))
     if options.hosts:
         plan = by_hosts(plan, options.hosts)
+    if judged:
+        plan = judging.judged(fleet, plan, observed)
     return Planned(fleet, fleet.secrets.say_absent(plan), seconds, git.branch, holds(options, plan))
 
 

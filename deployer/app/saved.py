@@ -14,17 +14,24 @@ KEPT = 50
 
 def save(root: Path, plan: Plan) -> Path:
     """Into the fleet's own folder of plans; the oldest beyond fifty are forgotten."""
+    own_folder(root)
     folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ignore = root / FOLDER.parts[0] / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    folder.mkdir(exist_ok=True, mode=0o700)
     path = folder / f"{plan.plan_id}.json"
     write(path, plan)
     others = sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime)
     for old in others[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
+
+
+def own_folder(root: Path) -> None:
+    """Where we keep what is this machine's alone; git looks away."""
+    folder = root / FOLDER.parts[0]
+    folder.mkdir(exist_ok=True, mode=0o700)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
 
 
 def kept(root: Path, plan_id: str) -> Plan | None:

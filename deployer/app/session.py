@@ -62,7 +62,7 @@ class Session:
 
     def check(self) -> Planned:
         """A plan of the whole fleet that nobody reviews: to see what was changed on the hosts. What is under review stays."""
-        self.whole = self.reload().plan()
+        self.whole = self.reload().plan(judged=False)
         return self.whole
 
     def review(self, planned: Planned) -> Planned:

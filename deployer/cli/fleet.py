@@ -12,7 +12,10 @@ from deployer.errors import UsageError
 
 def open_fleet(args: argparse.Namespace) -> Fleet:
     """Raises SpecError with every problem of every file."""
-    return Fleet.load(folder(args), passwords=Passwords(_asker()))
+    fleet = Fleet.load(folder(args), passwords=Passwords(_asker()))
+    if console.interactive():
+        fleet.narrate = console.say
+    return fleet
 
 
 def folder(args: argparse.Namespace) -> Path:

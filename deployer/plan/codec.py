@@ -36,6 +36,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "standing": {h: [resource_json(r) for r in rs] for h, rs in plan.standing.items()},
         "unchanged": plan.unchanged,
         "specs": dict(sorted(plan.specs.items())),
+        "judged": {host: list(keys) for host, keys in sorted(plan.judged.items())},
     }
 
 
@@ -112,6 +113,7 @@ def _plan(data: Mapping[str, Any]) -> Plan:
         standing={h: tuple(resource_from(r) for r in rs) for h, rs in data["standing"].items()},
         unchanged=data["unchanged"],
         specs=data.get("specs", {}),
+        judged={host: tuple(keys) for host, keys in data.get("judged", {}).items()},
     )
 
 

@@ -199,6 +199,7 @@ class Plan:
     standing: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)
     unchanged: int = 0
     specs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    judged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host → keys of options that its engine takes
 
     @property
     def unreachable(self) -> tuple[str, ...]:

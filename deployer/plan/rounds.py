@@ -8,11 +8,12 @@ finish   one that stands where another stood is enabled; what goes ends its requ
          is noted
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from deployer.agent import wire
+from deployer.plan import judging
 from deployer.plan.aftermath import record
 from deployer.plan.canaries import CANARY, is_canary
 from deployer.plan.measured import MEMORY
@@ -36,7 +37,7 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
         for one in steps:
             one["stage"] = wire.stage_in(wave, one["stage"])
         if not found:
-            steps = [*_judged(changes), *steps]
+            steps = [*_judged(changes, plan.judged.get(host, ())), *steps]
         wanted = {n for c in mine if c.after for n in c.after.needs} | {f"{Kind.GATEWAY}:gateway"}
         needs = sorted(wanted & made) + [t["id"] for t in found[-1:]]
         found.append({"id": name, "deployment": name, "needs": needs, "steps": steps})
@@ -45,24 +46,21 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
     return found
 
 
-def _judged(changes: Sequence[Change]) -> list[wire.Step]:
+def _judged(changes: Sequence[Change], known: Collection[str]) -> list[wire.Step]:
     """The engine's own judgement of its options, once for the same ones, when its environment and its model are there and
-    nothing has been touched yet. Of all waves: it is the first step of the first.
+    nothing has been touched yet. Of all waves: it is the first step of the first. `known`: keys of what it took on this host
+    when it was asked for the plan, which is only noted.
     """
     asked: dict[str, wire.Step] = {}
     for change in changes:
-        told = change.after.payload.get("options") if change.after is not None and change.after.runs else None
-        if told is not None and "create" in change.actions and told["key"] not in asked:
+        told = judging.told(change)
+        if told is not None and told["key"] not in asked:
             label = f"{change.deployment}: its options, as the engine reads them"
-            asked[told["key"]] = step("artifacts", "engine.check", change, label, 180.0, **told, where=_where(change))
+            more = {"judged": True} if told["key"] in known else {}
+            where = judging.changed(change)
+            args = {**told, "where": str(where) if where is not None else None, **more}
+            asked[told["key"]] = step("artifacts", "engine.check", change, label, 180.0, **args)
     return list(asked.values())
-
-
-def _where(change: Change) -> str | None:
-    """The first option that is new or another one; where there is none, the engine."""
-    changed = (d.source for d in change.deltas if d.restarts and d.source is not None)
-    source = next(changed, change.source)
-    return str(source) if source is not None else None
 
 
 def _round(plan: Plan, host: str, name: str, changes: Sequence[Change]) -> list[wire.Step]:

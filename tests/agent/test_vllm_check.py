@@ -3,11 +3,17 @@
 import json
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from deployer.agent.steps.model import child
+from deployer.agent.children import child
+from deployer.agent.main import serve
+from deployer.agent.system import System
+from deployer.agent.talk import Talk
+from tests.agent.support import FLEET
 
 STAND_IN = {
     "vllm/entrypoints/cli/serve.py": """
@@ -78,3 +84,48 @@ def test_a_no_is_told_from_what_cannot_be_told(tmp_path: Path, text: str, said: 
 def test_without_vllm_nothing_is_told() -> None:
     done = ask("-I", child("vllm_check.py"), text="")
     assert "ModuleNotFoundError" in json.loads(done.stdout)["unknown"]
+
+
+def judge(system: System, talk: Talk, **told: Any) -> int:
+    question = {"key": "ab" * 12, "checker": "vllm", "env": "/env", "text": "x: 1\n", "environ": {}, **told}
+    request = json.dumps({"fleet": FLEET, "questions": [question]}).encode() + b"\n"
+    talk._in = BytesIO(request)
+    return serve(system, "judge", talk)
+
+
+def program(tmp_path: Path, text: str) -> System:
+    python = tmp_path / "env/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{text}\n")
+    python.chmod(0o755)
+    return System(str(tmp_path))
+
+
+def test_a_question_for_a_plan_leaves_nothing_behind(tmp_path: Path) -> None:
+    system = program(tmp_path, 'touch "$HOME/left"; cat >"$HOME/given"; echo "{\\"wrong\\": \\"$HOME $*\\"}"')
+    before, out = sorted(tmp_path.rglob("*")), BytesIO()
+    assert judge(system, Talk(BytesIO(), out)) == 0
+    [said, _] = [json.loads(line) for line in out.getvalue().splitlines()]
+    home, *argv = said["said"].split()
+    assert (said["state"], argv) == ("wrong", ["-I", "-B", child("vllm_check.py")])
+    assert not Path(home).exists()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_who_hangs_up_ends_the_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployer.agent.judge.TICK_S", 0.0)
+    tried: list[str] = []
+
+    class Gone(BytesIO):
+        def write(self, line: Any) -> int:
+            tried.append(json.loads(line)["type"])
+            raise BrokenPipeError
+
+    assert judge(program(tmp_path, "exec sleep 60"), Talk(BytesIO(), Gone())) == 0
+    assert tried == ["tick"], "it does not wait for the program to say that nobody listens"
+
+
+def test_a_key_that_is_a_path_is_refused(tmp_path: Path) -> None:
+    out = BytesIO()
+    assert judge(program(tmp_path, "true"), Talk(BytesIO(), out), key="../../etc/x") == 1
+    assert "is not the key of a check" in json.loads(out.getvalue())["message"]

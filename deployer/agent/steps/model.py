@@ -7,6 +7,7 @@ import os
 from typing import Any, Dict, List, Optional
 
 from deployer.agent import files, wire
+from deployer.agent.children import child
 from deployer.agent.context import Context, StepFailed, Stopped
 from deployer.agent.meter import Meter
 from deployer.agent.steps.artifacts import AGAIN, Artifact, Files, need_space, take_blob, throw_away_damaged
@@ -167,13 +168,6 @@ class Download(Artifact):
             raise
         except StepFailed as error:
             raise _explained(error, token) from None
-
-
-def child(name: str) -> str:
-    """A script of ours that another Python runs; it lies beside us, in the unpacked archive too."""
-    import deployer.agent
-
-    return os.path.join(os.path.dirname(os.path.abspath(deployer.agent.__file__)), "children", name)
 
 
 def _explained(error: StepFailed, token: Optional[str]) -> StepFailed:

@@ -19,6 +19,7 @@ _WHY = {
     "licence": "the hub would refuse the download, and who reviews must know what is agreed to",
     "machine": "slots, GPUs and records belong to a machine; taken for another one, they would be made twice",
     "model": "the engine would refuse it at the start",
+    "options": "it was asked on that host, by the engine's own parser: a start with them would end at once",
     "port": "what starts there would end at once, or answer for somebody else",
     "program": "the engine cannot start without it",
     "target": "packages are pinned by hash for a Python, an architecture and a glibc; others do not load there",
