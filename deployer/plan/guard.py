@@ -210,13 +210,19 @@ def _wanted_ports(change: Change) -> tuple[int, ...]:
 
 def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
     """A driver that cannot be asked is no place to start anything on a GPU."""
-    for change in changes:
-        reached = world.observed.get(change.host)
-        if change.kind is Kind.REPLICA and change.after and change.after.payload.get("gpus") and isinstance(reached, Reached):
-            error = reached.probe.get("gpu_error")
-            if error:
-                what = f"the GPUs of {change.host} cannot be asked: {error}"
-                yield Refusal("driver", what, hint="often a reboot after a driver update", host=change.host)
+    on_gpus = {c.host for c in changes if c.kind is Kind.REPLICA and c.after and c.after.payload.get("gpus")}
+    for name in sorted(on_gpus):
+        reached = world.observed.get(name)
+        if isinstance(reached, Reached):
+            yield from silent_driver(world, reached)
+
+
+def silent_driver(world: World, reached: Reached) -> Iterable[Refusal]:
+    error = reached.probe.get("gpu_error")
+    if error:
+        what = f"the GPUs of {reached.name} cannot be asked: {error}"
+        hint = "look what nvidia-smi says there; often a reboot after a driver update"
+        yield Refusal("driver", what, (), hint, reached.name, source=world.positions.of(f"host:{reached.name}", "address"))
 
 
 def gpu_kinds(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:

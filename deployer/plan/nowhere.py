@@ -11,11 +11,11 @@ from deployer.plan.apart import Neighbours
 from deployer.plan.model import Refusal
 from deployer.plan.room import Claims, free, free_port, usable
 from deployer.plan.seeker import Seeker
-from deployer.plan.wishes import GpuKind, Wish, Wishes
+from deployer.plan.wishes import GpuKind, Wish, Wishes, hosts_of
 from deployer.plan.words import count
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, HostSpec
-from deployer.state.observed import Reached
+from deployer.state.observed import Reached, Unreached
 
 #: Lines of a table; names in a line; refusals for which what would help is looked for.
 LINES, NAMES, HELPED = 12, 4, 20
@@ -26,7 +26,7 @@ class Nowhere:
 
     def __init__(self, world: World, wishes: Wishes, claims: Claims, beside: Neighbours, seeker: Seeker) -> None:
         self._world, self._wishes, self._claims, self._beside, self._seeker = world, wishes, claims, beside, seeker
-        self._known: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self._known: dict[tuple[object, ...], tuple[tuple[str, ...], list[str]]] = {}
         self._said = 0
 
     def refusal(self, spec: DeploymentSpec, number: int) -> Refusal:
@@ -34,20 +34,26 @@ class Nowhere:
         alone = not (spec.placement.apart or self._beside.has_others(spec.name))
         key = wish, None if alone else spec.name, self._claims.slots.total()
         if key not in self._known:
-            self._known[key] = table(self._reasons(spec, wish))
-        reasons = self._known[key]
+            self._known[key] = table(self._reasons(spec, wish)), self._only_drivers(wish)
+        reasons, silent = self._known[key]
         ways: Sequence[str] = ()
         if self._said < HELPED:
             self._said += 1
             ways = nearest.ways(self._world, self._wishes, self._claims, self._beside, self._seeker, spec, number)
         return Refusal(
-            "placement",
+            "driver" if silent else "placement",
             f"{spec.name}/{number} has no host to stand on",
             reasons or ("no host of the fleet is allowed by its placement",),
             " · or ".join(ways) or _way_out(self._world, reasons),
+            host=silent[0] if len(silent) == 1 else None,
             deployment=spec.name,
             source=self._world.positions.of(f"deployment:{spec.name}", "placement"),
         )
+
+    def _only_drivers(self, wish: Wish) -> list[str]:
+        """All hosts that it may stand on, when what keeps it from each is that its GPUs cannot be asked."""
+        allowed = [host.name for host in hosts_of(self._world, wish)] if wish.gpus else []
+        return allowed if all(gpu_error(self._world.observed.get(name)) for name in allowed) else []
 
     def _reasons(self, spec: DeploymentSpec, wish: Wish) -> Iterable[tuple[str, str]]:
         for name, host in sorted(self._world.fleet.hosts.items()):
@@ -79,7 +85,9 @@ class Nowhere:
         return None
 
     def _lack_of_gpus(self, spec: DeploymentSpec, wish: Wish, host: HostSpec, reached: Reached) -> str:
-        there = usable(host, reached)
+        there, error = usable(host, reached), gpu_error(reached)
+        if error is not None and len(there) < wish.gpus:
+            return f"its GPUs cannot be asked: {error}"
         unfit = sorted({GpuKind.of(gpu) for gpu in there} - wish.kinds)
         if not there or not unfit:
             return f"{len(free(host, reached, self._claims))} of {len(there)} GPUs free, {wish.gpus} wanted"
@@ -113,10 +121,15 @@ def _names(names: Sequence[str]) -> str:
     return f"{', '.join(names[: NAMES - 1])} and {len(names) - NAMES + 1} more"
 
 
+def gpu_error(found: Reached | Unreached | None) -> str | None:
+    return found.probe.get("gpu_error") if isinstance(found, Reached) else None
+
+
 #: What a reason holds → what would help. The first that fits is said, where nothing was found that surely would.
 _WAYS_OUT = (
     ("unreachable", "bring the host back (what it needs is said above), or give the deployment another host"),
     ("no free port", "widen ports: in the host's file, or end what listens there"),
+    ("GPUs cannot be asked", "look what nvidia-smi says there, often a reboot after a driver update; or give it another host"),
     ("GPUs free", "free a GPU, or give it another host or fewer replicas"),
     ("has no label", "correct placement.labels here, or labels: in a host's file"),
     ("stands apart", "add a host, or take the rule out"),

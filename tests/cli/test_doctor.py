@@ -195,6 +195,31 @@ def test_a_gpu_for_which_the_wheels_have_no_code(gpus: Bench) -> None:
     assert of(gpus, "cuda-gpu") == []
 
 
+def test_gpus_that_cannot_be_asked(gpus: Bench) -> None:
+    host = gpus.hosts["h1"]
+    assert gpus("apply", "--yes").code == 0
+    host.machine.gpu_error = "Driver/library version mismatch"
+    assert [(f["id"], f["severity"], f["host"]) for f in found(gpus, "--quick")] == [("driver", "refuse", "h1")]
+    gpus.edit("vllm: {", "vllm: {max_model_len: 512, ")
+    assert of(gpus, "driver") == [("refuse", "h1")]
+    assert "the GPUs of h1 cannot be asked: Driver/library version mismatch" in gpus("plan").out
+    host.machine.gpu_error = None
+    assert of(gpus, "driver") == []
+
+
+def test_gpus_that_cannot_be_asked_are_why_a_new_one_finds_no_place(gpus: Bench) -> None:
+    host = gpus.hosts["h1"]
+    listed, host.machine._gpus[:], host.machine.gpu_error = list(host.machine._gpus), [], "Driver Not Loaded"
+    said = gpus("plan")
+    assert said.code == 4
+    assert "h1: its GPUs cannot be asked: Driver Not Loaded" in said.out
+    assert "do: look what nvidia-smi says there, often a reboot after a driver update" in said.out
+    assert [(f["id"], f["host"]) for f in gpus.json("plan")["findings"]] == [("driver", "h1")]
+    assert [(f["id"], f["severity"]) for f in found(gpus, "--quick")] == [("driver", "refuse"), ("driver", "warn")]
+    host.machine._gpus[:], host.machine.gpu_error = listed, None
+    assert of(gpus, "driver") == []
+
+
 def test_a_driver_that_was_updated_under_the_one_that_is_loaded(gpus: Bench) -> None:
     host, library = gpus.hosts["h1"], "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
     line = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  575.57.08  Sat May 24 07:15:22 UTC 2025\n"

@@ -58,6 +58,15 @@ def test_apply_does_the_plan_and_reports_at_the_end(run: Shell) -> None:
     assert done.code == 0, done.err
     assert "fleet acme" in done.err
     assert done.out.splitlines()[-1].startswith("2 hosts: ")
+    assert "chat answers at http://" in done.out
+
+
+def test_what_is_made_stopped_is_not_said_to_answer(run: Shell) -> None:
+    with (run.root / "deployments/chat.yaml").open("a") as file:
+        file.write("state: stopped\n")
+    done = run("apply", "--yes")
+    assert done.code == 0, done.err
+    assert "answers at" not in done.out
 
 
 def test_apply_json_is_a_stream_that_ends_with_the_report(run: Shell) -> None:

@@ -38,6 +38,8 @@ def _gather(
         reached = world.observed.get(name)
         if name in world.fleet.hosts and isinstance(reached, Reached):
             yield from machine.findings(world, reached, starts_on_gpus=name in on_gpus)
+            if fetched is None:  # of the fleet
+                yield from machine.silent(world, reached, uses_gpus=name in on_gpus)
     yield from cuda.findings(world, found)
     yield from memory.findings(world, found)
     yield from access.findings(world, found, fetched)

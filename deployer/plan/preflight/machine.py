@@ -1,10 +1,12 @@
 """The machine itself: its clock, its systemd, and what a reboot would bring or must bring. Called by preflight."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from deployer.plan import guard
 from deployer.plan.model import Finding
 from deployer.plan.preflight import disk
-from deployer.plan.preflight.finding import REFUSE, WARN
+from deployer.plan.preflight.finding import REFUSE, WARN, of_refusal
 from deployer.plan.words import duration
 from deployer.plan.world import World
 from deployer.state.observed import Reached
@@ -19,6 +21,12 @@ def findings(world: World, reached: Reached, *, starts_on_gpus: bool) -> Iterato
     own = (*_clock(reached), *_systemd(reached), *_kernel(reached), *disk.low(reached))
     for one in (*own, *_driver(reached, starts_on_gpus=starts_on_gpus)):
         yield Finding(*one, host=name, source=source)
+
+
+def silent(world: World, reached: Reached, *, uses_gpus: bool) -> Iterator[Finding]:
+    """For the doctor; a plan refuses to start on such GPUs (guard). A host of which nobody wants a GPU may have none."""
+    for said in guard.silent_driver(world, reached):
+        yield replace(of_refusal(said), severity=REFUSE if uses_gpus else WARN)
 
 
 _Said = tuple[str, str, str, str, str]  # id, severity, what, why, do
