@@ -49,13 +49,17 @@ class Shelf:
         named = [(get(tree, "name"), tree) for tree in trees if tree is not None]
         return {name.value: tree for name, tree in named if name is not None and isinstance(name.value, str)}
 
+    @cached_property
+    def _ours(self) -> Mapping[str, str]:
+        """Name → file."""
+        return {Path(file).stem: file for file in self._above.listing(_OURS)}
+
     def names(self) -> set[str]:
-        return {*self._own, *(Path(file).stem for file in self._above.listing(_OURS))}
+        return {*self._own, *self._ours}
 
     def entry(self, name: str) -> Node | None:
-        found = self._own.get(name)
-        file = f"{_OURS}/{name}.yaml"
-        if found is None and "/" not in name and (_ABOVE / file).is_file():
+        found, file = self._own.get(name), self._ours.get(name)
+        if found is None and file is not None:
             found = self._above.tree(file)
             self._files.texts[file] = self._above.texts[file]
         return found

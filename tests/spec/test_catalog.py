@@ -68,7 +68,7 @@ def test_two_entries_of_one_name(wrong):
     assert (problem.file, problem.message) == ("catalog/b.yaml", "two entries of the catalogue are named 'ours-7b'")
 
 
-@pytest.mark.parametrize("name", ["gpt-oss-20", "../hosts/h1", "x" * 61, "a/b"])
+@pytest.mark.parametrize("name", ["gpt-oss-20", "../hosts/h1", "x" * 61, "x" * 300, "a/b"])
 def test_a_name_that_the_catalogue_does_not_have(load, name):
     with pytest.raises(SpecError) as caught:
         load({"deployments/chat.yaml": named(name)})
