@@ -28,11 +28,19 @@ def line(change: Change) -> str | None:
     told, known = change.data.get(FIT), terms(change)
     if known is None or not told:
         return None
+    if stated(change):
+        verdict = "fits" if told["fits"] else "does not fit"
+        return f"{verdict}: {total(known) / GIB:.2f} of {known['usable'] / GIB:.2f} GiB, as resources.gpu_memory states"
     added = " + ".join(f"{name} {known[name] / GIB:.2f}" for name in TERMS)
     said = f"{added} = {total(known) / GIB:.2f} of {known['usable'] / GIB:.2f} GiB"
     if not told["fits"]:
         return f"may not fit: {said} ({told['source']})"
     return f"fits: {said}; {count(int(told['requests']), 'full request')} at once ({told['source']})"
+
+
+def stated(change: Change) -> bool:
+    """One number that a person gave: of its parts, and of how many requests, nobody knows."""
+    return bool(change.data.get(FIT, {}).get("source") == "stated")
 
 
 def total(known: dict[str, int]) -> int:

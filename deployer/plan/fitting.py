@@ -18,7 +18,7 @@ from deployer.plan.room import gpu_number
 from deployer.plan.roster import Place
 from deployer.plan.starts import starting
 from deployer.plan.world import World
-from deployer.state.locked import LockedModel
+from deployer.state.locked import LockedModel, ModelFacts
 from deployer.state.observed import Reached
 
 Misfit = tuple[Place, fit.Answer]
@@ -26,11 +26,11 @@ Misfit = tuple[Place, fit.Answer]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is about to start, and the terms of it in brief."""
+    """What is about to start, and the terms of it in brief. `model` None: its memory is stated, and no lock knows the model."""
 
     question: fit.Question
     engine: str
-    model: LockedModel
+    model: LockedModel | None
     brief: Mapping[str, Any]
 
 
@@ -130,8 +130,8 @@ def _explained(world: World, place: Place) -> Notice:
 
 def _converting(world: World, place: Place) -> int:
     spec = world.fleet.deployments[place.deployment]
-    locked = world.locked.models[model_need(spec).key]
-    return memory_needed(locked, world.engines[spec.engine.name].conversion(spec, locked))
+    locked = world.locked.models.get(model_need(spec).key)
+    return memory_needed(locked, world.engines[spec.engine.name].conversion(spec, locked)) if locked is not None else 0
 
 
 def _chosen(world: World, place: Place) -> Iterable[Notice]:
@@ -159,12 +159,14 @@ def _question(world: World, place: Place) -> fit.Question | None:
 def _asking(world: World, place: Place, gpu: fit.Gpu, known: Mapping[str, fit.Measured]) -> Asking | None:
     spec = world.fleet.deployments.get(place.deployment)
     locked = world.locked.models.get(model_need(spec).key) if spec is not None else None
-    settings = memory_settings(spec, adapter_rank(world, spec)) if spec is not None and locked is not None else None
-    if spec is None or locked is None or settings is None or settings.cpu != gpu.cpu:
+    settings = memory_settings(spec, adapter_rank(world, spec)) if spec is not None else None
+    if spec is None or settings is None or settings.cpu != gpu.cpu or (locked is None and settings.stated is None):
         return None
     if gpu.cpu and spec.resources.memory is not None:
         gpu = replace(gpu, memory=min(gpu.memory, spec.resources.memory))
-    question = with_measured(fit.Question(locked.facts, settings, gpu), spec.engine.name, locked, known)
+    question = fit.Question(locked.facts if locked is not None else ModelFacts(), settings, gpu)
+    if locked is not None:
+        question = with_measured(question, spec.engine.name, locked, known)
     return Asking(question, spec.engine.name, locked, fit.brief(question))
 
 
@@ -176,7 +178,8 @@ def _why_not(world: World, place: Place) -> str:
     if settings.cpu and place.gpus:
         return "it runs on the CPU, whatever GPUs it is given"
     if world.locked.models.get(model_need(spec).key) is None:
-        return "the model lies on the host already, so deployer.lock knows nothing of it"
+        state = "" if settings.cpu else "; resources: {gpu_memory: …} states it"
+        return f"the model lies on the host already, so deployer.lock knows nothing of it{state}"
     return f"{place.host} does not say how much memory {'its GPUs have' if place.gpus else 'it has'}"
 
 

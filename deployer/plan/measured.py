@@ -59,7 +59,7 @@ def with_keys(
 
 def _keyed(change: Change, gpus: tuple[str, ...], asking: "Mapping[tuple[str, str], Asking]") -> Change:
     found = asking.get((change.host, change.name)) if starting(change) else None
-    if found is None:
+    if found is None or found.model is None:
         return change
     question, engine, model = found.question, found.engine, found.model
     usable = int(question.gpu.memory * question.settings.utilization)

@@ -17,6 +17,7 @@ from deployer.plan.room import usable
 from deployer.plan.words import size
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, HostSpec
+from deployer.state.locked import ModelFacts
 from deployer.state.observed import Reached
 
 #: Words of a rule that mean slices of a GPU: "MIG", "1g.5gb".
@@ -130,7 +131,8 @@ class Wishes:
         if key not in self._holds:
             settings = memory_settings(spec, adapter_rank(self._world, spec)) if kind.memory else None
             locked = self._world.locked.models.get(model_need(spec).key)
-            asked = None if settings is None or locked is None else (locked.facts, settings)
+            facts = locked.facts if locked is not None else ModelFacts() if settings and settings.stated is not None else None
+            asked = None if settings is None or facts is None else (facts, settings)
             self._holds[key] = fit.quick(fit.Question(*asked, fit.Gpu(kind.memory, kind.name))) if asked else None
         return self._holds[key]
 

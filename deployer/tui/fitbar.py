@@ -57,6 +57,9 @@ def lines(change: Change, glyphs: Glyphs) -> Iterator[Line]:
     said = f"  {total / GIB:.2f} of {usable / GIB:.2f} GiB"
     short_of = f", {over / GIB:.2f} too much" if over > 0 else ""
     yield line(("fits     ", "dim"), *bar(known, LONG, glyphs), said, (short_of, "bad"))
+    if fitted.stated(change):
+        yield line(("         as resources.gpu_memory states", "dim"))
+        return
     parts: list[Span] = []
     for name, shade in zip(fitted.TERMS, glyphs.shades, strict=True):
         parts += [(f"  {shade} ", ROLES[name]), (f"{name} {known[name] / GIB:.2f}", "")]

@@ -114,6 +114,23 @@ def test_a_person_can_state_the_number() -> None:
     assert "resources.gpu_memory states 23.00 GiB, of 22.08 GiB usable" in text
     assert "would fit: a GPU of 25 GiB" in text
     assert "20.00 of 22.08 GiB, as resources.gpu_memory states" in render(make_plan(world(odd, 24, small, explain=("chat",))))
+    said = fitted.line(started(make_plan(world(odd, 24, small))))
+    assert said == "fits: 20.00 of 22.08 GiB, as resources.gpu_memory states", "of its terms and of requests nobody knows"
+    assert str(fitted.line(started(make_plan(world(odd, 24, large))))).startswith("does not fit: 23.00 of 22.08 GiB")
+
+
+def test_a_stated_number_counts_for_a_model_that_lies_on_the_host_and_that_no_lock_knows() -> None:
+    for stated, refused in ((20, False), (23, True)):
+        model = ModelSpec(host_path="/srv/m")
+        spec = chat().model_copy(update={"model": model, "resources": Resources(gpu_memory=stated * GIB)})
+        made = world(models.LLAMA_3_8B, 24, spec, explain=("chat",))
+        (reached,) = made.observed.values()
+        assert isinstance(reached, Reached)
+        reached.probe["host_paths"] = {"/srv/m": {"files": {}}}
+        plan = make_plan(made)
+        assert [r.code for r in plan.refusals] == ["fit"] * refused
+        assert fitted.fits(started(plan)) is not refused
+        assert f"{stated}.00 of 22.08 GiB, as resources.gpu_memory states" in render(plan)
 
 
 def test_an_explanation_shows_every_term_and_changes_no_plan() -> None:

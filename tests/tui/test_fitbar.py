@@ -58,6 +58,11 @@ def test_in_words_it_says_what_is_used_what_is_free_and_what_is_too_much() -> No
     first, _, last = fitbar.lines(lacks, UNICODE)
     assert "34.00 of 22.00 GiB, 12.00 too much" in text_of(first)
     assert text_of(last) == "at once  may not fit (measured)"
+    stated = change(weights=0, cache=0, overhead=20, usable=22, fits=True, source="stated")
+    assert [text_of(one) for one in fitbar.lines(stated, ASCII)] == [
+        "fits     ++++++++++++++++++..  20.00 of 22.00 GiB",
+        "         as resources.gpu_memory states",
+    ]
     odd = change(unknown="unknown architecture zebra")
     assert fitbar.short(odd, UNICODE) == ()
     assert [text_of(one) for one in fitbar.lines(odd, UNICODE)] == ["fits     not computed: unknown architecture zebra"]
