@@ -72,7 +72,8 @@ _STORED = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 def _own(facts: ModelFacts) -> str | None:
     if facts.dtype is not None:
-        return {"float": "float32", "half": "float16"}.get(facts.dtype, facts.dtype)
+        said = {"float": "float32", "half": "float16"}.get(facts.dtype, facts.dtype)
+        return said if said in _STORED.values() else None
     most = max(facts.tensors, key=lambda pair: pair[1], default=("", 0))[0]
     return _STORED.get(most)
 

@@ -43,6 +43,16 @@ def test_weights_are_computed_in_what_the_documentation_says(device: Device, row
         assert (found.why is None) == (found.compute_type == saved)
 
 
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float64", "auto", "cuda", "name", ""])
+@pytest.mark.parametrize("quantization", [None, "int8"])
+def test_of_a_type_that_it_has_not_nothing_is_told(dtype: str, quantization: str | None) -> None:
+    """config.json says any word."""
+    saved = saved_type(quantization, ModelFacts(dtype=dtype))
+    for device in (_INTEL, gpu("7.5", {})):
+        found = resolve("default", saved, device)
+        assert (found.compute_type, found.why) == (None, "deployer.lock does not say which type the weights have")
+
+
 def test_a_reason_names_what_is_lacking() -> None:
     assert resolve("default", "int8_float16", _INTEL).why == "this CPU has no fast float16"
     assert resolve("default", "int8_float16", gpu("6.0", {})).why == (
