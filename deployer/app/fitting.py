@@ -246,7 +246,7 @@ def _way(
         return replace(way, what=f"{where} is not computed" if kind.memory else "the host does not say how much memory it has")
     key = (engine, gpus, kind.memory, kind.name)
     if key not in answers:
-        asked = fit.Question(model.facts, settings, fit.Gpu(kind.memory, kind.name, cpu=not kind.there))
+        asked = fit.Question(model.facts, settings, fit.Gpu(kind.memory, kind.name, not kind.there, kind.capability or ""))
         answers[key] = fit.answer(with_measured(asked, engine, model, known))
     answer = answers[key]
     if answer.unknown is not None:

@@ -100,7 +100,7 @@ def _gpu_memory(world: World, spec: DeploymentSpec, reached: Reached, gpus: tupl
     least: tuple[int, int] | None = None
     for uuid in gpus:
         gpu = known[uuid]
-        need = _need(world, spec, fit.Gpu(gpu["memory_total"], gpu.get("name", "")))
+        need = _need(world, spec, fit.Gpu(gpu["memory_total"], gpu.get("name", ""), capability=gpu.get("capability") or ""))
         if need is None:
             return _No("no other GPU is free, and how much memory of one it takes is not known")
         free = gpu["memory_total"] - gpu["memory_used"] - room.gpu_memory.get(uuid, 0) - SPARE_GPU

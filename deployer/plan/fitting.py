@@ -194,7 +194,7 @@ def _gpu(world: World, place: Place) -> fit.Gpu | None:
     if len(mine) != len(place.gpus) or not all(g.get("memory_total", 0) > 0 for g in mine):
         return None
     least = min(mine, key=lambda g: g["memory_total"])
-    return fit.Gpu(least["memory_total"], least.get("name", ""))
+    return fit.Gpu(least["memory_total"], least.get("name", ""), capability=least.get("capability") or "")
 
 
 def _where(world: World, place: Place) -> str:

@@ -183,7 +183,7 @@ def _question(asked: _Asked) -> fit.Question | None:
 
 
 def _on(question: fit.Question, kind: GpuKind) -> fit.Question:
-    return fit.Question(question.facts, question.settings, fit.Gpu(kind.memory, kind.name))
+    return fit.Question(question.facts, question.settings, fit.Gpu(kind.memory, kind.name, capability=kind.capability))
 
 
 def _kinds(reached: Reached) -> dict[str, GpuKind]:

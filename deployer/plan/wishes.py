@@ -133,7 +133,9 @@ class Wishes:
             locked = self._world.locked.models.get(model_need(spec).key)
             facts = locked.facts if locked is not None else ModelFacts() if settings and settings.stated is not None else None
             asked = None if settings is None or facts is None else (facts, settings)
-            self._holds[key] = fit.quick(fit.Question(*asked, fit.Gpu(kind.memory, kind.name))) if asked else None
+            self._holds[key] = (
+                fit.quick(fit.Question(*asked, fit.Gpu(kind.memory, kind.name, capability=kind.capability))) if asked else None
+            )
         return self._holds[key]
 
     def broken(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:

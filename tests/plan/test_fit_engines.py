@@ -167,6 +167,28 @@ def test_what_a_cpu_has_no_fast_type_for_is_kept_in_32_bits(kept: str | None, ru
     assert said.weights == asked(models.LLAMA_3_8B, cpu=True, scheme=CONVERTED, context=8192, quantization=runs).weights
 
 
+@pytest.mark.parametrize(
+    ("kept", "capability", "runs", "cache"),
+    [
+        (None, "7.5", "float32", 4),
+        (None, "8.0", "bfloat16", 2),
+        (None, "", "bfloat16", 2),
+        ("int8", "7.5", "int8_float32", 4),
+        ("int8", "9.0", "int8_bfloat16", 2),
+        ("float16", "7.5", "float16", 2),
+    ],
+)
+def test_what_a_gpu_has_no_fast_type_for_is_kept_in_32_bits(kept: str | None, capability: str, runs: str, cache: int) -> None:
+    """As the plan says under the change that it computes in."""
+    gpu = Gpu(80 * GIB, "", capability=capability)
+    said, same = (
+        answer(Question(models.LLAMA_3_8B, Settings(scheme=CONVERTED, context=8192, quantization=one), on))
+        for one, on in ((kept, gpu), (runs, Gpu(80 * GIB, "", capability="9.0")))
+    )
+    assert said.weights == same.weights
+    assert said.token == 32 * 2 * 8 * 128 * cache
+
+
 def test_an_encoder_keeps_nothing_between_requests() -> None:
     minilm = models.facts(
         "bert", context=512, vocab_size=30522, hidden_size=384, layers=6, heads=12, dtype="float32", intermediate_size=1536,

@@ -75,9 +75,7 @@ def _padded(tokens: int) -> int:
 
 
 def _element(question: Question) -> float:
-    """Bytes of one cached element. CTranslate2 has no cache of 8 bits; what an 8-bit model does not quantize keeps the type of
-    its source.
-    """
+    """Bytes of one cached element. CTranslate2 has no cache of 8 bits: it is of the type in which the rest is computed."""
     settings = question.settings
     if settings.scheme == CONVERTED:
         kept = weights.kept_type(question) or ""

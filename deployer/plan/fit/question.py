@@ -12,11 +12,12 @@ Settings = MemorySettings
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """`memory` in bytes, as the driver says it."""
+    """`memory` in bytes, as the driver says it. `capability` as in "9.0", "" where it does not say that."""
 
     memory: int
     name: str = ""
     cpu: bool = False  # it is the host's memory
+    capability: str = ""
 
     @property
     def roomy(self) -> bool:

@@ -1,5 +1,6 @@
 """Bytes of weights on the fullest GPU, from the bytes of the tensors as they lie in the files. Called by answer.py."""
 
+from deployer.engines import ctranslate2_types
 from deployer.plan.fit.question import Question, Unknown
 from deployer.state.locked import ModelFacts
 
@@ -141,15 +142,21 @@ def cast_bytes(question: Question) -> int:
     return stays + round((total - stays) / width * bits / 8)
 
 
-#: What a CPU computes instead of what it has no fast type for (engines.ctranslate2_types): loaded weights become that.
-_ON_A_CPU = {"float16": "float32", "bfloat16": "float32", "int8_float16": "int8_float32", "int8_bfloat16": "int8_float32"}
+#: A CPU of which nothing more is known: only int16 hangs on who made it.
+_ANY_CPU = ctranslate2_types.cpu("x86_64", None, {})
 
 
 def kept_type(question: Question) -> str | None:
-    """What CTranslate2 keeps weights as, on this device."""
-    facts, asked = question.facts, question.settings.quantization
-    kept = asked or (facts.dtype if facts.dtype in _CT2 else None)
-    return _ON_A_CPU.get(kept or "", kept) if question.settings.cpu else kept
+    """What CTranslate2 keeps weights as, on this device: of a type that it has no fast way for, loaded weights become another."""
+    asked, gpu = question.settings.quantization, question.gpu
+    saved = ctranslate2_types.saved_type(asked, question.facts) or asked
+    if question.settings.cpu:
+        device = _ANY_CPU
+    elif gpu.capability:
+        device = ctranslate2_types.gpu(gpu.capability, {})
+    else:
+        return saved
+    return ctranslate2_types.resolve("default", saved, device).compute_type or saved
 
 
 def ctranslate2_bytes(question: Question) -> int:
