@@ -37,6 +37,7 @@ class Row:
         self._ending = threading.Lock()  # client and engine may both end it, at the same moment
         self.tokens = 0
         self.ids: list[int] = []  # without the token that ended it
+        self.closing: int | None = None  # that token
         self.arrived = time.monotonic()
         self.started: float | None = None
         self.first: float | None = None
@@ -49,6 +50,11 @@ class Row:
         return len(self.prompt) + len(self.ids)
 
     @property
+    def said(self) -> list[int]:
+        """All that it has chosen: probabilities are told of the token that ended it too, as vLLM tells them."""
+        return self.ids if self.closing is None else [*self.ids, self.closing]
+
+    @property
     def ended(self) -> bool:
         return self.reason is not None
 
@@ -59,6 +65,7 @@ class Row:
         self._clock()
         self.tokens += 1
         if token in self._ends and self.tokens > self.params.min_tokens:
+            self.closing = token
             self.finish("stop")
             return True
         self.ids.append(token)

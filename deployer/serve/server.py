@@ -154,7 +154,7 @@ class _Api:
         assert self._service.model is not None
         name, top, result = self._service.model.name, job.output.top or 0, []
         for at, (prompt, _) in enumerate(job.choices):
-            ids, begin = prompt.ids + ticket.rows[at].ids, 0 if job.output.echo else len(prompt.ids)
+            ids, begin = prompt.ids + ticket.rows[at].said, 0 if job.output.echo else len(prompt.ids)
             shape = chat_logprobs if job.chat else completion_logprobs
             result.append(shape(ids, scores[at], begin, top, name))
         return result

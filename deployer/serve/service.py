@@ -66,7 +66,7 @@ class Service(Admission[Model]):
         assert self._batcher is not None
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Scores]] = [loop.create_future() for _ in rows]
-        texts = [prompt.ids + row.ids for (prompt, _), row in zip(job.choices, rows)]  # noqa: B905  Python 3.9
+        texts = [prompt.ids + row.said for (prompt, _), row in zip(job.choices, rows)]  # noqa: B905  Python 3.9
         asked = [Scoring(ids, job.output.top or 0, _setter(loop, future)) for ids, future in zip(texts, futures)]  # noqa: B905
         try:
             self._batcher.submit(asked)

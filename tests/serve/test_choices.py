@@ -145,6 +145,17 @@ def test_what_lm_eval_sends_to_weigh_a_text_is_answered(model: Model) -> None:
     assert [choices[1]["text"][a:b] for a, b in zip(offsets, offsets[1:], strict=False)] == weighed["tokens"][:-1]
 
 
+def test_of_the_token_that_ends_an_answer_a_probability_is_told_too(model: Model) -> None:
+    """lm-eval takes the last entry for the one token it asked for, whatever that was: without it, it loses one of the text's."""
+    end = min(model.eos)
+    served = Served(model, Scorer(end, len(model.vocabulary)))
+    choice = _complete(served, [300, 301, 302], max_tokens=1, logprobs=1, echo=True, temperature=0).json()["choices"][0]
+    assert (choice["finish_reason"], choice["text"]) == ("stop", model.decode([300, 301, 302]))
+    assert choice["logprobs"]["token_logprobs"] == [None, -0.5, -1.5, -2.5]
+    assert choice["logprobs"]["tokens"][-1] == model.vocabulary[end]
+    assert len(served.chat(logprobs=True).json()["choices"][0]["logprobs"]["content"]) == 1
+
+
 def test_a_chat_tells_its_tokens_and_the_likeliest_beside_them(model: Model) -> None:
     engine = Scorer(400, len(model.vocabulary))
     served = Served(model, engine)

@@ -9,7 +9,10 @@ from typing import Any
 import openai
 import pytest
 
-from tests.serve.conftest import Process
+from deployer.serve.model import Model
+from tests.serve.conftest import ROOT, Process
+
+EVALUATION = ROOT / "tests" / "evaluation"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,25 @@ def test_token_ids_give_the_same_answer_as_their_text(client: openai.OpenAI, ref
         prompt = reference["prompt_token_ids"]
         answer = client.completions.create(model="tiny", prompt=prompt, temperature=0, max_tokens=reference["max_tokens"])
         assert answer.choices[0].text == reference["text"]
+
+
+def test_lm_eval_weighs_texts_as_transformers_does(client: openai.OpenAI, model: Model) -> None:
+    """Its arithmetic over the request it sends: the sum of the continuation, and whether a greedy answer would be it."""
+
+    def ids(text: str) -> list[int]:
+        return list(model.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    wanted = json.loads((EVALUATION / "references.json").read_text(encoding="utf-8"))["choose"]
+    questions = map(json.loads, (EVALUATION / "questions.jsonl").read_text(encoding="utf-8").splitlines())
+    for question, expected in zip(questions, wanted, strict=True):
+        begin = ids(f"<|begin|><|user|>{question['question']}<|end|><|assistant|>")
+        asked = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
+        answer: Any = client.completions.create(model="tiny", prompt=[begin + ids(text) for text in question["choices"]], **asked)
+        for choice, (likelihood, greedy) in zip(answer.choices, expected, strict=True):
+            told = choice.logprobs
+            own, top = told.token_logprobs[len(begin) : -1], told.top_logprobs[len(begin) : -1]
+            assert sum(own) == pytest.approx(likelihood, abs=2e-3)
+            assert all(one == max(best.values()) for one, best in zip(own, top, strict=True)) == greedy
 
 
 def test_ignoring_the_end_gives_exactly_the_tokens_asked_for(client: openai.OpenAI) -> None:
