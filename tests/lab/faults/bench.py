@@ -5,6 +5,7 @@ hook, a full disk, a cut cable, a look at its files that needs no network. Used 
 import contextlib
 import ctypes
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -258,7 +259,7 @@ def ask(url: str, model: str) -> str | None:
         with urllib.request.urlopen(request, timeout=8) as answer:
             found = json.loads(answer.read())
             return None if found.get("choices") else "an answer without a choice"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the last: it was cut off in the middle
         return f"{type(error).__name__}: {error}"
 
 
