@@ -5,6 +5,7 @@ The step `engine.check` asks in the same way and notes what is well; what is not
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from typing import Any, Callable, Dict, List, Optional
@@ -68,9 +69,17 @@ def noted(system: System, key: str) -> bool:
 def note(system: System, key: str) -> None:
     files.make_directories(system, FOLDER)
     files.write_json(system, _path(key), {"at": iso(system.now())})
-    names = [name for name in listing(system, FOLDER) if name.endswith(".json")]
-    for name in sorted(names)[: max(0, len(names) - KEPT)]:
-        files.remove(system, "%s/%s" % (FOLDER, name))
+    known = ["%s/%s" % (FOLDER, name) for name in listing(system, FOLDER) if name.endswith(".json")]
+    for path in sorted(known, key=lambda one: _when(system, one))[: max(0, len(known) - KEPT)]:
+        files.remove(system, path)
+
+
+def _when(system: System, path: str) -> float:
+    """An answer that is gone by now is as old as can be."""
+    try:
+        return os.stat(system.path(path)).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _aside(system: System, told: Dict[str, Any], timeout: float, talk: Talk) -> Dict[str, Any]:
