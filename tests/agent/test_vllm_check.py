@@ -33,6 +33,8 @@ import argparse
 class FlexibleArgumentParser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         text = open(args[args.index("--config") + 1]).read()
+        if text == "known: mute\\n":
+            raise SystemExit(2)
         more = [word for line in text.splitlines() for word in ("--" + line.split(": ")[0], line.split(": ")[1])]
         return super().parse_args([*args, *more], namespace)
 """,
@@ -67,6 +69,7 @@ def ask(*words: str, text: str) -> "subprocess.CompletedProcess[str]":
         ("no-such: 1\n", {"wrong": "unrecognized arguments: --no-such 1"}),
         ("known: value\n", {"wrong": "max_model_len (9) is too much"}),
         ("known: key\n", {"wrong": "Reasoning parser 'nonsense' not found. Available parsers: qwen3"}),
+        ("known: mute\n", {"unknown": "RuntimeError: its parser ended without a word"}),
         ("known: device\n", {"unknown": "RuntimeError: no device"}),
     ],
 )

@@ -39,7 +39,7 @@ def _wrong(text: str, said: io.StringIO) -> Optional[str]:
         try:
             args = parser.parse_args(["serve", "--config", path])
         except SystemExit:
-            return _last(said.getvalue())
+            return _last(said.getvalue())  # an empty text would say that all is well
     try:
         command.validate(args)
         engine_args.from_cli_args(args).create_engine_config()
@@ -52,7 +52,10 @@ def _wrong(text: str, said: io.StringIO) -> Optional[str]:
 def _last(text: str) -> str:
     """What argparse says at its end, without the program's name."""
     lines = [line.strip() for line in text.splitlines() if ": error: " in line] or text.strip().splitlines()[-1:] or [""]
-    return lines[-1].rpartition(": error: ")[2]
+    wrong = lines[-1].rpartition(": error: ")[2]
+    if not wrong:
+        raise RuntimeError("its parser ended without a word")
+    return wrong
 
 
 def _first(text: str) -> str:
