@@ -5,7 +5,7 @@ number of GPUs that holds it. Called by `deployer fit` and by the catalogue's `d
 it, and placing is the plan's matter.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from deployer.engines import ENGINES
 from deployer.engines.base import ChecksGpus, Complaint, TakesFiles
-from deployer.engines.memory import memory_settings
+from deployer.engines.memory import MemorySettings, memory_settings
 from deployer.errors import UsageError
 from deployer.plan import fit
 from deployer.plan.conversions import memory_needed
 from deployer.plan.measured import notes, with_measured
-from deployer.plan.room import FOREIGN_MEMORY
+from deployer.plan.room import FOREIGN_MEMORY, usable
 from deployer.plan.words import count
-from deployer.spec.models import DeploymentSpec, EngineChoice, ModelSpec, Placement
+from deployer.spec.models import DeploymentSpec, EngineChoice, HostSpec, ModelSpec, Placement
 from deployer.state.locked import LockedModel
 from deployer.state.observed import Observed, Reached
 
@@ -28,6 +28,7 @@ from deployer.state.observed import Observed, Reached
 ORDER = ("vllm", "ctranslate2", "llamacpp", "transformers", "ollama")
 SIZES = (1, 2, 4, 8)
 Verdict = Literal["fits", "tight", "no", "unknown"]
+_FILE = HostSpec(name="any", connection="local")  # of a host of which nobody gave it: all its GPUs count
 _RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
 
 
@@ -101,20 +102,21 @@ class _Kind:
     there: int
     free: int
     capability: str | None
+    slice: bool = False
 
 
-def survey(model: LockedModel, wish: Wish, observed: Observed) -> Survey:
-    """Raises UsageError for a wish that the engine named in it cannot have."""
+def survey(model: LockedModel, wish: Wish, observed: Observed, hosts: Mapping[str, HostSpec] | None = None) -> Survey:
+    """`hosts`: their files, which may leave GPUs to others. Raises UsageError for a wish that the engine named in it cannot
+    have.
+    """
     silent = {name: found.message for name, found in observed.items() if not isinstance(found, Reached)}
     engines, unread = _readers(model, wish)
-    ways: list[Way] = []
-    answers: dict[tuple[str, int, int, str], fit.Answer] = {}
-    known = notes(observed)
+    search, ways = _Search(model, wish, notes(observed)), list[Way]()
     for host, found in sorted(observed.items()):
         if isinstance(found, Reached):
-            mine = [
-                w for name in engines for kind in _kinds(found) for w in _tried(model, wish, name, host, kind, answers, known)
-            ]
+            kinds = _kinds((hosts or {}).get(host, _FILE), found)
+            tried = (search.best(host, engine, kind) for engine in engines for kind in kinds)
+            mine = [way for way in tried if way is not None]
             ways += sorted(mine, key=lambda way: (_RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
     return Survey(model, tuple(ways), unread, silent)
 
@@ -155,7 +157,7 @@ def deployment(model: LockedModel, wish: Wish, engine: str, gpus: int) -> Deploy
             raise UsageError(f"{engine} has no quantization", hint="a GGUF file is quantized already: name another file")
         said["quantization"] = wish.quantization
     if "tensor_parallel" in fields:
-        said["tensor_parallel"] = max(1, gpus // int(said.get("pipeline_parallel", 1)))
+        said["tensor_parallel"] = max(1, gpus // _stages(wish, engine))
     elif wish.tensor_parallel not in (None, 1):
         raise UsageError(f"{engine} has no tensor_parallel", hint="vllm has")
     if not gpus and "variant" in fields:
@@ -171,15 +173,22 @@ def deployment(model: LockedModel, wish: Wish, engine: str, gpus: int) -> Deploy
     return made.model_copy(update={"engine": chosen, "placement": Placement(gpus=gpus)})
 
 
-def _kinds(reached: Reached) -> list[_Kind]:
+def _stages(wish: Wish, engine: str) -> int:
+    """Stages of the pipeline of one replica, each on GPUs of its own."""
+    base = wish.base.engine if wish.base is not None and wish.base.engine.name == engine else None
+    return int(getattr(base.settings, "pipeline_parallel", 1)) if base is not None else 1
+
+
+def _kinds(file: HostSpec, reached: Reached) -> list[_Kind]:
     taken = _taken(reached)
-    groups: dict[tuple[str, int], list[Any]] = {}
-    for gpu in (one for one in reached.probe.get("gpus", []) if not one.get("mig")):
-        groups.setdefault((gpu.get("name", ""), gpu.get("memory_total", 0)), []).append(gpu)
+    groups: dict[tuple[str, int, bool], list[Any]] = {}
+    for gpu in usable(file, reached):
+        key = gpu.get("name", ""), gpu.get("memory_total", 0), gpu.get("slice") is not None
+        groups.setdefault(key, []).append(gpu)
     found = []
-    for (name, memory), gpus in sorted(groups.items()):
+    for (name, memory, cut), gpus in sorted(groups.items()):
         free = [g for g in gpus if g["uuid"] not in taken and g.get("memory_used", 0) <= FOREIGN_MEMORY]
-        found.append(_Kind(name, memory, len(gpus), len(free), gpus[0].get("capability")))
+        found.append(_Kind(name, memory, len(gpus), len(free), gpus[0].get("capability"), cut))
     return found or [_Kind("", reached.probe.get("memory_total", 0), 0, 0, None)]
 
 
@@ -192,68 +201,62 @@ def _taken(reached: Reached) -> set[str]:
     return found
 
 
-def _tried(
-    model: LockedModel,
-    wish: Wish,
-    engine: str,
-    host: str,
-    kind: _Kind,
-    answers: dict[tuple[str, int, int, str], fit.Answer],
-    known: Mapping[str, fit.Measured],
-) -> Iterator[Way]:
-    """The first number of GPUs that serves, else the last that was tried; nothing where there are too few of them."""
-    last: Way | None = None
-    for gpus in _numbers(wish, engine, kind):
-        last = _way(model, wish, engine, host, kind, gpus, answers, known)
-        if last.serves:
-            break
-    if last is not None:
-        yield last
+class _Search:
+    """One model and one wish, asked of many hosts: what is the same on several of them is computed once."""
 
+    def __init__(self, model: LockedModel, wish: Wish, known: Mapping[str, fit.Measured]) -> None:
+        self._model, self._wish, self._known = model, wish, known
+        self._answers: dict[tuple[str, int, fit.Gpu], fit.Answer] = {}
 
-def _numbers(wish: Wish, engine: str, kind: _Kind) -> Sequence[int]:
-    if not kind.there:
-        return () if wish.tensor_parallel not in (None, 1) else (0,)
-    if "tensor_parallel" not in ENGINES[engine].Settings.model_fields:
-        return (1,)
-    sizes = SIZES if wish.tensor_parallel is None else (wish.tensor_parallel,)
-    return tuple(size for size in sizes if size <= kind.there)
+    def best(self, host: str, engine: str, kind: _Kind) -> Way | None:
+        """With the first number of GPUs that serves, else the last that was tried; None where there are too few of them."""
+        last: Way | None = None
+        for gpus in self._numbers(engine, kind):
+            last = self._way(host, engine, kind, gpus)
+            if last.serves:
+                break
+        return last
 
+    def _numbers(self, engine: str, kind: _Kind) -> Sequence[int]:
+        wanted = self._wish.tensor_parallel
+        if not kind.there:
+            return () if wanted not in (None, 1) else (0,)
+        if "tensor_parallel" not in ENGINES[engine].Settings.model_fields:
+            return (1,)
+        stages = _stages(self._wish, engine)
+        sizes = [stages * size for size in (SIZES if wanted is None else (wanted,))]
+        return tuple(size for size in sizes if size <= (1 if kind.slice else kind.there))  # a process can use one slice
 
-def _way(
-    model: LockedModel,
-    wish: Wish,
-    engine: str,
-    host: str,
-    kind: _Kind,
-    gpus: int,
-    answers: dict[tuple[str, int, int, str], fit.Answer],
-    known: Mapping[str, fit.Measured],
-) -> Way:
-    spec = deployment(model, wish, engine, gpus)
-    shown = spec.engine.settings.model_dump(exclude_unset=True, exclude_defaults=True)
-    way = Way(host, engine, "unknown", gpus, kind.name, kind.memory, kind.free, kind.there, shown, "")
-    complaint = _complaint(spec, model, kind)
-    if complaint is not None:
-        return replace(way, verdict="no", what=complaint.message, would=complaint.hint or "")
-    settings = memory_settings(spec)
-    converting = memory_needed(model, ENGINES[engine].conversion(spec, model)) if model.bytes else 0
-    way = replace(way, converting=converting)
-    if settings is not None and wish.context is not None:
-        settings = replace(settings, context=wish.context)
-    if settings is None or not kind.memory:
-        where = "what it takes of a host's memory" if not gpus else "what it takes of a GPU"
-        return replace(way, what=f"{where} is not computed" if kind.memory else "the host does not say how much memory it has")
-    key = (engine, gpus, kind.memory, kind.name)
-    if key not in answers:
-        asked = fit.Question(model.facts, settings, fit.Gpu(kind.memory, kind.name, not kind.there, kind.capability or ""))
-        answers[key] = fit.answer(with_measured(asked, engine, model, known))
-    answer = answers[key]
-    if answer.unknown is not None:
-        return replace(way, what=fit.line(answer), answer=answer)
-    verdict: Verdict = ("tight" if answer.tight else "fits") if answer.fits else "no"
-    would = "" if answer.fits else fit.lacking(answer)[1]
-    return replace(way, verdict=verdict, what=fit.line(answer), would=would, answer=answer)
+    def _way(self, host: str, engine: str, kind: _Kind, gpus: int) -> Way:
+        spec = deployment(self._model, self._wish, engine, gpus)
+        shown = spec.engine.settings.model_dump(exclude_unset=True, exclude_defaults=True)
+        way = Way(host, engine, "unknown", gpus, kind.name, kind.memory, kind.free, kind.there, shown, "")
+        complaint = _complaint(spec, self._model, kind)
+        if complaint is not None:
+            return replace(way, verdict="no", what=complaint.message, would=complaint.hint or "")
+        converting = memory_needed(self._model, ENGINES[engine].conversion(spec, self._model)) if self._model.bytes else 0
+        way = replace(way, converting=converting)
+        settings = memory_settings(spec)
+        if settings is None or not kind.memory:
+            where = "what it takes of a host's memory" if not gpus else "what it takes of a GPU"
+            what = f"{where} is not computed" if kind.memory else "the host does not say how much memory it has"
+            return replace(way, what=what)
+        answer = self._answer(engine, gpus, kind, settings)
+        if answer.unknown is not None:
+            return replace(way, what=fit.line(answer), answer=answer)
+        verdict: Verdict = ("tight" if answer.tight else "fits") if answer.fits else "no"
+        would = "" if answer.fits else fit.lacking(answer)[1]
+        return replace(way, verdict=verdict, what=fit.line(answer), would=would, answer=answer)
+
+    def _answer(self, engine: str, gpus: int, kind: _Kind, settings: MemorySettings) -> fit.Answer:
+        gpu = fit.Gpu(kind.memory, kind.name, not kind.there, kind.capability or "")
+        key = (engine, gpus, gpu)
+        if key not in self._answers:
+            context = self._wish.context
+            settings = settings if context is None else replace(settings, context=context)
+            asked = fit.Question(self._model.facts, settings, gpu)
+            self._answers[key] = fit.answer(with_measured(asked, engine, self._model, self._known))
+        return self._answers[key]
 
 
 def _complaint(spec: DeploymentSpec, model: LockedModel, kind: _Kind) -> Complaint | None:

@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", metavar="FILE", help="one GGUF file of the folder or repository")
     parser.add_argument("--context", type=_tokens, metavar="TOKENS", help="of prompt and answer (default: the model's own)")
     parser.add_argument("--quantization", metavar="TYPE", help="as the engine names it: fp8, int8, bnb-4bit")
-    parser.add_argument("--tensor-parallel", type=_tokens, metavar="N", help="GPUs of one replica (default: as few as do)")
+    parser.add_argument("--tensor-parallel", type=_tokens, metavar="N", help="GPUs that share each layer (default: as few as do)")
     parser.add_argument("--engine", metavar="ENGINE", help="only this one (default: every engine that reads the model)")
     parser.add_argument("--host", action="append", default=[], metavar="HOST", help="only this host (default: all)")
     parser.add_argument("--explain", action="store_true", help="every term of each way")
@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         which = which_model(fleet, args.model, args.file)
         engine = args.engine or (which.base.engine.name if which.base else None)
         wish = Wish(engine, args.context, args.quantization, args.tensor_parallel, which.base)
-        found = survey(which.model, wish, fleet.probe(args.host) if fleet.spec.hosts else {})
+        observed = fleet.probe(args.host) if fleet.spec.hosts else {}
+        found = survey(which.model, wish, observed, fleet.spec.hosts)
     if args.json:
         console.emit(_json(which, found))
     else:

@@ -83,8 +83,8 @@ def _fits(args: argparse.Namespace, wanted: "Sequence[Shelved]") -> int:
     with open_fleet(args) as fleet:
         fleet.known(hosts=args.fits)
         observed = fleet.probe(args.fits)
-        locked = existing_lock(fleet.root)
-    found = [(one, survey(catalog.locked_as(one.entry, locked), Wish(), observed)) for one in wanted]
+        locked, hosts = existing_lock(fleet.root), fleet.spec.hosts
+    found = [(one, survey(catalog.locked_as(one.entry, locked), Wish(), observed, hosts)) for one in wanted]
     silent = found[0][1].silent if found else {}
     if args.json:
         models = [{**_json(one), "ways": [_way_json(way) for way in _ways(one, said)]} for one, said in found]

@@ -10,6 +10,7 @@ from deployer.engines import ENGINES
 from deployer.errors import UsageError
 from deployer.plan.conversions import memory_needed
 from deployer.plan.fit import GIB
+from deployer.spec.models import EngineChoice, HostSpec
 from deployer.state.locked import LockedFile, LockedModel, ModelFacts
 from deployer.state.observed import Reached, Unreached
 from tests.plan import models
@@ -59,6 +60,32 @@ def test_what_stands_on_a_gpu_already_is_said_and_does_not_count_against_it(more
     assert (way.verdict, way.there, way.free) == ("fits", 2, 1)
     assert not way.room
     assert occupied(way) == "1 GPU of them free now"
+
+
+def test_stages_of_a_pipeline_need_a_gpu_each() -> None:
+    base = deployment(model(models.LLAMA_3_8B), Wish(), "vllm", 1)
+    staged = base.engine.settings.model_copy(update={"pipeline_parallel": 2})
+    base = base.model_copy(update={"engine": EngineChoice(name="vllm", settings=staged)})
+    assert asked(host(gpu(0, 80)), base=base).ways == ()
+    way = only(asked(host(*(gpu(number, 80) for number in range(4))), base=base))
+    assert (way.verdict, way.gpus, way.settings.get("tensor_parallel"), way.settings["pipeline_parallel"]) == ("fits", 2, None, 2)
+    way = only(asked(host(*(gpu(number, 80) for number in range(4))), base=base, tensor_parallel=2))
+    assert (way.gpus, way.settings["tensor_parallel"]) == (4, 2)
+
+
+def test_of_slices_a_process_uses_only_one() -> None:
+    whole = gpu(0, 80, "A100", mig=True)
+    slices = [gpu(0, 10, "A100 MIG 1g.10gb", uuid=f"MIG-{n}", slice=n, parent="GPU-0") for n in range(4)]
+    way = only(asked(host(whole, *slices)))
+    assert (way.verdict, way.gpus, way.there) == ("no", 1, 4)
+    assert asked(host(whole, *slices), tensor_parallel=2).ways == ()
+
+
+def test_gpus_that_the_hosts_file_leaves_to_others_are_not_counted() -> None:
+    found = host(gpu(0, 80), gpu(1, 80))
+    file = HostSpec(name="h1", address="192.0.2.1", gpus=(1,))
+    (way,) = survey(model(models.LLAMA_3_8B), Wish("vllm", 8192), {"h1": found}, {"h1": file}).ways
+    assert (way.there, way.free) == (1, 1)
 
 
 def test_a_host_without_enough_gpus_offers_no_way() -> None:
