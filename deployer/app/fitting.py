@@ -74,6 +74,18 @@ class Way:
         """Could start now: nobody has to make place first."""
         return self.serves and self.free >= self.gpus
 
+    def json(self) -> dict[str, Any]:
+        return {
+            "host": self.host,
+            "engine": self.engine,
+            "verdict": self.verdict,
+            "gpus": self.gpus,
+            "device": {"name": self.device, "memory": self.memory, "there": self.there, "free": self.free},
+            "settings": dict(self.settings),
+            "what": self.what,
+            "would_fit": self.would or None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:

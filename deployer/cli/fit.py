@@ -155,14 +155,4 @@ def _json(which: "Which", found: "Survey") -> dict[str, Any]:
 
 def _way_json(way: "Way") -> dict[str, Any]:
     answer = way.answer if way.answer is not None and way.answer.unknown is None else None
-    return {
-        "host": way.host,
-        "engine": way.engine,
-        "verdict": way.verdict,
-        "gpus": way.gpus,
-        "device": {"name": way.device, "memory": way.memory, "there": way.there, "free": way.free},
-        "settings": dict(way.settings),
-        "what": way.what,
-        "would_fit": way.would or None,
-        "terms": answer.json() if answer is not None else None,
-    }
+    return {**way.json(), "terms": answer.json() if answer is not None else None}

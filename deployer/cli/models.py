@@ -87,7 +87,7 @@ def _fits(args: argparse.Namespace, wanted: "Sequence[Shelved]") -> int:
     found = [(one, survey(catalog.locked_as(one.entry, locked), Wish(), observed, hosts)) for one in wanted]
     silent = found[0][1].silent if found else {}
     if args.json:
-        models = [{**_json(one), "ways": [_way_json(way) for way in _ways(one, said)]} for one, said in found]
+        models = [{**_json(one), "ways": [way.json() for way in _ways(one, said)]} for one, said in found]
         console.emit({"models": models, "unreachable": dict(silent)})
     else:
         _table(found)
@@ -131,18 +131,6 @@ def _table(found: "Sequence[tuple[Shelved, Survey]]") -> None:
         console.say(
             f"{counts['unknown']} are not computed: the catalogue or the engine says too little; deployer fit ORG/NAME asks"
         )
-
-
-def _way_json(way: "Way") -> dict[str, Any]:
-    return {
-        "host": way.host,
-        "engine": way.engine,
-        "verdict": way.verdict,
-        "gpus": way.gpus,
-        "device": {"name": way.device, "memory": way.memory, "there": way.there, "free": way.free},
-        "what": way.what,
-        "would_fit": way.would or None,
-    }
 
 
 def _json(shelf: "Shelved") -> dict[str, Any]:
