@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.cli import arguments as shared
 from deployer.cli import console
 from deployer.cli.fleet import folder, open_fleet
+from deployer.errors import UsageError
 from deployer.spec.catalog import KINDS
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ EXAMPLES = (
     "deployer models --kind embedding",
     "deployer models --fits gpu-01 --kind chat       # those that it could serve, and how",
     "deployer models qwen3-8b                        # all of it, with a deployment to paste",
+    "deployer models qwen3-8b --fits gpu-01",
     "deployer models qwen3-8b --engine ctranslate2 > deployments/chat.yaml",
 )
 
@@ -37,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "name", metavar="NAME", nargs="?", choices=_Names(names), help="an entry, or its repository: all that it says"
     )
     parser.add_argument("--kind", action="append", default=[], choices=KINDS, help="only these")
-    parser.add_argument("--fits", action="append", default=[], metavar="HOST", help="only what this host could serve: asks it")
+    parser.add_argument("--fits", action="append", default=[], metavar="HOST", help="what this host could serve, of all or of NAME: asks it")
     parser.add_argument("--engine", metavar="ENGINE", help="of NAME: the deployment for this engine (default: its first)")
     shared.as_json(parser)
 
@@ -49,19 +51,28 @@ def _ours() -> Path:
 def run(args: argparse.Namespace) -> int:
     from deployer.app import catalog
 
+    _no_idle_options(args)
     found = catalog.entries(folder(args))
-    if args.name is not None:
-        shelf = catalog.one(found, args.name)
-        _emit(shelf, args) if args.json else _whole(shelf, args.engine)
-        return 0
-    wanted = catalog.of_kind(found, args.kind)
+    wanted = catalog.of_kind(found, args.kind) if args.name is None else [catalog.one(found, args.name)]
     if args.fits:
         return _fits(args, wanted)
+    if args.name is not None:
+        _emit(wanted[0], args) if args.json else _whole(wanted[0], args.engine)
+        return 0
     if args.json:
         console.emit({"models": [_json(shelf) for shelf in wanted]})
     else:
         console.out(console.table([_HEAD, *(_row(shelf) for shelf in wanted)]))
     return 0
+
+
+def _no_idle_options(args: argparse.Namespace) -> None:
+    """Raises UsageError for an option that would change nothing."""
+    if args.engine and (args.name is None or args.fits):
+        hint = "deployer models NAME --engine ENGINE; deployer fit NAME --engine ENGINE asks the hosts"
+        raise UsageError("--engine is of the deployment that NAME alone shows", hint=hint)
+    if args.kind and args.name is not None:
+        raise UsageError(f"--kind narrows the list, and {args.name} is one entry", hint=f"deployer models {args.name}")
 
 
 _HEAD = ("NAME", "KIND", "PARAMETERS", "CONTEXT", "LICENCE", "ENGINES")

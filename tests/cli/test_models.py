@@ -59,6 +59,24 @@ def test_what_a_host_could_serve_of_it(gpus: Bench) -> None:
     assert ways["gpt-oss-20b"][0]["verdict"] == "unknown"
 
 
+def test_whether_one_entry_fits(gpus: Bench) -> None:
+    done = gpus("models", "qwen3-0.6b", "--fits", "h1")
+    assert done.code == 0
+    assert [line.split()[1] for line in done.out.splitlines()[1:]] == ["qwen3-0.6b"]
+    assert "1 of 1 fit" in done.err
+    [one] = gpus.json("models", "ours-70b", "--fits", "h1")["models"]
+    assert (one["name"], one["ways"][0]["verdict"], one["ways"][0]["settings"]) == ("ours-70b", "no", {})
+
+
+@pytest.mark.parametrize(
+    "words", [["--engine", "vllm"], ["qwen3-0.6b", "--kind", "chat"], ["qwen3-0.6b", "--engine", "vllm", "--fits", "h1"]]
+)
+def test_an_option_that_would_do_nothing_is_not_swallowed(gpus: Bench, words: list[str]) -> None:
+    done = gpus("models", *words)
+    assert done.code == 64
+    assert words[-2 if "--fits" not in words else 1] in done.err
+
+
 def test_an_entry_whole_is_a_deployment_that_validates(gpus: Bench) -> None:
     text = gpus("models", "Qwen/Qwen3-8B", "--engine", "ctranslate2").out
     assert "# source       https://" in text
