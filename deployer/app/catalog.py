@@ -81,14 +81,13 @@ def parsers(entry: CatalogEntry) -> dict[str, str]:
     return {name: str(args[name]) for name in _PARSERS if name in args}
 
 
-def deployment(entry: CatalogEntry, engine: str | None = None, settings: Mapping[str, Any] | None = None) -> str:
+def deployment(entry: CatalogEntry, engine: str | None = None) -> str:
     """A file of `deployments/` to paste, with the settings written out: a deployment takes nothing but the repository from the
-    catalogue. `settings` are laid over those of the entry. Raises UsageError for an engine that the entry does not name.
+    catalogue. Raises UsageError for an engine that the entry does not name.
     """
     name = engine or next(iter(entry.engines))
     if name not in entry.engines:
         raise UsageError(f"{entry.name} names no settings of {name}", hint=f"it has {', '.join(entry.engines)}")
-    said = {**(entry.engines[name] or {}), **(settings or {})}
     return "\n".join(
         [
             f"name: {plain_name(entry.name)}",
@@ -96,7 +95,7 @@ def deployment(entry: CatalogEntry, engine: str | None = None, settings: Mapping
             f"  catalog: {entry.name}  # {entry.repo}",
             *_gate(entry),
             "engine:",
-            *_lines(name, said),
+            *_lines(name, entry.engines[name] or {}),
         ]
     )
 
@@ -116,19 +115,9 @@ def _lines(engine: str, said: Mapping[str, Any]) -> Iterator[str]:
     for key, value in said.items():
         if isinstance(value, Mapping) and value:
             yield f"    {key}:"
-            yield from (f"      {inner}: {_value(one)}" for inner, one in value.items())
+            yield from (f"      {inner}: {written.value(one)}" for inner, one in value.items())
         else:
-            yield f"    {key}: {_value(value)}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return written.text(value, flow=True)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return str(value)
+            yield f"    {key}: {written.value(value)}"
 
 
 def plain_name(name: str) -> str:

@@ -120,7 +120,7 @@ class Draft:
         path = ("engine", self.get("engine"), "args")
         start = ".".join(path) + "."
         return [
-            (Asked((*path, key.removeprefix(start)), "", "suggested"), text)
+            (Asked((*path, key.removeprefix(start)), "", "bare"), text)
             for key, text in self.typed.items()
             if key.startswith(start) and text
         ]
@@ -213,7 +213,6 @@ _VALUES: Mapping[str, Callable[[str], str]] = {
     "flag": lambda text: text if text in ("true", "false") else written.quoted(text),
     "list": lambda text: written.items(written.words(text)),
     "secret": written.reference,
-    "suggested": lambda text: text if text in ("true", "false") or text.isdecimal() else written.text(text),
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.app import written
 from deployer.app.catalog import plain_name
 from deployer.app.draft import Draft
 from deployer.app.form import FORKS, engine_fields
@@ -33,10 +34,10 @@ def taken(draft: Draft, entry: CatalogEntry) -> Draft:
 
 
 def _suggested(engine: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Settings as they would be typed: those that a field asks for, and arguments."""
+    """Settings as they would be typed: those that a field asks for; and arguments, as the file has them."""
     known = {str(one.path[-1]) for one in engine_fields(engine)}
     found = {name: _typed(value) for name, value in settings.items() if name in known}
-    found |= {f"args.{name}": _typed(value) for name, value in (settings.get("args") or {}).items()}
+    found |= {f"args.{name}": written.value(value) for name, value in (settings.get("args") or {}).items()}
     return {f"engine.{engine}.{name}": text for name, text in found.items()}
 
 

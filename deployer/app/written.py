@@ -1,9 +1,9 @@
 """What a person typed, as YAML that reads back as exactly that: words in quotes where a plain one would mean something
-else. Used by app.draft.
+else; and values that were read from a file. Used by app.draft, app.drafting and app.catalog.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from deployer.spec.scalars import Meaning, meaning
 
@@ -30,6 +30,20 @@ def _escaped(char: str) -> str:
         return char
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def value(said: object) -> str:
+    """A value as it was read from YAML, in one line."""
+    if said is None or isinstance(said, bool):
+        return {None: "null", True: "true", False: "false"}[said]
+    if isinstance(said, str):
+        return text(said, flow=True)
+    if isinstance(said, Mapping):
+        return "{" + ", ".join(f"{value(key)}: {value(one)}" for key, one in said.items()) + "}"
+    if isinstance(said, list | tuple):
+        return "[" + ", ".join(map(value, said)) + "]"
+    digits, e, power = str(said).partition("e")
+    return f"{digits}{'.0' if e and '.' not in digits else ''}{e}{power}"  # 1e-05 alone is a word to many readers
 
 
 def number(typed: str) -> str:

@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "name", metavar="NAME", nargs="?", choices=_Names(names), help="an entry, or its repository: all that it says"
     )
     parser.add_argument("--kind", action="append", default=[], choices=KINDS, help="only these")
-    parser.add_argument("--fits", action="append", default=[], metavar="HOST", help="what this host could serve, of all or of NAME: asks it")
+    parser.add_argument("--fits", action="append", default=[], metavar="HOST", help="what this host could serve: asks it")
     parser.add_argument("--engine", metavar="ENGINE", help="of NAME: the deployment for this engine (default: its first)")
     shared.as_json(parser)
 

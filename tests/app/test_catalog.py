@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deployer.app import catalog, checking
+from deployer.app.draft import Draft
+from deployer.app.drafting import taken
 from deployer.engines import ENGINES, vllm_flags
 from deployer.engines.base import TakesFiles
 from deployer.engines.vllm_quantizations import METHODS
 from deployer.errors import UsageError
-from deployer.spec.catalog import FACTS, KINDS, number
+from deployer.spec.catalog import FACTS, KINDS, CatalogEntry, number
 from deployer.spec.shelf import Shelved
 from deployer.state.locked import Locked, LockedModel
 
@@ -151,3 +154,27 @@ def test_a_wheel_has_every_entry():
     root = Path(catalog.__file__).parents[2]
     files = {file.distribution_path for file in WheelBuilder(str(root)).recurse_included_files()}
     assert {shelf.file for shelf in everything().values()} <= files
+
+
+#: What a fleet's own entry may say beside words and numbers.
+ODD = {
+    "max_model_len": 4096,
+    "args": {
+        "limit_mm_per_prompt": {"image": 2, "video": 0},
+        "hf_overrides": {"rope": {"factor": 2.5}, "window": None},
+        "middleware": ["a.b", "c d"],
+        "long_prefill_token_threshold": 0.04,
+        "seed": -1,
+        "revision": "08",
+        "enforce_eager": True,
+    },
+}
+
+
+@pytest.mark.parametrize("written", ["to paste", "by the wizard"])
+def test_settings_of_every_shape_are_written_as_they_are(written: str):
+    entry = CatalogEntry.model_validate(
+        {"name": "odd", "about": "odd", "kind": "chat", "repo": "org/odd", "engines": {"vllm": ODD}}
+    )
+    text = catalog.deployment(entry) if written == "to paste" else taken(Draft(), entry).yaml()
+    assert yaml.safe_load(text)["engine"] == {"vllm": ODD}
