@@ -92,7 +92,7 @@ def make_plan(world: World) -> Plan:
     misfits = fitting.misfits(asked, placed.places)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     broken = policies.of_plan(world, scope.planned, placed.places)
-    found = preflight.of_plan(world, placed.places, changes)
+    found = preflight.of_plan(world, placed.places, changes, (*kept, *rolled.places))
     refusals = [
         *placed.refusals,
         *policies.refusals(broken),

@@ -14,7 +14,8 @@ from deployer.plan.preflight.cuda import cuda_of
 from deployer.plan.preflight.finding import by_place, everything, of_refusal
 from deployer.plan.preflight.subject import subjects
 from deployer.plan.roster import from_json
-from deployer.spec.models import ModelSpec, SecretRef
+from deployer.plan.world import Options
+from deployer.spec.models import ModelSpec, Resources, SecretRef
 from deployer.state.locked import Locked, LockedFile, LockedModel, ModelFacts
 from tests.plan.worlds import GIB, WorldMaker, deployment, host, locked, probe
 
@@ -118,6 +119,19 @@ def test_what_lands_on_one_file_system_is_counted_together() -> None:
     disks(maker, room + 1000, models=1, engines=1, state=1)
     [one] = of_disk(maker)
     assert one.what == "not enough disk on h1 for /opt/deployer/engines and /var/lib/deployer/models"
+
+
+@pytest.mark.parametrize("only", [(), ("new",)])
+def test_memory_that_is_promised_to_those_that_run_counts_for_one_that_starts(only: tuple[str, ...]) -> None:
+    """However small the part of the fleet is that the plan is about."""
+    promise = Resources(memory=20 * GIB)
+    maker = WorldMaker([deployment("a", resources=promise), deployment("b", resources=promise)])
+    maker.probes["h1"]["memory_total"] = 50 * GIB
+    assert [f for f in everything(make_plan(maker.world())) if f.id == "memory"] == []
+    maker.done(make_plan(maker.world()))
+    maker.deployments.append(deployment("new", resources=promise))
+    [found] = [f for f in everything(make_plan(maker.world(options=Options(names=only)))) if f.id == "memory"]
+    assert found.what == "a/0, b/0, new/0 may take 60.0 GiB of memory together, and h1 has 50.0 GiB"
 
 
 def test_a_disk_that_is_full_is_said_whatever_a_plan_brings() -> None:

@@ -16,23 +16,34 @@ from deployer.plan.world import World
 from deployer.state.observed import Reached
 
 
-def of_plan(world: World, places: Sequence[Place], changes: Sequence[Change]) -> tuple[Finding, ...]:
-    """Of what this plan is about to do; a plan without changes has none."""
+def of_plan(
+    world: World, places: Sequence[Place], changes: Sequence[Change], others: Sequence[Place] = ()
+) -> tuple[Finding, ...]:
+    """Of what this plan is about to do; a plan without changes has none. `others`: places that it is not about."""
     if not changes:
         return ()
     fetched = {(c.host, c.name) for c in changes if c.after is not None and c.after.payload.get("method") == "download"}
-    gathered = _gather(world, starting(world, places, changes), {c.host for c in changes}, fetched)
+    found = starting(world, places, changes)
+    near = {subject.place.host for subject in found}
+    standing = subjects(world, (p for p in (*places, *others) if p.host in near)) if near else []
+    gathered = _gather(world, found, standing, {c.host for c in changes}, fetched)
     return by_place((*gathered, *disk.findings(world, changes)))
 
 
 def of_fleet(world: World, places: Sequence[Place]) -> tuple[Finding, ...]:
     """Of all that stands or should stand."""
-    return by_place(_gather(world, subjects(world, places), set(world.fleet.hosts), None))
+    found = subjects(world, places)
+    return by_place(_gather(world, found, found, set(world.fleet.hosts), None))
 
 
 def _gather(
-    world: World, found: Sequence[Subject], hosts: Iterable[str], fetched: set[tuple[str, str]] | None
+    world: World,
+    found: Sequence[Subject],
+    standing: Sequence[Subject],
+    hosts: Iterable[str],
+    fetched: set[tuple[str, str]] | None,
 ) -> Iterator[Finding]:
+    """`standing`: all that is on the hosts of those, they included."""
     on_gpus = {subject.place.host for subject in found if subject.place.gpus}
     for name in sorted(hosts):
         reached = world.observed.get(name)
@@ -41,5 +52,5 @@ def _gather(
             if fetched is None:  # of the fleet
                 yield from machine.silent(world, reached, uses_gpus=name in on_gpus)
     yield from cuda.findings(world, found)
-    yield from memory.findings(world, found)
+    yield from memory.findings(world, found, standing)
     yield from access.findings(world, found, fetched)

@@ -10,15 +10,18 @@ from deployer.plan.words import size
 from deployer.plan.world import World
 
 
-def findings(world: World, found: Sequence[Subject]) -> Iterator[Finding]:
+def findings(world: World, found: Sequence[Subject], standing: Sequence[Subject]) -> Iterator[Finding]:
+    """`standing`: all replicas of the hosts, those of `found` included: what is promised to them is promised already."""
     promised: dict[str, list[Subject]] = {}
+    asked = {subject.place.host for subject in found if subject.spec.resources.memory is not None}
+    for subject in standing:
+        known = subject.place.host in asked and subject.reached.probe.get("memory_total", 0)
+        if known and subject.spec.resources.memory is not None:
+            promised.setdefault(subject.place.host, []).append(subject)
     for subject in found:
         total = subject.reached.probe.get("memory_total", 0)
-        if not total:
-            continue
-        if subject.spec.resources.memory is not None:
-            promised.setdefault(subject.place.host, []).append(subject)
-        yield from _weights(world, subject, total)
+        if total:
+            yield from _weights(world, subject, total)
     for host, mine in sorted(promised.items()):
         yield from _promised(world, host, mine)
 
