@@ -13,7 +13,7 @@ from deployer.engines.base import Conversion
 from deployer.plan.artifacts import Artifacts, Lacking, complete, engines_root, models_root
 from deployer.plan.environments import HUB, environment
 from deployer.plan.model import Refusal
-from deployer.plan.modelfiles import folder, published
+from deployer.plan.modelfiles import folder, name_of, published
 from deployer.plan.preflight.disk import SPARE_BYTES
 from deployer.plan.target import fitting_target
 from deployer.plan.words import size
@@ -191,7 +191,7 @@ def _judged(world: World, name: str, lacking: Lacking) -> tuple[int, str, str]:
     host, reached = world.fleet.hosts[name], world.observed[name]
     assert isinstance(reached, Reached)
     locked, there = lacking.locked, complete(reached)
-    fetched = f"{models_root(host)}/{folder(locked)}/{locked.digest[:12]}" in there
+    fetched = f"{models_root(host)}/{name_of(locked)}" in there
     needs = [_converter(world, lacking), *([HUB] if locked.source == "hub" and not fetched else [])]
     missing = 0 if fetched else 2
     for need in needs:

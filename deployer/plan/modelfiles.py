@@ -43,6 +43,11 @@ def folder(locked: LockedModel) -> str:
     return "local--" + locked.name.rstrip("/").rsplit("/", 1)[-1]
 
 
+def name_of(locked: LockedModel) -> str:
+    """What a model is called on a host as it is published."""
+    return f"{folder(locked)}/{locked.digest[:12]}"
+
+
 def published(
     world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, locked: LockedModel, out: Artifacts
 ) -> Resource | None:
@@ -61,7 +66,7 @@ def fetched(
     secret: SecretRef | None,
 ) -> Resource | None:
     """A model (or an adapter) as it is published: downloaded by the host, or pushed from the fleet's folder."""
-    name = f"{folder(locked)}/{locked.digest[:12]}"
+    name = name_of(locked)
     path = f"{models_root(host)}/{name}"
     files = [{"path": f.path, "size": f.size, "digest": f.digest} for f in locked.files]
     payload: dict[str, Any] = {"path": path, "name": name, "digest": locked.digest, "files": files}

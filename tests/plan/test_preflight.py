@@ -64,6 +64,26 @@ def test_the_ways_of_a_host_are_those_of_what_it_serves() -> None:
     assert "secret" not in ways.Way("i", "h1", "index", "https://me:secret@index.lan/simple/", "chat").shown
 
 
+def test_only_what_a_plan_fetches_is_needed_from_the_hub() -> None:
+    """A repository that the host has already is asked for too, and what it says keeps nothing from being applied."""
+    world = gated(token=True)
+    other = replace(REPO, key="hub:org/new@main", name="org/new", digest="e" * 64, facts=ModelFacts())
+    maker = WorldMaker([deployment("old", model=ModelSpec(repo="org/big")), deployment("new", model=ModelSpec(repo="org/new"))])
+    known = Locked({**world.locked.models, other.key: other}, world.locked.environments, world.locked.tools)
+    maker.probes["h1"]["artifacts"] = [
+        {
+            "path": f"/var/lib/deployer/models/org--big/{'d' * 12}",
+            "kind": "model",
+            "name": "org--big/" + "d" * 12,
+            "complete": True,
+        }
+    ]
+    both = maker.world(locked=known)
+    plan = make_plan(both)
+    found = ways.ways(both, subjects(both, from_json(plan.roster).places), plan.changes)["h1"]
+    assert {way.about: way.needed for way in found if way.kind == "hub"} == {"org/big": False, "org/new": True}
+
+
 @pytest.mark.parametrize(
     ("token", "state", "status", "id_", "what", "do"),
     [

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from deployer.plan.artifacts import adapter_need, model_need
 from deployer.plan.model import Finding
+from deployer.plan.modelfiles import name_of
 from deployer.plan.preflight.finding import REFUSE, WARN
 from deployer.plan.preflight.subject import Subject
 from deployer.plan.world import World
@@ -18,8 +19,7 @@ def findings(world: World, found: Sequence[Subject], fetched: set[tuple[str, str
     for subject in found:
         host = subject.place.host
         for locked, token, path in models(world, subject):
-            name = f"{locked.name.replace('/', '--')}/{locked.digest[:12]}"
-            if not locked.facts.gated or token is not None or (fetched is not None and (host, name) not in fetched):
+            if not locked.facts.gated or token is not None or (fetched is not None and (host, name_of(locked)) not in fetched):
                 continue
             mirror = world.fleet.hosts[host].hub_url
             what = f"{subject.place.deployment}: {locked.name} is gated, and no token is named for it"

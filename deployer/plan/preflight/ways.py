@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from deployer.agent.wire import Answer
 from deployer.plan.environments import HUB
 from deployer.plan.model import Change, Finding
+from deployer.plan.modelfiles import name_of
 from deployer.plan.preflight.access import models
 from deployer.plan.preflight.finding import REFUSE, WARN
 from deployer.plan.preflight.subject import Subject
@@ -47,9 +48,8 @@ class Way:
 
 def ways(world: World, found: Sequence[Subject], changes: Sequence[Change]) -> dict[str, list[Way]]:
     """By host, each address once."""
-    wanted = {
-        (c.host, c.kind) for c in changes if c.after is not None and c.after.payload.get("method", "download") == "download"
-    }
+    fetched = [c for c in changes if c.after is not None and c.after.payload.get("method", "download") == "download"]
+    wanted = {(c.host, c.name if c.kind is Kind.MODEL else str(c.kind)) for c in fetched}
     by_host: dict[str, dict[tuple[str, str], Way]] = {}
     for subject in found:
         for way in (*_hub(world, subject, wanted), *_indexes(world, subject, wanted)):
@@ -57,20 +57,20 @@ def ways(world: World, found: Sequence[Subject], changes: Sequence[Change]) -> d
     return {host: list(mine.values()) for host, mine in sorted(by_host.items())}
 
 
-def _hub(world: World, subject: Subject, wanted: set[tuple[str, Kind | None]]) -> Iterator[Way]:
+def _hub(world: World, subject: Subject, wanted: set[tuple[str, str]]) -> Iterator[Way]:
     host = world.fleet.hosts[subject.place.host]
     for locked, token, path in models(world, subject):
         named = [f.path for f in locked.files] or ["config.json"]
         file = "config.json" if "config.json" in named else named[0]  # GGUF has none
         url = f"{(host.hub_url or HUB_URL).rstrip('/')}/{locked.name}/resolve/{locked.commit}/{quote(file)}"
-        needed = (host.name, Kind.MODEL) in wanted
+        needed = (host.name, name_of(locked)) in wanted
         source = subject.source(world, *path)
         secret = token.id if token is not None else None
         name = subject.place.deployment
         yield Way(locked.key, host.name, "hub", url, name, locked.name, secret, locked.facts.gated, needed, source)
 
 
-def _indexes(world: World, subject: Subject, wanted: set[tuple[str, Kind | None]]) -> Iterator[Way]:
+def _indexes(world: World, subject: Subject, wanted: set[tuple[str, str]]) -> Iterator[Way]:
     """Not where every wheel is pushed."""
     host, packages = world.fleet.hosts[subject.place.host], world.fleet.packages
     needs = [need.name for need in world.engines[subject.spec.engine.name].environments(subject.spec)]
@@ -82,7 +82,7 @@ def _indexes(world: World, subject: Subject, wanted: set[tuple[str, Kind | None]
             continue
         source = world.positions.of(f"host:{host.name}", "index_url")
         for url in (host.index_url or packages.index_url or "", *packages.extra_index_urls):
-            needed = (host.name, Kind.ENVIRONMENT) in wanted
+            needed = (host.name, str(Kind.ENVIRONMENT)) in wanted
             yield Way(
                 f"index:{url}",
                 host.name,
