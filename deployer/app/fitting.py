@@ -35,7 +35,7 @@ _RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
 @dataclass(frozen=True, slots=True)
 class Wish:
     """None: as the engine and the model have it; `tensor_parallel` None: as few GPUs as do. `base`: a deployment whose settings
-    count where nothing else is said.
+    count where nothing else is said; `rank`: the highest of its adapters.
     """
 
     engine: str | None = None
@@ -43,6 +43,7 @@ class Wish:
     quantization: str | None = None
     tensor_parallel: int | None = None
     base: DeploymentSpec | None = None
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class _Search:
             return replace(way, verdict="no", what=complaint.message, would=complaint.hint or "")
         converting = memory_needed(self._model, ENGINES[engine].conversion(spec, self._model)) if self._model.bytes else 0
         way = replace(way, converting=converting)
-        settings = memory_settings(spec)
+        settings = memory_settings(spec, self._wish.rank)
         if settings is None or not kind.memory:
             where = "what it takes of a host's memory" if not gpus else "what it takes of a GPU"
             what = f"{where} is not computed" if kind.memory else "the host does not say how much memory it has"

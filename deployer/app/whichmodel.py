@@ -11,7 +11,7 @@ from deployer.app import catalog
 from deployer.app.locking import existing_lock
 from deployer.errors import UsageError
 from deployer.lock.folder import look_at_folder
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import highest_rank, model_need
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import Locked, LockedModel
 from deployer.state.needs import ModelNeed
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """`base`: the deployment that was named, whose settings count. `whence`: in words, where the facts are from."""
+    """`base`: the deployment that was named, whose settings count. `whence`: in words, where the facts are from. `rank`: the
+    highest of its LoRA adapters.
+    """
 
     model: LockedModel
     base: DeploymentSpec | None
     whence: str
+    rank: int = 0
 
 
 def which_model(fleet: "Fleet", word: str, file: str | None = None) -> Which:
@@ -67,13 +70,13 @@ def _of_deployment(fleet: "Fleet", spec: DeploymentSpec, locked: Locked) -> Whic
     need = model_need(spec)
     if need.path is not None and need.key not in locked.models:
         found = look_at_folder(fleet.root / need.path, name=need.path, file=need.file)
-        return Which(found, spec, f"its folder, settings of {spec.name}")
+        return Which(found, spec, f"its folder, settings of {spec.name}", highest_rank(locked, spec))
     if need.host_path is not None:
         hint = "only the hosts have its files: name a folder here, or a repository"
         raise UsageError(f"the model of {spec.name} lies on the hosts already", hint=hint)
     if need.key not in locked.models:
         raise UsageError(f"deployer.lock does not have the model of {spec.name} yet", hint="run `deployer lock`")
-    return Which(locked.models[need.key], spec, f"deployer.lock, settings of {spec.name}")
+    return Which(locked.models[need.key], spec, f"deployer.lock, settings of {spec.name}", highest_rank(locked, spec))
 
 
 def _locked(models: Iterable[LockedModel], word: str) -> LockedModel | None:

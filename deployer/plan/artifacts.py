@@ -9,7 +9,7 @@ from deployer.engines.base import Conversion
 from deployer.plan.model import Refusal
 from deployer.plan.world import World
 from deployer.spec.models import AdapterSpec, DeploymentSpec, HostSpec
-from deployer.state.locked import LockedModel
+from deployer.state.locked import Locked, LockedModel
 from deployer.state.needs import ModelNeed
 from deployer.state.observed import Reached
 from deployer.state.resources import Resource
@@ -48,8 +48,12 @@ def adapter_need(adapter: AdapterSpec) -> ModelNeed:
 
 
 def adapter_rank(world: World, spec: DeploymentSpec) -> int:
-    """The highest of its adapters; 0 when there are none, or nobody knows."""
-    found = [world.locked.models.get(adapter_need(adapter).key) for adapter in spec.adapters]
+    return highest_rank(world.locked, spec)
+
+
+def highest_rank(locked: Locked, spec: DeploymentSpec) -> int:
+    """Of its adapters; 0 when there are none, or nobody knows."""
+    found = [locked.models.get(adapter_need(adapter).key) for adapter in spec.adapters]
     return max([m.facts.adapter.rank or 0 for m in found if m is not None and m.facts.adapter is not None], default=0)
 
 

@@ -14,6 +14,10 @@ from tests.cli.fakehosts import Bench, bench
 __all__ = ["bench"]
 
 WITH = "engine:\n  vllm: {variant: cpu}\nadapters:\n  - {name: sql, path: adapters/sql}\n"
+SHAPE = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "bfloat16", "vocab_size": 1000, "hidden_size": 64,
+    "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 512,
+}  # fmt: skip
 
 
 def adapter(root: Path, name: str, **config: object) -> None:
@@ -103,3 +107,17 @@ def test_what_cannot_work_is_refused_with_its_line(chat: Bench, edit: str, code:
     assert done.code == code
     assert said in done.out + done.err
     assert "deployments/chat.yaml:" in done.out + done.err
+
+
+def test_a_fit_of_the_deployment_keeps_room_for_the_rank_of_its_adapters(chat: Bench) -> None:
+    config = chat.root / "models/tiny/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **SHAPE}))
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [32], "data_offsets": [0, 64]}}).encode()
+    (chat.root / "models/tiny/model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+    room = []
+    for rank in (8, 64):
+        said = chat.root / "adapters/sql/adapter_config.json"
+        said.write_text(json.dumps({**json.loads(said.read_text()), "r": rank}))
+        relock(chat.root)
+        room.append(chat.json("fit", "chat")["ways"][0]["terms"]["overhead"]["adapters"])
+    assert room[1] == 4 * room[0] > 0, "vLLM keeps room for 16 at least"
