@@ -126,6 +126,8 @@ def test_on_a_cpu_no_word_is_of_gpus() -> None:
     fits = explain(asked(models.LLAMA_3_8B, 64, cpu=True, context=8192))
     odd = explain(asked(replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache), 64, cpu=True))
     assert "the smallest host that would do has " in "\n".join(fits)
+    small = asked(models.LLAMA_3_8B, 8, cpu=True, context=8192)
+    assert lacking(small)[0] == "weights 14.99 GiB are more than the 8.00 GiB that it may have"
     assert "GPU" not in "\n".join((*fits, *odd)), "resources.gpu_memory states nothing of a CPU"
 
 

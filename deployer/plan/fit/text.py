@@ -108,7 +108,8 @@ def lacking(found: Answer) -> tuple[str, str]:
     if found.source == "stated":
         what = f"resources.gpu_memory states {gib(found.total)} GiB, of {gib(found.usable)} GiB usable"
     elif found.certain:
-        what = f"weights {gib(found.weights)} GiB are more than the {gib(q.gpu.memory)} GiB of the GPU"
+        whose = "that it may have" if q.gpu.cpu else "of the GPU"  # on a CPU the host's memory, or resources.memory
+        what = f"weights {gib(found.weights)} GiB are more than the {gib(q.gpu.memory)} GiB {whose}"
     elif found.starved:
         what = f"cache for {_whom(found)} {gib(found.request)}, of {gib(found.pool)} GiB that {_setter(found)} sets"
     else:
