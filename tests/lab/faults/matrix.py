@@ -13,6 +13,7 @@ from typing import Any
 from deployer.agent import wire
 from deployer.app.fleet import Fleet
 from deployer.app.planned import Planned
+from deployer.errors import Refused
 from deployer.plan.steps import transactions
 from tests.lab.faults import checks
 from tests.lab.faults.bench import Bench, Watcher, add_models
@@ -111,7 +112,7 @@ class Matrix:
     def ready(self, operation: Operation) -> None:
         """The state in which the operation begins."""
         self.files.strategy = operation.strategy
-        if operation.back and not self._over_an_update:
+        if operation.back and not (self._over_an_update and self._may_go_back()):
             for _ in range(2):  # the revision that it goes back to has the operation's strategy, as the one that stands has
                 update(self.files)
                 self._become(operation)
@@ -119,6 +120,15 @@ class Matrix:
         wanted = (operation.needs, operation.replicas)
         if wanted != (self.files.there, self.files.replicas) or self.files.held not in (False, operation.back):
             self._become(operation)
+
+    def _may_go_back(self) -> bool:
+        """Not on a host that has seen little: what it went back to last may be the first that it remembers."""
+        with Fleet.load(self.bench.root) as fleet:
+            try:
+                fleet.rollback(SUBJECT)
+            except Refused:
+                return False
+        return True
 
     def _become(self, operation: Operation) -> None:
         self.files.there, self.files.replicas = operation.needs, operation.replicas
