@@ -26,16 +26,21 @@ def read(text: str) -> Record | None:
     try:
         whole = json.loads(text)
         return Record(
-            at=str(whole["at"]),
-            id=str(whole["id"]),
+            at=_plain(str(whole["at"])),
+            id=_plain(str(whole["id"])),
             status=int(whole["status"]),
-            route=str(whole["route"]),
+            route=_plain(str(whole["route"])),
             took=_took(whole),
             tokens=_tokens(whole),
             whole=whole,
         )
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _plain(said: str) -> str:
+    """A client chooses its path and the request's id: what would move a terminal is shown as something unknown."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in said)
 
 
 def _took(whole: Mapping[str, Any]) -> str:
