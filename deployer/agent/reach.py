@@ -75,6 +75,8 @@ def _explained(error: Exception) -> Tuple[str, str]:
         return "name", "its name is not known here (%s)" % (cause.strerror or "DNS")
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "tls", "its certificate is not trusted here: %s" % cause.verify_message
+    if isinstance(cause, FileNotFoundError):
+        return "tls", "the file of certificates that is named for it is not there"
     if isinstance(cause, ssl.SSLError):
         return "tls", "TLS fails: %s" % (cause.reason or "error")
     if isinstance(cause, (TimeoutError, socket.timeout)):

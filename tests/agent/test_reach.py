@@ -108,6 +108,11 @@ def test_what_does_not_speak_http_is_said_to_do_so_and_a_folder_is_not_asked(bab
     assert found["here"][0] == "unasked"
 
 
+def test_certificates_that_are_not_there_are_no_firewall() -> None:
+    found = reach(System(), {"id": "a", "url": "https://127.0.0.1:1/"}, ca="/nowhere/ca.pem")
+    assert found["a"] == ("tls", None, "the file of certificates that is named for it is not there")
+
+
 def test_more_addresses_than_are_asked_at_once_are_all_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_reach, "AT_ONCE", 2)
     found = reach(System(), *({"id": str(number), "url": f"{server}/ok"} for number in range(5)))
