@@ -25,7 +25,7 @@ def tell(system: System, run_id: str, word: Word) -> bool:
         raise paths.Refusal("this host knows no run %s" % run_id)
     if (files.read_json(system, path) or {}).get("over") or not runs.living(system, [run_id]):
         return False
-    said = {key: word[key] for key in ("files", "error", "hint") if word.get(key) is not None}
+    said = {key: word[key] for key in ("files", "error", "hint", "here") if word.get(key) is not None}
     files.write_json(system, path, said, 0o600)
     return True
 

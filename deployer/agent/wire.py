@@ -7,7 +7,8 @@ output: JSON lines; the last one has `type` "end" or "error". A request always h
     put       in  {"blobs": [{"sha256", "size"}]}     out per blob {"type": "want", "sha256", "offset"}: send size - offset
                                                           raw bytes, or {"type": "have"}; then {"type": "stored"}
               "run", "copy": {"digest", "files"          what a `model.copy` of that run waits for: the files that the
-                  or "error"}                             giver says, or why they will not come
+                  or "error", "hint", "here"}             giver says, or why they will not come: "here" when what
+                                                          came cannot be kept
     give      in  {"path", "digest"}                      out {"type": "gives", "files"} of a complete model; with "file"
                                                           and "offset" {"type": "giving", "size"}, then so many raw bytes
     start     in  RunRequest (one line), then as attach   starts the run under systemd-run and follows it

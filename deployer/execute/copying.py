@@ -61,7 +61,12 @@ class Copy:
         except DeployerError as error:
             if isinstance(error, Unreachable) and error.where == self._host:
                 raise
-            refusal = {"digest": self._wants["digest"], "error": error.what, "hint": error.hint}
+            refusal = {
+                "digest": self._wants["digest"],
+                "error": error.what,
+                "hint": error.hint,
+                "here": error.where == self._host,
+            }
             word = {"run": self._run, "copy": refusal}
             Push(self._pool, self._host, self._fleet, [], _NOTHING, self._tell, self._patience, word).run()
 

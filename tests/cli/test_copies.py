@@ -214,6 +214,7 @@ def test_bytes_that_are_not_what_the_giver_noted_are_thrown_away(three: Bench) -
     thread.join(30)
     messages = [str(f.message) for f in done[0].failures if f.host == "h2" and f.deployment is None]
     assert len(messages) == 1
+    assert messages[0].startswith("what came from h1 cannot be kept: what arrived for ")
     assert "has the digest" in messages[0]
     assert not models(three.hosts["h2"])
 

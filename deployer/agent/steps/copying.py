@@ -53,6 +53,7 @@ class Copy(Artifact):
     def _told(self, ctx: Context) -> Optional[List[Dict[str, Any]]]:
         word = copies.told(ctx.system, ctx.shared.run, str(ctx.args["digest"])) or {}
         if word.get("error"):
-            raise StepFailed("%s could not give it: %s" % (ctx.args["from"], word["error"]), hint=word.get("hint") or AGAIN)
+            what = "what came from %s cannot be kept: %s" if word.get("here") else "%s could not give it: %s"
+            raise StepFailed(what % (ctx.args["from"], word["error"]), hint=word.get("hint") or AGAIN)
         files: Optional[List[Dict[str, Any]]] = word.get("files")
         return files
