@@ -32,8 +32,8 @@ def read(
     at: Dict[str, Tuple[int, int]] = {}
     found: List[Tuple[str, str, str]] = []
     for unit, path in sorted(files.items()):
-        at[unit] = _place(system, path)
-        found += [(unit, _when(line), line) for line in _last(system, path, lines)]
+        shown, at[unit] = _last(system, path, lines)
+        found += [(unit, _when(line), line) for line in shown]
     for one in sorted(found, key=lambda entry: entry[1]):
         if since is None or one[1] >= since:
             yield one
@@ -46,27 +46,31 @@ def read(
         system.sleep(POLL_S)
 
 
-def _last(system: System, path: str, wanted: int) -> List[str]:
-    """From the newest file back, as far as needed."""
+def _last(system: System, path: str, wanted: int) -> Tuple[List[str], Tuple[int, int]]:
+    """From the newest file back, as far as needed; and where to go on. Between two files there is no newest."""
     found: List[str] = []
+    at = (0, 0)
     for name in [path, *("%s.%d" % (path, number) for number in range(1, OLD + 1))]:
         try:
-            with open(system.path(name), encoding="utf-8", errors="replace") as file:
-                found = file.read().splitlines()[-wanted:] + found
+            with open(system.path(name), "rb") as file:
+                data = _whole(file.read())
+                if name == path:
+                    at = (os.fstat(file.fileno()).st_ino, len(data))
         except OSError:
+            if name == path:
+                continue
             break
+        found = _lines(data)[-wanted:] + found
         if len(found) >= wanted:
             break
-    return found[-wanted:] if wanted else []
+    return found[-wanted:] if wanted else [], at
 
 
-def _place(system: System, path: str) -> Tuple[int, int]:
-    """(inode, size); a file that is not there yet is at its beginning."""
+def _inode(system: System, path: str) -> int:
     try:
-        found = os.stat(system.path(path))
-        return found.st_ino, found.st_size
+        return os.stat(system.path(path)).st_ino
     except OSError:
-        return 0, 0
+        return 0
 
 
 def _fresh(system: System, path: str, at: Tuple[int, int]) -> Tuple[List[str], Tuple[int, int]]:
@@ -79,24 +83,29 @@ def _fresh(system: System, path: str, at: Tuple[int, int]) -> Tuple[List[str], T
         with open(system.path(path), "rb") as file:
             now = os.fstat(file.fileno()).st_ino
             if now != inode:
-                if inode and _place(system, path + ".1")[0] == inode:
-                    found += _lines(system.path(path + ".1"), offset)
+                if inode and _inode(system, path + ".1") == inode:
+                    found += _rest(system.path(path + ".1"), offset)
                 offset = 0
             file.seek(offset)
             data = _whole(file.read())
     except OSError:
         return found, at
-    return found + data.decode("utf-8", "replace").splitlines(), (now, offset + len(data))
+    return found + _lines(data), (now, offset + len(data))
 
 
-def _lines(real: str, offset: int) -> List[str]:
+def _rest(real: str, offset: int) -> List[str]:
     with open(real, "rb") as file:
         file.seek(offset)
-        return _whole(file.read()).decode("utf-8", "replace").splitlines()
+        return _lines(_whole(file.read()))
 
 
 def _whole(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
+
+
+def _lines(whole: bytes) -> List[str]:
+    """Only at line feeds: a text may hold what else ends a line for somebody."""
+    return whole.decode("utf-8", "replace").split("\n")[:-1]
 
 
 def _when(line: str) -> str:
