@@ -83,7 +83,7 @@ def test_lm_eval_weighs_texts_as_transformers_does(client: openai.OpenAI, model:
     questions = map(json.loads, (EVALUATION / "questions.jsonl").read_text(encoding="utf-8").splitlines())
     for question, expected in zip(questions, wanted, strict=True):
         begin = ids(f"<|begin|><|user|>{question['question']}<|end|><|assistant|>")
-        asked = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
+        asked: dict[str, Any] = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
         answer: Any = client.completions.create(model="tiny", prompt=[begin + ids(text) for text in question["choices"]], **asked)
         for choice, (likelihood, greedy) in zip(answer.choices, expected, strict=True):
             told = choice.logprobs
