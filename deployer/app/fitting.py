@@ -18,7 +18,7 @@ from deployer.errors import UsageError
 from deployer.plan import fit
 from deployer.plan.conversions import memory_needed
 from deployer.plan.measured import notes, with_measured
-from deployer.plan.room import FOREIGN_MEMORY, usable
+from deployer.plan.room import foreign, usable
 from deployer.plan.words import count
 from deployer.spec.models import DeploymentSpec, EngineChoice, HostSpec, ModelSpec, Placement
 from deployer.state.locked import LockedModel
@@ -200,7 +200,7 @@ def _kinds(file: HostSpec, reached: Reached) -> list[_Kind]:
         groups.setdefault(key, []).append(gpu)
     found = []
     for (name, memory, cut), gpus in sorted(groups.items()):
-        free = [g for g in gpus if g["uuid"] not in taken and g.get("memory_used", 0) <= FOREIGN_MEMORY]
+        free = [g for g in gpus if g["uuid"] not in taken and not foreign(g)]
         found.append(_Kind(name, memory, len(gpus), len(free), gpus[0].get("capability"), cut))
     return found or [_Kind("", reached.probe.get("memory_total", 0), 0, 0, None)]
 

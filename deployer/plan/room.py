@@ -72,7 +72,7 @@ def usable_gpus(host: HostSpec, reached: Reached) -> list[str]:
 
 def free(host: HostSpec, reached: Reached, claims: Claims) -> list[Mapping[str, Any]]:
     """Those that no slot has, and on which no process that is not ours holds memory."""
-    return [g for g in usable(host, reached) if not claims.gpus.get((host.name, g["uuid"])) and not _foreign(g)]
+    return [g for g in usable(host, reached) if not claims.gpus.get((host.name, g["uuid"])) and not foreign(g)]
 
 
 def free_gpus(host: HostSpec, reached: Reached, claims: Claims) -> list[str]:
@@ -86,7 +86,8 @@ def alike(reached: Reached, uuids: Collection[str], among: Iterable[str]) -> lis
     return [uuid for uuid in among if known.get(uuid) in wanted]
 
 
-def _foreign(gpu: Mapping[str, Any]) -> bool:
+def foreign(gpu: Mapping[str, Any]) -> bool:
+    """Whether a process that is not ours holds it. What the driver keeps for itself shows as used and is nobody's."""
     return any(not p.get("unit", "") and (p.get("memory") or 0) > FOREIGN_MEMORY for p in gpu.get("processes", []))
 
 

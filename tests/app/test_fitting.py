@@ -52,7 +52,7 @@ def test_each_kind_of_gpu_is_a_way_of_its_own_and_what_serves_comes_first() -> N
     [
         {"records": {"a": {"deployment": "a", "revision": 1, "resources": [{"payload": {"gpus": ["GPU-0"]}}]}}},
         {"other_fleets": [{"id": "x", "name": "x", "ports": [], "gpus": ["GPU-0"]}]},
-        {"gpus": [gpu(0, 80, memory_used=GIB), gpu(1, 80)]},
+        {"gpus": [gpu(0, 80, processes=[{"pid": 7, "memory": GIB}]), gpu(1, 80, memory_used=GIB)]},
     ],
 )
 def test_what_stands_on_a_gpu_already_is_said_and_does_not_count_against_it(more: dict[str, Any]) -> None:
