@@ -17,6 +17,7 @@ EXAMPLES = (
     "deployer lab up 3                                     # lab-1 … lab-3, and hosts/lab-*.yaml",
     "deployer lab up 2 --gpus 8 --gpu-memory 80GiB         # each with eight imaginary GPUs",
     "deployer lab ssh lab-1 -- systemctl status 'deployer-*'",
+    "deployer lab ssh lab-1 -- \"sed -i 's/^cuda .*/cuda 12090/' /etc/deployer-lab/gpus\"",
 )
 
 
@@ -63,10 +64,15 @@ def run(args: argparse.Namespace) -> int:
         if not lab.down(root, on_progress=console.say):
             console.say("this fleet has no lab")
     elif args.verb == "ssh":
-        return lab.ssh(root, args.host, [*args.words, *args.after], user=args.user)
+        return lab.ssh(root, args.host, _command([*args.words, *args.after]), user=args.user)
     else:
         return _one(root, args)
     return 0
+
+
+def _command(words: list[str]) -> list[str]:
+    """One word with blanks in it is a line for the host's shell, as ssh takes it."""
+    return ["sh", "-c", words[0]] if len(words) == 1 and " " in words[0] else words
 
 
 def _one(root: Path, args: argparse.Namespace) -> int:

@@ -58,6 +58,8 @@ def test_the_words_behind_the_dashes_go_to_the_host_as_they_are(
 
     assert main(["lab", "ssh", "lab-1", "-C", str(run.root), "--", "echo", "-C", "two words", "$HOME", "--"]) == 7
     assert called == [("ssh", "lab-1", ["echo", "-C", "two words", "$HOME", "--"], {"user": "root"})]
+    assert main(["lab", "ssh", "lab-1", "-C", str(run.root), "--", "echo a >> /etc/b"]) == 7
+    assert called[1:] == [("ssh", "lab-1", ["sh", "-c", "echo a >> /etc/b"], {"user": "root"})], "as ssh takes it"
 
 
 @pytest.mark.parametrize("verb", ["reboot", "cut", "heal"])
