@@ -84,6 +84,14 @@ def write_settings(root: Path) -> None:
     (root / "deployer.yaml").write_text(settings)
 
 
+def borrow_hosts(lab: LabFleet, root: Path, names: Sequence[str]) -> None:
+    """Hosts of the lab in the files of another fleet, for plans that have nothing to do with what other tests left."""
+    (root / "hosts").mkdir(exist_ok=True)
+    for name in names:
+        text = (lab.root / f"hosts/{name}.yaml").read_text()
+        (root / f"hosts/{name}.yaml").write_text(text.replace("identity_file: ", f"identity_file: {lab.root}/"))
+
+
 def tiny_chat(host: str, length: int = 512) -> str:
     """A deployment of the tiny model on one host; another `length` of context is another process."""
     return f"""\

@@ -210,6 +210,35 @@ def test_the_endpoint_answers_with_the_key_that_the_reference_names(scene: Scene
     assert found["choices"][0]["message"]["content"] == reference["text"]
 
 
+OWN = """\
+name: tiny-ours
+about: the smallest of ours
+kind: chat
+repo: org/tiny
+license: tiny-licence
+gated: true
+engines: {ctranslate2: {quantization: float32}}
+"""
+
+
+def test_by_a_name_of_the_fleets_own_catalogue_it_is_the_same_model(scene: Scene) -> None:
+    (scene.root / "catalog").mkdir(exist_ok=True)
+    (scene.root / "catalog/ours.yaml").write_text(OWN)
+    rows = {line.split()[1]: line for line in scene.run("models", "--fits", HOST, "--kind", "chat").stdout.splitlines()[1:]}
+    assert rows["tiny-ours"].startswith("✓")
+    assert "Lab GPU 24GiB" in rows["tiny-ours"]
+    named = MODEL.replace("repo: org/{repo}", "catalog: tiny-ours").format(accept="  accept_license: tiny-licence\n")
+    write_deployment(scene.root, "named", named + KEYED)
+    scene.run("lock")
+    planned = scene.run("plan", "named").stdout
+    assert "named: model.repo is org/tiny, as tiny-ours of the catalogue says" in planned
+    assert "download" not in planned, "it is there"
+    scene.run("apply", "named", "--yes")
+    url = json.loads(scene.run("endpoint", "named", "--json").stdout)["url"]
+    status, found = post(f"{url}/chat/completions", question("named", REFERENCES[2]), scene.key)
+    assert (status, found["choices"][0]["message"]["content"]) == (200, REFERENCES[2]["text"])
+
+
 # what fails
 
 

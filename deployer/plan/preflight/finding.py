@@ -10,6 +10,7 @@ REFUSE, WARN = "refuse", "warn"
 _WHY = {
     "adapter": "the engine would refuse it at the start",
     "compute-type": "the engine ends at once with a type that the device cannot do",
+    "conversion": "a conversion that has no room any more in its middle fails the apply, and whatever else runs there",
     "disk": "a disk that is full in the middle fails the apply, and whatever else writes there",
     "driver": "nothing can start on a GPU whose driver does not answer",
     "fit": "the engine would end with an out-of-memory error at its start",
