@@ -40,11 +40,14 @@ class Nowhere:
         if self._said < HELPED:
             self._said += 1
             ways = nearest.ways(self._world, self._wishes, self._claims, self._beside, self._seeker, spec, number)
+        hint = " · or ".join(ways) or _way_out(self._world, reasons)
+        if silent and ways:
+            hint += " · or mend the driver: nvidia-smi there, often a reboot after an update of it"
         return Refusal(
             "driver" if silent else "placement",
             f"{spec.name}/{number} has no host to stand on",
             reasons or ("no host of the fleet is allowed by its placement",),
-            " · or ".join(ways) or _way_out(self._world, reasons),
+            hint,
             host=silent[0] if len(silent) == 1 else None,
             deployment=spec.name,
             source=self._world.positions.of(f"deployment:{spec.name}", "placement"),
