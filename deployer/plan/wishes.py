@@ -7,12 +7,14 @@ Deployments that want the same share one Wish, so that a thousand hosts are look
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from deployer.engines.base import ChecksGpus
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.measured import notes, with_measured
 from deployer.plan.room import usable
 from deployer.plan.words import size
 from deployer.plan.world import World
@@ -126,17 +128,28 @@ class Wishes:
         return self._kinds[key]
 
     def holds(self, spec: DeploymentSpec, kind: GpuKind) -> bool | None:
-        """Whether the memory of such a GPU suffices, as plan.fit computes it. None: not known."""
+        """Whether the memory of such a GPU suffices, as plan.fit computes it or as a start like it was measured. None: not
+        known.
+        """
         key = spec.name, kind
         if key not in self._holds:
-            settings = memory_settings(spec, adapter_rank(self._world, spec)) if kind.memory else None
-            locked = self._world.locked.models.get(model_need(spec).key)
-            facts = locked.facts if locked is not None else ModelFacts() if settings and settings.stated is not None else None
-            asked = None if settings is None or facts is None else (facts, settings)
-            self._holds[key] = (
-                fit.quick(fit.Question(*asked, fit.Gpu(kind.memory, kind.name, capability=kind.capability))) if asked else None
-            )
+            question = self._question(spec, kind) if kind.memory else None
+            self._holds[key] = fit.quick(question) if question is not None else None
         return self._holds[key]
+
+    def _question(self, spec: DeploymentSpec, kind: GpuKind) -> fit.Question | None:
+        settings = memory_settings(spec, adapter_rank(self._world, spec))
+        locked = self._world.locked.models.get(model_need(spec).key)
+        if settings is None or (locked is None and settings.stated is None):
+            return None
+        gpu = fit.Gpu(kind.memory, kind.name, capability=kind.capability)
+        question = fit.Question(locked.facts if locked is not None else ModelFacts(), settings, gpu)
+        return question if locked is None else with_measured(question, spec.engine.name, locked, self._notes)
+
+    @cached_property
+    def _notes(self) -> Mapping[str, fit.Measured]:
+        """Read when the first one asks: where nothing looks for a place, nobody does."""
+        return notes(self._world.observed)
 
     def broken(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
         """Which rule of its file such a GPU breaks; None when it breaks none."""
@@ -165,7 +178,11 @@ class Wishes:
         broken = self.breaks(spec, kind)
         if broken is not None:
             return broken
-        return None if kind in self.of(spec).kinds else self._cannot(spec, kind) or "does not hold it (computed)"
+        if kind in self.of(spec).kinds:
+            return None
+        question = self._question(spec, kind)
+        source = "measured" if question is not None and question.measured is not None else "computed"
+        return self._cannot(spec, kind) or f"does not hold it ({source})"
 
 
 def is_a(name: str, wanted: str) -> bool:

@@ -55,6 +55,25 @@ def test_it_counts_for_another_context_too_and_then_a_misfit_is_certain() -> Non
     assert "would fit: max_model_len 40960" in text
 
 
+def test_a_gpu_that_is_known_to_hold_it_is_taken_while_a_larger_one_is_busy() -> None:
+    """50000 tokens: what is computed leaves out the smaller GPU, and a start has shown that it does."""
+    spec = chat(max_model_len=50000)
+    small = world(models.LLAMA_3_8B, 24, spec)
+    roomy = started(small, **{**SAID, "cache": gib(6.8), "tokens": 55000})
+    for observed, placed in ((small.observed, []), (roomy.observed, ["GPU-0"])):
+        found = observed["h1"]
+        assert isinstance(found, Reached)
+        gpus = [
+            {**g, "memory_total": gib(size), "uuid": f"GPU-{n}"}
+            for n, (g, size) in enumerate(zip(found.probe["gpus"], (24, 80), strict=True))
+        ]
+        theirs = [{"id": "other", "name": "theirs", "ports": [], "gpus": ["GPU-1"]}]
+        probed: Any = {**found.probe, "gpus": gpus, "other_fleets": theirs}
+        plan = make_plan(replace(small, observed={"h1": Reached("h1", probed)}))
+        assert [r.code for r in plan.refusals] == ([] if placed else ["placement"])
+        assert [gpu for place in plan.roster["slots"].get("chat", {}).values() for gpu in place["gpus"]] == placed
+
+
 @pytest.mark.parametrize(
     "other",
     [
