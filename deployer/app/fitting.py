@@ -1,5 +1,5 @@
 """Which hosts could serve a model, and how, without a deployment: every engine that reads it, on every host, with the smallest
-number of GPUs that holds it. Called by `deployer fit` and by the catalogue's `deployer models --fits`.
+number of GPUs that holds it. Called by `deployer fit` and by app.catalogfits.
 
 `survey(model, wish, observed)` is all, and touches nothing. Room is counted in whole GPUs; what stands on them is said beside
 it, and placing is the plan's matter.
@@ -220,9 +220,19 @@ class _Search:
     def __init__(self, model: LockedModel, wish: Wish, known: Mapping[str, fit.Measured]) -> None:
         self._model, self._wish, self._known = model, wish, known
         self._answers: dict[tuple[str, int, fit.Gpu], fit.Answer] = {}
+        self._best: dict[tuple[str, _Kind], Way | None] = {}
 
     def best(self, host: str, engine: str, kind: _Kind) -> Way | None:
-        """With the first number of GPUs that serves, else the last that was tried; None where there are too few of them."""
+        """With the first number of GPUs that serves, else the last that was tried; None where there are too few of them. Hosts
+        whose GPUs are alike differ in how many of these are free.
+        """
+        key = (engine, replace(kind, free=0))
+        if key not in self._best:
+            self._best[key] = self._first(host, engine, kind)
+        way = self._best[key]
+        return replace(way, host=host, free=kind.free) if way is not None else None
+
+    def _first(self, host: str, engine: str, kind: _Kind) -> Way | None:
         last: Way | None = None
         for gpus in self._numbers(engine, kind):
             last = self._way(host, engine, kind, gpus)

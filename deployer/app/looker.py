@@ -89,6 +89,11 @@ class Looker:
             self._made = (found, self._tick, at)
             return found
 
+    def remembered(self) -> Observed:
+        """The last answer of every host that gave one. Never blocks."""
+        looking = self._looking
+        return dict(looking.reprobing.remembered) if looking is not None else {}
+
     def _connect(self, known: Mapping[str, Reached | Unreached]) -> None:
         """In a thread: the first connection loads the SSH library."""
         with self._guard:

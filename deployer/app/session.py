@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deployer.app.looker import Looker
     from deployer.app.operation import Operation
     from deployer.app.values import Running
+    from deployer.state.observed import Observed
 
 
 class Session:
@@ -44,6 +45,10 @@ class Session:
     def now(self) -> FleetNow:
         """The fleet as it is. Never blocks."""
         return FleetNow() if self._looker is None else self._looker.now()
+
+    def remembered(self) -> "Observed":
+        """What each host answered last; who never did is not in it. Never blocks."""
+        return {} if self._looker is None else self._looker.remembered()
 
     def reload(self) -> Fleet:
         """Reads the files again. Raises SpecError, and the fleet stays what it was."""

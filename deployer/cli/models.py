@@ -13,7 +13,7 @@ from deployer.errors import UsageError
 from deployer.spec.catalog import KINDS
 
 if TYPE_CHECKING:
-    from deployer.app.fitting import Survey, Way
+    from deployer.app.fitting import Survey
     from deployer.spec.catalog import CatalogSource
     from deployer.spec.shelf import Shelved
 
@@ -87,18 +87,17 @@ def _row(shelf: "Shelved") -> tuple[str, ...]:
 
 
 def _fits(args: argparse.Namespace, wanted: "Sequence[Shelved]") -> int:
-    from deployer.app import catalog
-    from deployer.app.fitting import Wish, survey
+    from deployer.app.catalogfits import surveys, ways
     from deployer.app.locking import existing_lock
 
     with open_fleet(args) as fleet:
         fleet.known(hosts=args.fits)
         observed = fleet.probe(args.fits)
         locked, hosts = existing_lock(fleet.root), fleet.spec.hosts
-    found = [(one, survey(catalog.locked_as(one.entry, locked), Wish(), observed, hosts)) for one in wanted]
+    found = list(surveys(wanted, locked, observed, hosts))
     silent = found[0][1].silent if found else {}
     if args.json:
-        models = [{**_json(one), "ways": [way.json() for way in _ways(one, said)]} for one, said in found]
+        models = [{**_json(one), "ways": [way.json() for way in ways(one, said)]} for one, said in found]
         console.emit({"models": models, "unreachable": dict(silent)})
     else:
         _table(found)
@@ -107,18 +106,10 @@ def _fits(args: argparse.Namespace, wanted: "Sequence[Shelved]") -> int:
     return 6 if silent else 0
 
 
-def _ways(shelf: "Shelved", survey: "Survey") -> "list[Way]":
-    """Of the engines that the entry names; the best one of each host, and why where there is none."""
-    found: dict[str, Way] = {}
-    for way in survey.ways:  # best first on each host
-        if way.engine in shelf.entry.engines:
-            found.setdefault(way.host, way)
-    return list(found.values())
-
-
 def _table(found: "Sequence[tuple[Shelved, Survey]]") -> None:
     """Those that some host could serve, and those of which only the weights are known to fit. Of the others, how many."""
     from deployer.app import catalog
+    from deployer.app.catalogfits import ways
     from deployer.app.fitting import device
 
     marks = {"fits": "✓", "tight": "≈"} if console.unicode() else {}
@@ -126,7 +117,7 @@ def _table(found: "Sequence[tuple[Shelved, Survey]]") -> None:
     counts = dict.fromkeys(("fit", "weights", "no", "unknown"), 0)
     for shelf, survey in found:
         said = "no"
-        for way in _ways(shelf, survey):
+        for way in ways(shelf, survey):
             alone = catalog.weights_alone(survey.model, way)
             if way.serves or alone:
                 mark, where = (marks.get(way.verdict, way.verdict), device(way)) if way.serves else ("?", device(way, alone))

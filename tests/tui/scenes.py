@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from deployer.app.fleet import Fleet
 from deployer.app.looking import Figures
 from deployer.tui.app import DeployerApp
-from tests.tui.conftest import see, until
+from tests.tui.conftest import see, shown, until
 from tests.tui.fleets import Looking, deployment, host
 
 Scene = Callable[[Pilot[int]], Awaitable[None]]
@@ -66,6 +66,23 @@ async def wrong_files(pilot: Pilot[int]) -> None:
     await pilot.pause()
 
 
+async def catalogue(pilot: Pilot[int]) -> None:
+    """A new deployment, at its model: the list narrowed by what was typed, the cursor on an entry."""
+    app = pilot.app
+    assert isinstance(app, DeployerApp)
+    await see(pilot, "deployed")
+    app.new_deployment()
+    await see(pilot, "hub repository")
+    await pilot.press("left")
+    await see(pilot, "PARAMETERS")
+    await pilot.press("tab", *"qwen3-")
+    await until(pilot, lambda: "bge-" not in shown(pilot), "the narrowed list")
+    await see(pilot, "h1, h2")
+    app.screen.query_one("#wizard-rows").focus()
+    await see(pilot, "fits h1, h2")
+    await pilot.pause()
+
+
 async def help_panel(pilot: Pilot[int]) -> None:
     await see(pilot, "deployed")
     await pilot.press("question_mark")
@@ -99,4 +116,5 @@ SCENES: dict[str, Scene] = {
     "plan": plan_place,
     "wrong-files": wrong_files,
     "help": help_panel,
+    "catalogue": catalogue,
 }

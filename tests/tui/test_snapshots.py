@@ -17,7 +17,13 @@ from tests.tui.scenes import SCENES, application, changed, settled
 
 FOLDER = Path(__file__).parent / "snapshots"
 SIZES = [(80, 24), (120, 40), (160, 50)]
-SHOWN = [*(("fleet", size) for size in SIZES), *(("plan", size) for size in SIZES), ("wrong-files", SIZES[0]), ("help", SIZES[1])]
+SHOWN = [
+    *(("fleet", size) for size in SIZES),
+    *(("plan", size) for size in SIZES),
+    ("wrong-files", SIZES[0]),
+    ("help", SIZES[1]),
+    ("catalogue", SIZES[1]),
+]
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """The wizard offers the catalogue: narrowed by what is typed, taken with what an entry suggests."""
 
+import threading
+from typing import Any
+
 import pytest
 from textual.pilot import Pilot
 
@@ -78,3 +81,35 @@ def test_it_is_found_by_typing_and_ends_in_the_file(app: DeployerApp, size: tupl
         await until(pilot, lambda: wizard.checked is not None and wizard.checked.spec is not None, "a draft that is right")
 
     travel(app, journey, size)
+
+
+def test_the_hosts_that_fit_come_later_and_typing_does_not_wait(app: DeployerApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deployer.tui.screens import wizardform
+
+    known, counted = threading.Event(), threading.get_ident()
+    real = wizardform.of_fleet
+
+    def late(*given: Any) -> Any:
+        nonlocal counted
+        counted = threading.get_ident()
+        assert known.wait(20)
+        return real(*given)
+
+    monkeypatch.setattr(wizardform, "of_fleet", late)
+
+    async def journey(pilot: Pilot[int]) -> None:
+        wizard = await opened(pilot)
+        await pilot.press("left")
+        await see(pilot, "FITS")
+        await pilot.press("tab")
+        await focus(pilot, wizard, "model.catalog")
+        await write(pilot, "llama-3.1")
+        await until(pilot, lambda: "bge-" not in shown(pilot), "the narrowed list")
+        assert "h1, h2" not in shown(pilot)
+        known.set()
+        await see(pilot, "h1, h2")
+        assert counted != threading.get_ident()
+        await pilot.press("enter")
+        await see(pilot, "fits h1, h2")
+
+    travel(app, journey)

@@ -14,10 +14,10 @@ from deployer.app.free import rooms, shortage
 from deployer.app.values import Progress
 from deployer.errors import DeployerError
 from deployer.plan.world import Options
-from deployer.tui.line import Line, Span, clean, line, paragraphs
+from deployer.tui.line import Line, Span, line, paragraphs
 from deployer.tui.modals.discard import Discard
 from deployer.tui.screens.wizardform import ALL, CATALOG, HOSTS, REVIEW, WizardForm
-from deployer.tui.screens.wizardlines import field_about, field_note, review_rows, room_row, rooms_head, step_line
+from deployer.tui.screens.wizardlines import catalog_about, field_about, field_note, review_rows, room_row, rooms_head, step_line
 from deployer.tui.widgets.fieldrow import FieldRow
 from deployer.tui.widgets.rowlist import RowList
 
@@ -84,6 +84,8 @@ class Wizard(WizardForm):
     def look(self) -> None:
         if self.step == "hardware" and self.main.now.tick != self._tick_drawn:
             self._draw_rooms()
+        elif self._of_catalog:
+            self._ask_fits()
         self._say_about()
 
     def _draw(self) -> None:
@@ -151,13 +153,7 @@ class Wizard(WizardForm):
         found = self._catalog.get(name)
         if found is None:
             return [line(("model  ", "bold"), "type to narrow the list; tab goes to it, Enter chooses")]
-        entry = found.entry
-        gate = f"; accept {entry.license or 'its licence'} at its page, and say so under licence" if entry.gated else ""
-        return [
-            line((f"{entry.name}  ", "bold"), clean(entry.about)),
-            line((clean(f"{entry.repo}{gate}"), "warn" if gate else "dim")),
-            *(line((clean(one), "dim")) for one in entry.guidance[:1]),
-        ]
+        return catalog_about(found, self._fits.get(name), self.main.glyphs)
 
     def _guidance(self) -> str | None:
         return ENGINE_WORDS.get(self.draft.get("engine")) if self._field is not None and self._field.key == "engine" else None

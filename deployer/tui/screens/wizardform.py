@@ -12,13 +12,13 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from deployer.app.catalog import Shelved, entries
+from deployer.app.catalogfits import Fits, of_fleet
 from deployer.app.draft import Checked, Draft, Put, model_folders
 from deployer.app.drafting import is_taken, taken
 from deployer.app.form import STEPS, Asked
-from deployer.errors import Problem
-from deployer.tui.line import text_of
+from deployer.errors import DeployerError, Problem
 from deployer.tui.screens.place import Place
-from deployer.tui.screens.wizardlines import WORDS, catalog_head, catalog_row
+from deployer.tui.screens.wizardlines import WORDS, catalog_head, catalog_row, catalog_words
 from deployer.tui.widgets.fieldrow import FieldRow
 from deployer.tui.widgets.rowlist import RowList
 
@@ -46,6 +46,9 @@ class WizardForm(Place):
         self._folders: tuple[str, ...] = ()
         self._catalog: Mapping[str, Shelved] = {}
         self._asked_catalog = False
+        self._fits: Mapping[str, Fits] = {}
+        self._fits_of: frozenset[str] | None = None  # the hosts that were counted in
+        self._asking_fits = False
 
     def body(self) -> ComposeResult:
         yield Static(id="wizard-steps")
@@ -184,18 +187,47 @@ class WizardForm(Place):
             self._asked_catalog = True
             root = self.main.session.fleet.root
             self.main.job(lambda: entries(root), self._take_catalog, name="catalogue")
+        self._ask_fits()
         text = self.draft.get(CATALOG)
-        rows = [catalog_row(one, chosen=name == text) for name, one in self._catalog.items()]
-        words = [] if is_taken(self.draft) else text.lower().split()
-        fitting = [row for row in rows if all(word in text_of(row.left).lower() for word in words)]
+        typed = [] if is_taken(self.draft) else text.lower().split()
+        rows = [
+            catalog_row(one, self._fits.get(name), chosen=name == text, asking=self._asking_fits, glyphs=self.main.glyphs)
+            for name, one in self._catalog.items()
+            if all(word in catalog_words(one) for word in typed)
+        ]
         shown = self.query_one("#wizard-rows", RowList)
         shown.say_empty("nothing of the catalogue has these words" if self._catalog else "reading the catalogue …")
-        shown.show(fitting, catalog_head() if fitting else None)
+        shown.show(rows, catalog_head() if rows else None)
 
     def _take_catalog(self, found: Mapping[str, Shelved]) -> None:
         self._catalog = found
         if self.is_attached and found and self._of_catalog:
             self._draw()
+
+    def _ask_fits(self) -> None:
+        """Which hosts could serve what: in a thread, and again when a host has answered that had not."""
+        session, shelves = self.main.session, tuple(self._catalog.values())
+        heard = session.remembered()
+        known = self._fits_of is not None and heard.keys() <= self._fits_of
+        if not shelves or self._asking_fits or known:
+            return
+        self._asking_fits = True
+
+        def work() -> tuple[frozenset[str], Mapping[str, Fits]]:
+            observed = heard or session.fleet.probe()
+            return frozenset(observed), of_fleet(session.fleet.root, shelves, observed, session.fleet.spec.hosts)
+
+        self.main.job(work, self._take_fits, self._no_fits, name="fits")
+
+    def _take_fits(self, found: tuple[frozenset[str], Mapping[str, Fits]]) -> None:
+        self._asking_fits = False
+        self._fits_of, self._fits = found
+        if self.is_attached and self._of_catalog:
+            self._draw()
+
+    def _no_fits(self, error: DeployerError) -> None:
+        """Without it a model can be chosen all the same: the plan says what fits."""
+        self._take_fits((frozenset(self.main.session.fleet.spec.hosts), {}))
 
     def choose(self, name: str) -> None:
         """A model of the catalogue, with the settings that it suggests for its first engine; what a person typed is kept."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from deployer.app.catalog import Shelved
+from deployer.app.catalogfits import Fits, named, needed, words
 from deployer.app.draft import Checked
 from deployer.app.form import Asked
 from deployer.app.free import Room
@@ -74,19 +75,57 @@ def rooms_head(chosen: Collection[str]) -> Row:
     return Row("head", line(said))
 
 
+_CATALOG = (("NAME", 31), ("FITS", 21), ("PARAMETERS", 10), ("KIND", 11), ("CONTEXT", 7), ("LICENCE", 16), ("ENGINES", 20))
+
+
 def catalog_head() -> Row:
-    heads = (("NAME", 32), ("KIND", 13), ("PARAMETERS", 12), ("CONTEXT", 9), ("LICENCE", 16), ("ENGINES", 20))
-    return Row("head", columns([(line((text, "bold dim")), width) for text, width in heads]))
+    return Row("head", columns([(line((text, "bold dim")), width) for text, width in _CATALOG]))
 
 
-def catalog_row(shelf: Shelved, *, chosen: bool) -> Row:
-    """A model of the catalogue, as `deployer models` says it."""
+def catalog_words(shelf: Shelved) -> str:
+    """What is searched for the words that are typed."""
+    entry = shelf.entry
+    gated = "gated" if entry.gated else ""
+    said = (entry.name, entry.kind, entry.parameters or "", str(entry.context or ""), entry.license or "", gated, *entry.engines)
+    return " ".join(said).lower()
+
+
+def catalog_row(shelf: Shelved, fits: Fits | None, *, chosen: bool, asking: bool, glyphs: Glyphs) -> Row:
+    """A model of the catalogue, as `deployer models` says it, and the hosts that could serve it."""
     entry = shelf.entry
     name = line(("* " if chosen else "", "good"), (entry.name, "bold"))
     licence = f"{entry.license or '–'}{' gated' if entry.gated else ''}"
-    cells = (entry.kind, entry.parameters or "–", str(entry.context or "–"), licence, ", ".join(entry.engines))
-    told = [(line(clean(cell)), width) for cell, width in zip(cells, (13, 12, 9, 16, 20), strict=True)]
-    return Row(entry.name, columns([(name, 32), *told]))
+    cells = (entry.parameters or "–", entry.kind, str(entry.context or "–"), licence, ", ".join(entry.engines))
+    told = [line(clean(cell)) for cell in cells]
+    shown = _fits(fits, glyphs) if fits is not None else line((glyphs.fold if asking else "–", "dim"))
+    return Row(entry.name, columns(zip((name, shown, *told), (width for _, width in _CATALOG), strict=True)))
+
+
+def _fits(fits: Fits, glyphs: Glyphs) -> Line:
+    if fits.hosts:
+        return line((f"{glyphs.good} ", "good"), clean(named(fits.hosts)))
+    if fits.weights:
+        return line(("? ", "warn"), clean(named(fits.weights)))
+    if fits.computed:
+        needs = needed(fits)
+        return line((f"{glyphs.bad} ", "bad"), needs or "no host")
+    return line(("not computed", "dim"))
+
+
+def catalog_about(shelf: Shelved, fits: Fits | None, glyphs: Glyphs) -> list[Line]:
+    """Of the entry under the cursor: what it is, where it is from, where it fits."""
+    entry = shelf.entry
+    gate = f"; accept {entry.license or 'its licence'} at its page, and say so under licence" if entry.gated else ""
+    found = [
+        line((f"{entry.name}  ", "bold"), clean(entry.about)),
+        line((clean(f"{entry.repo}{gate}"), "warn" if gate else "dim")),
+    ]
+    if fits is not None:
+        role = "good" if fits.hosts else "bad" if fits.computed else "dim"
+        said = words(fits)
+        why = f" {glyphs.dot} {fits.why}" if fits.why and fits.why not in said else ""
+        found.append(line((clean(said), role), (clean(why), "dim")))
+    return [*found, *(line((clean(one), "dim")) for one in entry.guidance[:1])]
 
 
 def review_rows(checked: Checked, glyphs: Glyphs, *, there: bool) -> list[Row]:
