@@ -5,8 +5,8 @@ terminal UI. Light: who reads a saved plan needs none of the formulas.
 from deployer.plan.model import Change
 from deployer.plan.words import count
 
-#: In the data of a change: {"weights", "cache", "overhead", "usable", "requests", "fits", "source"}, bytes of one GPU; or
-#: {"unknown"}. An estimate: no part of the plan's id.
+#: In the data of a change: {"weights", "cache", "overhead", "usable", "requests", "fits", "source"}, bytes of one GPU, and
+#: "refused" where it surely does not; or {"unknown"}. An estimate: no part of the plan's id.
 FIT = "fit"
 #: What the memory is made of, in the order in which it is said.
 TERMS = ("weights", "cache", "overhead")
@@ -29,13 +29,19 @@ def line(change: Change) -> str | None:
     if known is None or not told:
         return None
     if stated(change):
-        verdict = "fits" if told["fits"] else "does not fit"
-        return f"{verdict}: {total(known) / GIB:.2f} of {known['usable'] / GIB:.2f} GiB, as resources.gpu_memory states"
+        number = f"{total(known) / GIB:.2f} of {known['usable'] / GIB:.2f} GiB"
+        return f"{misfit(change) or 'fits'}: {number}, as resources.gpu_memory states"
     added = " + ".join(f"{name} {known[name] / GIB:.2f}" for name in TERMS)
     said = f"{added} = {total(known) / GIB:.2f} of {known['usable'] / GIB:.2f} GiB"
     if not told["fits"]:
-        return f"may not fit: {said} ({told['source']})"
+        return f"{misfit(change)}: {said} ({told['source']})"
     return f"fits: {said}; {count(int(told['requests']), 'full request')} at once ({told['source']})"
+
+
+def misfit(change: Change) -> str | None:
+    """ "does not fit" where the plan refuses it, "may not fit" where only a start tells; None: it fits, or it cannot be told."""
+    told = change.data.get(FIT, {})
+    return None if told.get("fits", True) else "does not fit" if told.get("refused") else "may not fit"
 
 
 def stated(change: Change) -> bool:

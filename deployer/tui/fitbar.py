@@ -64,5 +64,5 @@ def lines(change: Change, glyphs: Glyphs) -> Iterator[Line]:
     for name, shade in zip(fitted.TERMS, glyphs.shades, strict=True):
         parts += [(f"  {shade} ", ROLES[name]), (f"{name} {known[name] / GIB:.2f}", "")]
     yield tuple(parts)
-    at_once = f"{count(int(told['requests']), 'full request')}" if fitted.fits(change) else "may not fit"
+    at_once = f"{count(int(told['requests']), 'full request')}" if fitted.fits(change) else str(fitted.misfit(change))
     yield line(("at once  ", "dim"), (at_once, "" if fitted.fits(change) else "bad"), (f" ({told['source']})", "dim"))

@@ -199,7 +199,9 @@ def test_the_terms_stand_under_the_change_in_text_and_markdown_and_do_not_move_t
 def test_of_what_does_not_fit_or_is_not_known_the_change_says_so() -> None:
     change = started(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=131072))))
     assert fitted.fits(change) is False
-    assert str(fitted.line(change)).startswith("may not fit: weights 14.99 + cache 16.00 + overhead ")
+    assert str(fitted.line(change)).startswith("does not fit: weights 14.99 + cache 16.00 + overhead "), "as the refusal says"
+    tight = started(make_plan(world(models.LLAMA_3_8B, 24, chat(max_model_len=50000))))
+    assert str(fitted.line(tight)).startswith("may not fit: weights 14.99 + cache 6.10 + overhead ")
     zebra = replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache)
     odd = started(make_plan(world(zebra, 24, chat())))
     assert "unknown architecture zebra" in odd.data[fitted.FIT]["unknown"]

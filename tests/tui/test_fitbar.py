@@ -63,6 +63,8 @@ def test_in_words_it_says_what_is_used_what_is_free_and_what_is_too_much() -> No
         "fits     ++++++++++++++++++..  20.00 of 22.00 GiB",
         "         as resources.gpu_memory states",
     ]
+    refused = change(weights=15, cache=16, overhead=3, usable=22, fits=False, source="computed", refused=True)
+    assert [text_of(one) for one in fitbar.lines(refused, UNICODE)][-1] == "at once  does not fit (computed)"
     odd = change(unknown="unknown architecture zebra")
     assert fitbar.short(odd, UNICODE) == ()
     assert [text_of(one) for one in fitbar.lines(odd, UNICODE)] == ["fits     not computed: unknown architecture zebra"]

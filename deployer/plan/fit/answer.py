@@ -180,6 +180,7 @@ def brief(question: Question) -> dict[str, Any]:
         usable=terms.usable,
         requests=_requests(question, terms),
         fits=terms.request <= terms.room,
+        certain=_certain(question, terms.weights),
         source=terms.overhead.source,
     )
     return _brief(found)
@@ -194,6 +195,7 @@ def _brief(found: Answer) -> dict[str, Any]:
         "requests": round(float(found.requests), 2),
         "fits": found.fits,
         "source": found.source,
+        **({"refused": True} if found.refused else {}),
     }
 
 
