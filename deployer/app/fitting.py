@@ -90,12 +90,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`ways`: best first on each host. `unread`: engine → why it does not serve this model at all. `silent`: host → why."""
+    """`ways`: best first on each host. `unread`: engine → why it does not serve this model at all; `engines`: those that do.
+    `silent`: host → why.
+    """
 
     model: LockedModel
     ways: tuple[Way, ...]
     unread: Mapping[str, str]
     silent: Mapping[str, str]
+    engines: Sequence[str] = ()
 
     @property
     def serves(self) -> bool:
@@ -131,7 +134,7 @@ def survey(model: LockedModel, wish: Wish, observed: Observed, hosts: Mapping[st
             tried = (search.best(host, engine, kind) for engine in engines for kind in kinds)
             mine = [way for way in tried if way is not None]
             ways += sorted(mine, key=lambda way: (_RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
-    return Survey(model, tuple(ways), unread, silent)
+    return Survey(model, tuple(ways), unread, silent, tuple(engines))
 
 
 def _readers(model: LockedModel, wish: Wish) -> tuple[list[str], dict[str, str]]:

@@ -59,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def exit_code(found: "Survey") -> int:
-    """0: some host can. 4: none that answered can, or nobody knows. 6: none answered."""
+    """0: some host can. 6: none of those that answered, and others are silent. 4: none can, or nobody knows."""
     if found.serves:
         return 0
-    return 6 if found.silent and not found.ways else 4
+    return 6 if found.silent and found.engines else 4
 
 
 def _show(which: "Which", found: "Survey", *, explain: bool) -> None:

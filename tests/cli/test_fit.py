@@ -2,11 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.app.fitting import Survey, Way
+from deployer.cli.fit import exit_code
+from deployer.state.locked import LockedModel, ModelFacts
 from deployer.transport.fake import GIB, FakeHost
 from tests.cli.conftest import relock
 from tests.cli.fakehosts import Bench, bench
@@ -111,8 +115,18 @@ def test_hosts_that_do_not_answer_are_said_and_when_none_does_the_code_is_6(llam
     found = llama.json("fit", "models/llama")
     assert set(found["unreachable"]) == {"h1"}
     assert found["serves"]
+    words = ("fit", "models/llama", "--engine", "vllm", "--context", "1310720")
+    assert llama(*words).code == 4, "its context is shorter: no host can, also not the silent one"
     llama.hosts["h2"].unreachable = "timeout"
     assert llama("fit", "models/llama").code == 6
+
+
+def test_where_those_that_answered_cannot_a_silent_one_still_may() -> None:
+    way = Way("h1", "vllm", "no", 1, "NVIDIA L4", 24 * GIB, 1, 1, {}, "it lacks 3 GiB")
+    model = LockedModel("path:m", "path", "m", None, None, "d", (), ModelFacts())
+    assert exit_code(Survey(model, (way,), {}, {}, ("vllm",))) == 4
+    assert exit_code(Survey(model, (way,), {}, {"h2": "timed out"}, ("vllm",))) == 6
+    assert exit_code(Survey(model, (replace(way, verdict="fits"),), {}, {"h2": "timed out"}, ("vllm",))) == 0
 
 
 @pytest.mark.parametrize(
