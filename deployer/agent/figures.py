@@ -9,6 +9,7 @@ import re
 from typing import Any, Callable, Dict, List, Optional
 
 from deployer.agent import files
+from deployer.agent.facts.ports import unit_of
 from deployer.agent.system import System
 
 _FOLDS: Dict[str, Callable[[float, float], float]] = {"max": max, "min": min, "sum": lambda one, other: one + other}
@@ -49,18 +50,27 @@ def _number(text: Optional[str]) -> Optional[float]:
         return None
 
 
-def held(system: System, control_group: str, gpus: List[str]) -> Dict[str, int]:
+def held(system: System, control_group: str, gpus: List[str], unit: Optional[str] = None) -> Dict[str, int]:
     """{"host", "gpu"} in bytes: what the unit's processes hold of the host's memory (not what the kernel caches for them), and
-    the most that is used of one of these GPUs. What cannot be read is left out.
+    the most that is used of one of these GPUs; with `unit`, which others share them with, by its processes alone. What cannot be
+    read is left out.
     """
     found: Dict[str, int] = {}
     mine = _resident(system, control_group) if control_group else None
     if mine:
         found["host"] = mine
-    used = [gpu.get("memory_used") for gpu in system.gpus()["gpus"] if gpu.get("uuid") in gpus] if gpus else []
+    mine_of = [gpu for gpu in system.gpus()["gpus"] if gpu.get("uuid") in gpus] if gpus else []
+    used: List[Any] = [gpu.get("memory_used") if unit is None else _own(system, gpu, unit) for gpu in mine_of]
     if used and all(isinstance(one, int) and one > 0 for one in used):
         found["gpu"] = max(used)
     return found
+
+
+def _own(system: System, gpu: Dict[str, Any], unit: str) -> Optional[int]:
+    """What the processes of one unit hold of a GPU. None: the driver does not say it of one of them."""
+    memory = [p.get("memory") for p in gpu.get("processes") or [] if unit_of(system, int(p["pid"])) == unit]
+    known = [one for one in memory if isinstance(one, int)]
+    return sum(known) if len(known) == len(memory) else None
 
 
 def _resident(system: System, control_group: str) -> Optional[int]:

@@ -210,7 +210,7 @@ class Probe(TypedDict, total=False):
     artifacts: List[Artifact]
     units: List[Unit]  # only this fleet's
     foreign_units: List[str]  # deployer-* names without our marker
-    other_fleets: List[Dict[str, Any]]  # {"id", "name", "ports", "gpus"}
+    other_fleets: List[Dict[str, Any]]  # {"id", "name", "ports", "gpus", "shares"}
     files: Dict[str, str]  # path → sha256, of this fleet's files in /etc, its units and their drop-ins
     unreadable: List[str]  # paths that are there but could not be read: unknown is not absent
     records: Dict[str, Record]  # deployment → current

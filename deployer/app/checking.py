@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.engines import ENGINES, front, settings_models
+from deployer.engines import ENGINES, front, settings_models, sharing
 from deployer.engines.base import TakesAdapters, TakesFiles
 from deployer.errors import LockfileError, Problem, SpecError
 from deployer.plan.policies import Broken, broken, waiting
@@ -36,7 +36,7 @@ def complaints(loaded: Loaded) -> list[Problem]:
             others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesFiles))
             what = f"the engine {engine.name} serves a whole folder, not one file of it"
             found.append(problem_at(loaded.positions, f"deployment:{name}", ("model", "file"), what, f"use {others}"))
-        for said in (*engine.complaints(spec), *front.complaints(spec)):
+        for said in (*engine.complaints(spec), *front.complaints(spec), *sharing.complaints(spec, engine.gpus(spec))):
             found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
     return found
 

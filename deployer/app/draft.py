@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deployer.app import written
 from deployer.app.form import FIELDS, FORKS, STEPS, Asked
-from deployer.engines import ENGINES, settings_models
+from deployer.engines import ENGINES, settings_models, sharing
 from deployer.errors import Problem, SpecError, UsageError
 from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.models import DeploymentSpec
@@ -143,7 +143,8 @@ class Draft:
         if found:
             by_key = {_key(path): problem for path, problem in reversed(found)}
             return self._wrong(text, {}, [problem for _, problem in found], by_key)
-        return Checked(text, self.file, spec=spec, gpus=ENGINES[spec.engine.name].gpus(spec))
+        whole = spec.placement.gpu_share is None  # of shared ones only the plan knows what is free
+        return Checked(text, self.file, spec=spec, gpus=ENGINES[spec.engine.name].gpus(spec) if whole else None)
 
     def _wrong(self, text: str, keys: Mapping[int, str], problems: Sequence[Problem], by_key: Mapping[str, Problem]) -> Checked:
         renamed = [replace(p, file=self.file) if p.file == _UNWRITTEN else p for p in problems]
@@ -218,9 +219,10 @@ _VALUES: Mapping[str, Callable[[str], str]] = {
 
 def _complaints(loaded: Loaded, spec: DeploymentSpec) -> list[tuple[Where, Problem]]:
     """What only the engine can see, with the path it is about."""
+    engine = ENGINES[spec.engine.name]
     return [
         (said.path, problem_at(loaded.positions, f"deployment:{spec.name}", said.path, said.message, said.hint))
-        for said in ENGINES[spec.engine.name].complaints(spec)
+        for said in (*engine.complaints(spec), *sharing.complaints(spec, engine.gpus(spec)))
     ]
 
 

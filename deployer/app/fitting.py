@@ -186,7 +186,8 @@ def deployment(model: LockedModel, wish: Wish, engine: str, gpus: int) -> Deploy
     source = ModelSpec(repo=model.name) if model.source == "hub" else ModelSpec(path="model")
     made = base or DeploymentSpec(name="fit", model=source, engine=EngineChoice(name=engine, settings=settings))
     chosen = EngineChoice(name=engine, settings=settings)
-    return made.model_copy(update={"engine": chosen, "placement": Placement(gpus=gpus)})
+    share = made.placement.gpu_share if gpus else None
+    return made.model_copy(update={"engine": chosen, "placement": Placement(gpus=gpus, gpu_share=share)})
 
 
 def _stages(wish: Wish, engine: str) -> int:

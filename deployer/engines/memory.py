@@ -52,6 +52,7 @@ class MemorySettings:
     one_cache_type: bool = False  # it has one setting for both
     shared: bool = False
     flash: bool = True  # attention never holds all scores at once
+    share: float = 1.0  # of each GPU that is this replica's: placement.gpu_share
     stated: int | None = None  # resources.gpu_memory: a person says what it takes of a GPU, and nothing is computed
     unread: tuple[str, ...] = ()  # settings that move memory and that the formulas do not know
 
@@ -92,8 +93,12 @@ def memory_settings(deployment: DeploymentSpec, adapter_rank: int = 0) -> Memory
     """
     read = _READERS.get(deployment.engine.name)
     found = read(deployment, adapter_rank) if read else None
-    stated = deployment.resources.gpu_memory
-    return found if found is None or stated is None or found.cpu else replace(found, stated=stated)
+    stated, share = deployment.resources.gpu_memory, deployment.placement.share
+    if found is None or found.cpu:
+        return found
+    if share is not None:
+        found = replace(found, share=share / 100)
+    return found if stated is None else replace(found, stated=stated)
 
 
 def _vllm(deployment: DeploymentSpec, adapter_rank: int) -> MemorySettings | None:

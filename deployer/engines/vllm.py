@@ -4,13 +4,14 @@ loopback only. Facts about vLLM 0.32 that shape this file stand beside what they
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 
 from deployer.engines import vllm_adapters, vllm_quantizations
-from deployer.engines.base import Check, Complaint, ConfigFile, Conversion, Process, Slot
+from deployer.engines.base import Check, Complaint, ConfigFile, Conversion, FailurePattern, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.runtime import runtime_of, sampling_of
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
@@ -147,6 +148,8 @@ class Vllm:
         runtime, sources = runtime_of(
             deployment, s, tuple(_OPTIONS), first={"version": s.pinned, "variant": s.variant}, groups=("args", "env")
         )
+        if deployment.placement.share is not None:
+            sources["gpu_memory_utilization"] = ("placement", "gpu_share")
         if reserved := vllm_adapters.runtime(deployment, s, slot.adapters):
             runtime["lora"], sources["lora"] = reserved, ("adapters",)
         pooling = s.args.get("runner") == "pooling"
@@ -168,11 +171,17 @@ class Vllm:
             stop_timeout_s=_DRAIN_S + 30.0,
             stop_signal="SIGINT",  # SIGTERM hangs while it starts
             phases=PHASES,
-            failures=FAILURES,
+            failures=FAILURES if deployment.placement.share is None else _of_a_share(),
             figures=FIGURES,
             sources=sources,
             check=_check(deployment, s, slot),
         )
+
+
+def _of_a_share() -> tuple[FailurePattern, ...]:
+    """What to write where the placement says what vLLM may take."""
+    mine, instead = "engine.vllm.gpu_memory_utilization", "placement.gpu_share"
+    return tuple(replace(f, hint=f.hint.replace(mine, instead)) if f.hint and mine in f.hint else f for f in FAILURES)
 
 
 #: Of one replica; and options whose mere reading would run somebody's code, as root.
@@ -272,6 +281,10 @@ def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complai
     if s.variant == "cpu" and s.gpu_memory_utilization is not None:
         hint = 'set env: {VLLM_CPU_KVCACHE_SPACE: "4"}, in GiB'
         yield Complaint((*here, "gpu_memory_utilization"), "a vLLM for CPUs has no GPU memory", hint)
+    share = deployment.placement.share
+    if share is not None and s.variant == "cuda" and s.gpu_memory_utilization != share / 100:
+        what = f"gpu_memory_utilization {s.gpu_memory_utilization} is not the placement's gpu_share of {share}%"
+        yield Complaint((*here, "gpu_memory_utilization"), what, "leave it out: vLLM then takes the share")
     yield from environment_complaints("vllm", s.env, _FORBIDDEN)
     yield from placeholder_complaints((*here, "args"), s.args)
     yield from placeholder_complaints((*here, "env"), s.env)

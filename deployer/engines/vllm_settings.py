@@ -50,6 +50,10 @@ class VllmSettings(Model):
 
 
 def settings_of(deployment: DeploymentSpec) -> VllmSettings:
+    """With what placement.gpu_share says: as much of a GPU as is kept for it is what it may take."""
     settings = deployment.engine.settings
     assert isinstance(settings, VllmSettings)
-    return settings
+    share = deployment.placement.share
+    if share is None or settings.variant == "cpu" or settings.gpu_memory_utilization is not None:
+        return settings
+    return settings.model_copy(update={"gpu_memory_utilization": share / 100})

@@ -269,7 +269,10 @@ def _host(name: str, found: Any, roster: Roster) -> HostState:
     if not isinstance(found, Reached):
         return HostState(name, False, error=found.message, hint=found.hint)
     probe = found.probe
-    uses = {uuid: f"{p.deployment}/{p.number}" for p in roster.places if p.host == name for uuid in p.gpus}
+    uses: dict[str, list[str]] = {}  # several where they have shares of it
+    for place in roster.places if probe.get("gpus") else ():
+        for uuid in place.gpus if place.host == name else ():
+            uses.setdefault(uuid, []).append(f"{place.deployment}/{place.number}")
     gpus = tuple(
         {
             "uuid": gpu["uuid"],
@@ -277,7 +280,7 @@ def _host(name: str, found: Any, roster: Roster) -> HostState:
             "memory_total": gpu.get("memory_total"),
             "memory_used": gpu.get("memory_used"),
             "utilization": gpu.get("utilization"),
-            "replica": uses.get(gpu["uuid"]),
+            "replica": ", ".join(uses.get(gpu["uuid"], ())) or None,
         }
         for gpu in probe.get("gpus", ())
     )

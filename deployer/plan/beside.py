@@ -11,11 +11,11 @@ from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.artifacts import adapter_rank, model_need
 from deployer.plan.model import Change
-from deployer.plan.room import Claims, alike, free_gpus, free_port
+from deployer.plan.room import WHOLE, Claims, alike, free_gpus, free_port
 from deployer.plan.roster import Place
 from deployer.plan.words import size
 from deployer.plan.world import World
-from deployer.spec.models import DeploymentSpec
+from deployer.spec.models import DeploymentSpec, HostSpec
 from deployer.state.observed import Reached
 
 #: Memory of a GPU that stays free beside what is proven: other processes' ups and downs.
@@ -66,9 +66,12 @@ def second(world: World, spec: DeploymentSpec, change: Change, room: Room) -> Fo
     port = int(after.payload["port"]) if fixed else free_port(host, reached, room.claims)
     if port is None:
         return f"{host.name} has no second port free in {host.ports[0]}-{host.ports[1]}"
-    old, gpus = tuple(before.payload["gpus"]), tuple(after.payload["gpus"])
+    old, gpus, share = tuple(before.payload["gpus"]), tuple(after.payload["gpus"]), after.payload.get("share")
+    said: str | _No
     if not gpus:
         said = _host_memory(world, spec, change, reached, room)
+    elif share is not None:
+        gpus, said = _share(host, reached, gpus, share, room, fixed=fixed)
     elif fixed:
         said = (
             "its GPUs are others than the old one's"
@@ -83,7 +86,7 @@ def second(world: World, spec: DeploymentSpec, change: Change, room: Room) -> Fo
             said = _gpu_memory(world, spec, reached, gpus, room)
     if isinstance(said, _No):
         return said.why
-    place = Place(spec.name, int(after.payload["slot"]), host.name, port, gpus)
+    place = Place(spec.name, int(after.payload["slot"]), host.name, port, gpus, share)
     room.claims.take(place)
     return Found(place, said)
 
@@ -91,6 +94,20 @@ def second(world: World, spec: DeploymentSpec, change: Change, room: Room) -> Fo
 @dataclass(frozen=True, slots=True)
 class _No:
     why: str
+
+
+def _share(
+    host: HostSpec, reached: Reached, gpus: tuple[str, ...], share: int, room: Room, *, fixed: bool
+) -> tuple[tuple[str, ...], str | _No]:
+    """A second share, of its own GPUs or of others. What others have of them and do not use is no room."""
+    if fixed:  # it is claimed where it will stand, with the old one beside it
+        if all(room.claims.gpus[host.name, gpu] <= WHOLE for gpu in gpus):
+            return gpus, "its GPUs have a share for each of both"
+        return gpus, _No(f"its GPU has no second {share}% beside the others")
+    found = alike(reached, gpus, free_gpus(host, reached, room.claims, share))
+    if len(found) < len(gpus):
+        return gpus, _No(f"no GPU of {host.name} has a second {share}% free")
+    return tuple(found[: len(gpus)]), f"another {share}% of a GPU is free"
 
 
 def _gpu_memory(world: World, spec: DeploymentSpec, reached: Reached, gpus: tuple[str, ...], room: Room) -> str | _No:

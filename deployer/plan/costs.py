@@ -5,11 +5,11 @@ A GPU costs from the moment a slot has it, also while its deployment is stopped:
 in two currencies are never added.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from deployer.plan.model import Change, Notice
-from deployer.plan.room import usable_gpus
+from deployer.plan.room import WHOLE, usable_gpus
 from deployer.plan.roster import Place
 from deployer.plan.words import count
 from deployer.plan.world import World
@@ -28,8 +28,8 @@ def priced(fleet: FleetSpec) -> bool:
     return any(host.price is not None for host in fleet.hosts.values())
 
 
-def month(fleet: FleetSpec, host: str, gpus: int) -> tuple[float, str] | None:
-    """Amount and currency of so many GPUs of a host; None without a price."""
+def month(fleet: FleetSpec, host: str, gpus: float) -> tuple[float, str] | None:
+    """Amount and currency of so many GPUs of a host, or of a part of one; None without a price."""
     spec = fleet.hosts.get(host)
     return None if spec is None or spec.price is None else (spec.price[0] * gpus * HOURS, spec.price[1])
 
@@ -38,7 +38,7 @@ def of_places(fleet: FleetSpec, places: Iterable[Place]) -> dict[str, dict[str, 
     """By deployment. One that uses no GPU with a price is not in it."""
     found: dict[str, dict[str, float]] = {}
     for place in places:
-        cost = month(fleet, place.host, len(place.gpus))
+        cost = month(fleet, place.host, _much(place.gpus, place.share))
         if cost is not None and place.gpus:
             _add(found.setdefault(place.deployment, {}), *cost)
     return found
@@ -73,8 +73,13 @@ def _costing(world: World, change: Change) -> Change:
     return change if cost is None else replace(change, impact=replace(change.impact, month=round(cost[0], 2), currency=cost[1]))
 
 
-def _gpus(resource: Resource | None) -> int:
-    return 0 if resource is None else len(resource.payload.get("gpus", ()))
+def _gpus(resource: Resource | None) -> float:
+    return 0 if resource is None else _much(resource.payload.get("gpus", ()), resource.payload.get("share"))
+
+
+def _much(gpus: Sequence[str], share: int | None) -> float:
+    """How many GPUs are paid for: of a shared one, the part that is kept."""
+    return len(gpus) if share is None else len(gpus) * share / WHOLE
 
 
 def total(changes: Iterable[Change]) -> dict[str, float]:

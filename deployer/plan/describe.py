@@ -37,7 +37,8 @@ def _scripts(resource: Resource) -> str:
 
 def _replica(resource: Resource) -> str:
     gpus = resource.payload.get("gpus", [])
-    on = f" on {count(len(gpus), 'GPU')}" if gpus else ""
+    share = f"{resource.payload['share']}% of " if "share" in resource.payload else ""
+    on = f" on {share}{count(len(gpus), 'GPU')}" if gpus else ""
     return f"{resource.name}{on}, port {resource.payload['port']}"
 
 

@@ -207,4 +207,5 @@ def _where(world: World, place: Place) -> str:
     mine = [known[uuid] for uuid in place.gpus if uuid in known]
     numbers = ", ".join(gpu_number(g) for g in mine)
     sizes = sorted({f"{round(g.get('memory_total', 0) / fit.GIB)} GiB" for g in mine})
-    return f"{place.host} GPU{'s' * (len(mine) > 1)} {numbers} ({', '.join(sizes)})"
+    share = "" if place.share is None else f"{place.share}% of "
+    return f"{share}{place.host} GPU{'s' * (len(mine) > 1)} {numbers} ({', '.join(sizes)})"

@@ -9,7 +9,7 @@ from typing import Any
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.record import resource_from
 from deployer.plan.rolledback import Held, Rolled
-from deployer.plan.room import FOREIGN_MEMORY
+from deployer.plan.room import FOREIGN_MEMORY, WHOLE, claimed
 from deployer.plan.roster import Place
 from deployer.plan.words import count
 from deployer.plan.world import World
@@ -200,22 +200,36 @@ def _occupied(world: World, one: Held, change: Change, taken: Sequence[Place]) -
     """Its port and GPUs are free, or its own."""
     assert change.after is not None
     port, gpus, host = int(change.after.payload["port"]), set(change.after.payload.get("gpus", ())), change.host
+    share = change.after.payload.get("share")
     for place in taken:
         if place.host != host:
             continue
         who = f"{place.deployment}/{place.number}"
         if place.port == port:
             yield _no(one, f"port {port} of {host} belongs to {who} now", _free(one, who), host)
-        if gpus & set(place.gpus):
+        if gpus & set(place.gpus) and (share is None or place.share is None):
             yield _no(one, f"the GPU of {change.name} on {host} belongs to {who} now", _free(one, who), host)
     reached = world.observed[host]
     if not isinstance(reached, Reached):
         return
     for fleet in reached.probe.get("other_fleets", ()):
-        if port in fleet.get("ports", ()) or gpus & set(fleet.get("gpus", ())):
+        mine = set(fleet.get("gpus", ())) - (set() if share is None else set(fleet.get("shares") or ()))
+        if port in fleet.get("ports", ()) or gpus & mine:
             yield _no(one, f"the place of {change.name} on {host} belongs to the fleet {fleet.get('name')} now", _way(one), host)
+    if share is not None:
+        yield from _no_share(world, one, change, taken, share)
     yield from _own(one, change, reached, port, gpus)
     yield from _gpus(one, change, reached)
+
+
+def _no_share(world: World, one: Held, change: Change, taken: Sequence[Place], share: int) -> Iterable[Refusal]:
+    """Its share of a GPU that others have shares of; one that somebody has alone is said already."""
+    assert change.after is not None
+    gpus, claims = set(change.after.payload["gpus"]), claimed(world, (p for p in taken if p.share is not None))
+    if any(WHOLE - share < claims.gpus[change.host, gpu] <= WHOLE for gpu in gpus):
+        who = sorted({f"{p.deployment}/{p.number}" for p in taken if p.host == change.host and gpus & set(p.gpus)})
+        what = f"{share}% of the GPU of {change.name} on {change.host} are not free any more"
+        yield _no(one, f"{what}: {', '.join(who)}" if who else what, _way(one), change.host)
 
 
 def _free(one: Held, who: str) -> str:
@@ -228,7 +242,8 @@ def _own(one: Held, change: Change, reached: Reached, port: int, gpus: set[str])
     for now in (resource_from(r) for r in record.get("resources", ()) if r.get("kind") == Kind.REPLICA):
         if now.name == change.name or not now.runs:
             continue
-        if now.payload["port"] == port or gpus & set(now.payload.get("gpus", ())):
+        shared = "share" in now.payload and change.after is not None and "share" in change.after.payload
+        if now.payload["port"] == port or (gpus & set(now.payload.get("gpus", ())) and not shared):
             what = f"{now.name} runs in the place that {change.name} had on {reached.name}"
             hint = f"stop it first, with downtime: deployer stop {one.name}, then deployer rollback {one.name} {one.number}"
             yield _no(one, what, hint, reached.name)

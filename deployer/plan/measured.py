@@ -18,7 +18,7 @@ from deployer.state.observed import Observed, Reached
 if TYPE_CHECKING:
     from deployer.plan.fitting import Asking
 
-#: In the data of a change: {"key", "context", "usable", "gpus"}, for unit.ready.
+#: In the data of a change: {"key", "context", "usable", "gpus"}, for unit.ready; "shared" of GPUs that others use too.
 MEMORY = "memory"
 
 
@@ -53,11 +53,11 @@ def with_keys(
     """The same changes; those that start a replica say under what its memory is noted. `asking`: by host and
     replica.
     """
-    gpus = {(place.host, f"{place.deployment}/{place.number}"): place.gpus for place in places}
-    return tuple(_keyed(change, gpus.get((change.host, change.name), ()), asking) for change in changes)
+    stands = {(place.host, f"{place.deployment}/{place.number}"): place for place in places}
+    return tuple(_keyed(change, stands.get((change.host, change.name)), asking) for change in changes)
 
 
-def _keyed(change: Change, gpus: tuple[str, ...], asking: "Mapping[tuple[str, str], Asking]") -> Change:
+def _keyed(change: Change, place: Place | None, asking: "Mapping[tuple[str, str], Asking]") -> Change:
     found = asking.get((change.host, change.name)) if starting(change) else None
     if found is None or found.model is None:
         return change
@@ -67,6 +67,7 @@ def _keyed(change: Change, gpus: tuple[str, ...], asking: "Mapping[tuple[str, st
         "key": key(engine, question.settings.version, model.digest, question),
         "context": question.context,
         "usable": usable,
-        "gpus": list(gpus),
+        "gpus": list(place.gpus if place is not None else ()),
+        **({"shared": True} if place is not None and place.share is not None else {}),
     }
     return replace(change, data={**change.data, MEMORY: noted})

@@ -53,7 +53,14 @@ def ways(
 ) -> Sequence[str]:
     """The nearest first, at most a few."""
     asked = _Asked(world, wishes, claims, beside, seeker, spec, number, wishes.of(spec))
-    found = [*_held(asked), *_other_hosts(asked), *_other_gpus(asked), *_fewer_gpus(asked), *_on_smaller(asked)]
+    found = [
+        *_returning(asked),
+        *_held(asked),
+        *_other_hosts(asked),
+        *_other_gpus(asked),
+        *_fewer_gpus(asked),
+        *_on_smaller(asked),
+    ]
     return (found if len(found) >= MOST else [*found, *_moving(asked)])[:MOST]
 
 
@@ -62,6 +69,23 @@ def _held(asked: _Asked) -> Iterable[str]:
     for host, reached in asked.hosts(asked.wish):
         if host.state in ("cordoned", "drained") and asked.room(asked.wish, host, reached) is not None:
             yield f"{host.name} has room, but is {host.state}: deployer hosts uncordon {host.name}, or state: active in its file"
+            return
+
+
+def _returning(asked: _Asked) -> Iterable[str]:
+    """Shares that this very plan makes smaller: what they give back is free once it is done."""
+    claims = asked.claims
+    for place, much in sorted(claims.returning.items(), key=lambda item: (item[0].deployment, item[0].number)):
+        host, reached = asked.world.fleet.hosts[place.host], asked.world.observed[place.host]
+        if not isinstance(reached, Reached) or not asked.wish.allows(host) or host.state != "active":
+            continue
+        for gpu in place.gpus:
+            claims.gpus[place.host, gpu] -= much
+        suffices = asked.room(asked.wish, host, reached)
+        for gpu in place.gpus:
+            claims.gpus[place.host, gpu] += much
+        if suffices is not None:
+            yield f"{place.deployment} gives back {much}% of its GPU: first deployer apply {place.deployment}, then the rest"
             return
 
 
@@ -136,7 +160,7 @@ def _on_smaller(asked: _Asked) -> Iterable[str]:
         return
     best: tuple[int, str, GpuKind, str] | None = None
     for host, reached in asked.hosts(asked.wish):
-        for gpu in free(host, reached, asked.claims) if host.state == "active" else ():
+        for gpu in free(host, reached, asked.claims, asked.wish.share) if host.state == "active" else ():
             kind = GpuKind.of(gpu)
             if kind not in asked.wish.kinds and asked.wishes.breaks(asked.spec, kind) is None:
                 ranked = (-kind.memory, host.name, kind, gpu_number(gpu))

@@ -92,10 +92,11 @@ class Nowhere:
         if error is not None and len(there) < wish.gpus:
             return f"its GPUs cannot be asked: {error}"
         unfit = sorted({GpuKind.of(gpu) for gpu in there} - wish.kinds)
+        room = "free" if wish.share is None else f"with {wish.share}% free"
         if not there or not unfit:
-            return f"{len(free(host, reached, self._claims))} of {len(there)} GPUs free, {wish.gpus} wanted"
+            return f"{len(free(host, reached, self._claims, wish.share))} of {len(there)} GPUs {room}, {wish.gpus} wanted"
         others = sum(GpuKind.of(gpu) in wish.kinds for gpu in there)
-        left = f"{len(self._seeker.free(wish, host, reached))} of {count(others, 'fitting GPU')} free, {wish.gpus} wanted; "
+        left = f"{len(self._seeker.free(wish, host, reached))} of {count(others, 'fitting GPU')} {room}, {wish.gpus} wanted; "
         said = [f"{kind}: {self._wishes.why_not(spec, kind)}" for kind in unfit]
         return (left if others else "") + "; ".join(said[:3])
 
@@ -133,6 +134,7 @@ _WAYS_OUT = (
     ("unreachable", "bring the host back (what it needs is said above), or give the deployment another host"),
     ("no free port", "widen ports: in the host's file, or end what listens there"),
     ("GPUs cannot be asked", "look what nvidia-smi says there, often a reboot after a driver update; or give it another host"),
+    ("% free", "a smaller gpu_share here or beside it, another host, or fewer replicas"),
     ("GPUs free", "free a GPU, or give it another host or fewer replicas"),
     ("has no label", "correct placement.labels here, or labels: in a host's file"),
     ("stands apart", "add a host, or take the rule out"),

@@ -10,9 +10,10 @@ from deployer.plan import gpupick
 from deployer.plan.apart import Neighbours
 from deployer.plan.model import Notice, Refusal
 from deployer.plan.nowhere import Nowhere
-from deployer.plan.room import claimed, gpu_number
+from deployer.plan.room import WHOLE, claimed, gpu_number
 from deployer.plan.roster import Place, Roster, lost
 from deployer.plan.seeker import Seeker
+from deployer.plan.shares import beside_words, resized
 from deployer.plan.wishes import GpuKind, Wishes, allowed, gpus_wanted
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -55,6 +56,15 @@ def place(world: World, roster: Roster, wanted: Iterable[DeploymentSpec], kept: 
         leaving.append(old)
     for old in stays.values():
         claims.take(old)
+    for old, now, why in resized(world, stays, claims, leaving):
+        beside.remove(old)
+        if why is None:
+            beside.add(now)
+            stays[old.deployment, old.number] = now
+        else:
+            del stays[old.deployment, old.number]
+            moved[old.deployment, old.number] = why
+            leaving.append(old)
     seeker = Seeker(world, claims, beside, wishes, leaving)
     places, refusals, chosen = _fill(world, specs, stays, seeker, Nowhere(world, wishes, claims, beside, seeker))
     return Placed(tuple(places), tuple(refusals), dict(sorted(moved.items())), chosen)
@@ -69,7 +79,8 @@ def notices(world: World, placed: Placed) -> Iterable[Notice]:
     for slot, host in hosts.items():
         if slot[0] in world.options.explain:
             why = placed.chosen.get(slot, "it stands there already")
-            yield Notice("placement", f"{slot[0]}/{slot[1]} on {host}: {why}{_joined(world, placed, slot)}", deployment=slot[0])
+            more = f"{_joined(world, placed, slot)}{beside_words(placed.places, slot)}"
+            yield Notice("placement", f"{slot[0]}/{slot[1]} on {host}: {why}{more}", deployment=slot[0])
 
 
 def _joined(world: World, placed: Placed, slot: Slot) -> str:
@@ -83,9 +94,11 @@ def _joined(world: World, placed: Placed, slot: Slot) -> str:
 def _fill(
     world: World, specs: Sequence[DeploymentSpec], stays: Mapping[Slot, Place], seeker: Seeker, nowhere: Nowhere
 ) -> tuple[list[Place], list[Refusal], dict[Slot, str]]:
-    """Those that want the most GPUs choose first: what is small finds room in the gaps."""
+    """Those that want the most GPUs choose first, and of as many those that want whole ones: what is small finds room in the
+    gaps.
+    """
     places, refusals, chosen = list(stays.values()), [], {}
-    for spec in sorted(specs, key=lambda d: (-gpus_wanted(world, d), d.name)):
+    for spec in sorted(specs, key=lambda d: (-gpus_wanted(world, d), -(d.placement.share or WHOLE), d.name)):
         for number in range(spec.replicas):
             if (spec.name, number) in stays:
                 continue

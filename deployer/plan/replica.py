@@ -57,6 +57,7 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
             "inference": dict(process.inference),
             "ready_path": process.ready_path,
             **_gpu_share(spec, place),
+            **({"share": place.share} if place.share is not None else {}),
             **_check(process, serving),
             **({"revision": first} if first is not None else {}),
             **(
@@ -73,7 +74,11 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
 
 
 def _gpu_share(spec: DeploymentSpec, place: Place) -> dict[str, float]:
-    """What of each GPU must be free when it starts, for an engine that takes its share at once."""
+    """What of each GPU must be free when it starts, for an engine that takes its share at once; of a shared GPU, what is kept
+    for it.
+    """
+    if place.share is not None:
+        return {"gpu_share": place.share / 100}
     settings = memory_settings(spec) if place.gpus else None
     return {"gpu_share": settings.utilization} if settings is not None and settings.paged and settings.cache_bytes is None else {}
 
@@ -134,6 +139,8 @@ def _attributes(
         attribute("memory", spec.resources.memory, "resources", "memory"),
         attribute("cpu", spec.resources.cpu, "resources", "cpu"),
     ]
+    if place.share is not None:
+        found.append(attribute("gpu_share", f"{place.share}%", "placement", "gpu_share", restarts=False))
     for name, made in zip(("handler.environment", "handler.scripts"), serving.identity[2:], strict=False):
         found.append(attribute(name, made, "handler"))
     found += [attribute(n, v, *_path(process.sources, n, spec)) for n, v in process.runtime.items()]

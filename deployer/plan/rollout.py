@@ -9,6 +9,7 @@ from deployer.plan.beside import Room, placed_beside, second
 from deployer.plan.model import Change, Refusal, Rollout
 from deployer.plan.room import Claims, claimed
 from deployer.plan.roster import Place, recorded_places
+from deployer.plan.shares import besides
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, Strategy
 from deployer.state.observed import Reached
@@ -62,7 +63,8 @@ def decide(
 
 def claims(world: World, places: Iterable[Place], kept: Iterable[Place]) -> Claims:
     """Everything that is taken, or was: nothing of it is free while this plan is done."""
-    return claimed(world, (*places, *kept, *recorded_places(world.observed)))
+    standing = (*places, *kept)
+    return claimed(world, (*standing, *besides(standing, recorded_places(world.observed))))
 
 
 def _serving(world: World, recorded: Recorded) -> dict[str, int]:

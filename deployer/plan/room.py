@@ -12,30 +12,45 @@ from deployer.state.observed import Reached
 
 #: A GPU on which somebody else's process holds more than this is not free.
 FOREIGN_MEMORY = 256 * 1024 * 1024
+#: All of a GPU, in percent. Who says no share has it alone.
+WHOLE = 100
 
 
 @dataclass(slots=True)
 class Claims:
-    """What is taken on the hosts while slots are being placed: (host, port) and (host, GPU), each by how many."""
+    """What is taken on the hosts while slots are being placed: (host, port) by how many, (host, GPU) by how much, in percent.
+
+    `returning`: slots that have a smaller share once the plan is done, and how much smaller. Until then it is taken.
+    """
 
     ports: Counter[tuple[str, int]] = field(default_factory=Counter)
     gpus: Counter[tuple[str, str]] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)  # by host
+    returning: dict[Place, int] = field(default_factory=dict)
 
     def take(self, place: Place) -> None:
         self.ports[place.host, place.port] += 1
         for gpu in place.gpus:
-            self.gpus[place.host, gpu] += 1
+            self.gpus[place.host, gpu] += amount(place)
         self.slots[place.host] += 1
 
     def release(self, place: Place) -> None:
         self.ports[place.host, place.port] -= 1
         for gpu in place.gpus:
-            self.gpus[place.host, gpu] -= 1
+            self.gpus[place.host, gpu] -= amount(place)
         self.slots[place.host] -= 1
 
+    def left(self, host: str, gpu: str) -> int:
+        """How much of a GPU nobody has, in percent."""
+        return max(0, WHOLE - self.gpus[host, gpu])
+
     def copy(self) -> "Claims":
-        return Claims(self.ports.copy(), self.gpus.copy(), self.slots.copy())
+        return Claims(self.ports.copy(), self.gpus.copy(), self.slots.copy(), dict(self.returning))
+
+
+def amount(place: Place) -> int:
+    """Of each of its GPUs, in percent."""
+    return WHOLE if place.share is None else place.share
 
 
 def claimed(world: World, places: Iterable[Place]) -> Claims:
@@ -48,7 +63,9 @@ def claimed(world: World, places: Iterable[Place]) -> Claims:
             continue
         for fleet in reached.probe.get("other_fleets", []):
             claims.ports.update((name, port) for port in fleet.get("ports", ()))
-            claims.gpus.update((name, gpu) for gpu in fleet.get("gpus", ()))
+            shares = fleet.get("shares") or {}
+            for gpu in fleet.get("gpus", ()):
+                claims.gpus[name, gpu] += shares.get(gpu, WHOLE)
     return claims
 
 
@@ -70,13 +87,14 @@ def usable_gpus(host: HostSpec, reached: Reached) -> list[str]:
     return [g["uuid"] for g in usable(host, reached)]
 
 
-def free(host: HostSpec, reached: Reached, claims: Claims) -> list[Mapping[str, Any]]:
-    """Those that no slot has, and on which no process that is not ours holds memory."""
-    return [g for g in usable(host, reached) if not claims.gpus.get((host.name, g["uuid"])) and not foreign(g)]
+def free(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[Mapping[str, Any]]:
+    """Those that no slot has, or of which so large a `share` is left; on which no process that is not ours holds memory."""
+    most = 0 if share is None else WHOLE - share
+    return [g for g in usable(host, reached) if claims.gpus.get((host.name, g["uuid"]), 0) <= most and not foreign(g)]
 
 
-def free_gpus(host: HostSpec, reached: Reached, claims: Claims) -> list[str]:
-    return [g["uuid"] for g in free(host, reached, claims)]
+def free_gpus(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[str]:
+    return [g["uuid"] for g in free(host, reached, claims, share)]
 
 
 def alike(reached: Reached, uuids: Collection[str], among: Iterable[str]) -> list[str]:

@@ -21,18 +21,27 @@ ROLLED_BACK = "rolled-back"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where slot `number` of a deployment stands: a host, a port, the UUIDs of its GPUs."""
+    """Where slot `number` of a deployment stands: a host, a port, the UUIDs of its GPUs, and how much of each it has, in
+    percent; None: they are its alone.
+    """
 
     deployment: str
     number: int
     host: str
     port: int
     gpus: tuple[str, ...] = ()
+    share: int | None = None
 
     @classmethod
     def of(cls, deployment: str, host: str, payload: Mapping[str, Any]) -> "Place":
         """Where a replica stands, by its own payload."""
-        return cls(deployment, int(payload["slot"]), host, int(payload["port"]), tuple(payload.get("gpus", ())))
+        gpus, share = tuple(payload.get("gpus", ())), payload.get("share")
+        return cls(deployment, int(payload["slot"]), host, int(payload["port"]), gpus, share)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the roster has it."""
+        told: dict[str, Any] = {"host": self.host, "port": self.port, "gpus": list(self.gpus)}
+        return told if self.share is None else {**told, "share": self.share}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ class Roster:
 def to_json(roster: Roster) -> dict[str, Any]:
     slots: dict[str, dict[str, Any]] = {}
     for p in sorted(roster.places, key=lambda p: (p.deployment, p.number)):
-        slots.setdefault(p.deployment, {})[str(p.number)] = {"host": p.host, "port": p.port, "gpus": list(p.gpus)}
+        slots.setdefault(p.deployment, {})[str(p.number)] = p.as_json()
     return {
         "generation": roster.generation,
         "hosts": {n: {"machine_id": m.machine_id, "address": m.address} for n, m in sorted(roster.members.items())},
@@ -99,7 +108,7 @@ def hold_from(name: str, data: Mapping[str, Any]) -> Hold:
 
 def from_json(data: Mapping[str, Any]) -> Roster:
     places = tuple(
-        Place(name, int(number), s["host"], s["port"], tuple(s.get("gpus", ())))
+        Place(name, int(number), s["host"], s["port"], tuple(s.get("gpus", ())), s.get("share"))
         for name, slots in sorted(data.get("slots", {}).items())
         for number, s in sorted(slots.items(), key=lambda item: int(item[0]))
     )

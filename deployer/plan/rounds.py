@@ -164,6 +164,7 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
         more: dict[str, Any] = {"beside": True} if beside else {}
         if after.payload.get("gpu_share"):
             more |= {"gpus": after.payload["gpus"], "gpu_share": after.payload["gpu_share"]}
+            more |= {"shared": True} if "share" in after.payload else {}
         steps.append(step("switch", "unit.start", change, f"start {after.name}", unit=unit, **more))
         if beside:
             steps.append(_drained(after.payload["drain_s"], change, after, after.payload["gateway"], undo=True))

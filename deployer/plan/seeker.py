@@ -12,7 +12,7 @@ from typing import Any
 from deployer.plan import gpupick
 from deployer.plan.apart import HOST, Neighbours, domain
 from deployer.plan.modelplace import ModelPlaces
-from deployer.plan.room import Claims, free, free_port
+from deployer.plan.room import WHOLE, Claims, free, free_port
 from deployer.plan.roster import Place
 from deployer.plan.wishes import GpuKind, Wish, Wishes, hosts_of
 from deployer.plan.world import World
@@ -200,12 +200,19 @@ class Seeker:
             return None
         if host.name not in self._links:
             self._links[host.name] = gpupick.links(reached.probe)
+        if wish.share is not None:
+            left = self._fullest(wish, host, left)
         gpus = gpupick.pick(left, wish.gpus, self._links[host.name], wish.smallest)
-        return Place(spec.name, number, host.name, port, gpus)
+        return Place(spec.name, number, host.name, port, gpus, wish.share if gpus else None)
+
+    def _fullest(self, wish: Wish, host: HostSpec, left: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """For a share: GPUs that are shared already, so that whole ones stay free; of these the fullest first."""
+        shared = [gpu for gpu in left if self._claims.left(host.name, gpu["uuid"]) < WHOLE]
+        return sorted(shared if len(shared) >= wish.gpus else left, key=lambda gpu: self._claims.left(host.name, gpu["uuid"]))
 
     def free(self, wish: Wish, host: HostSpec, reached: Reached) -> list[Mapping[str, Any]]:
         """The free GPUs of a host that would do."""
-        return [gpu for gpu in free(host, reached, self._claims) if GpuKind.of(gpu) in wish.kinds]
+        return [gpu for gpu in free(host, reached, self._claims, wish.share) if GpuKind.of(gpu) in wish.kinds]
 
     def could_move(self, spec: DeploymentSpec, old: Place) -> Place | None:
         """Where a slot that stands could stand as well, on another host; nothing is claimed."""

@@ -10,6 +10,7 @@ from typing import Any
 from deployer.plan.identity import plan_id
 from deployer.plan.links import Links
 from deployer.plan.model import Change, Plan
+from deployer.plan.roster import Place
 from deployer.state.resources import Kind
 
 
@@ -52,6 +53,6 @@ def roster_of(plan: Plan, kept: Collection[str]) -> dict[str, Any]:
             slots[change.deployment].pop(number, None)
         elif number in slots[change.deployment]:
             old = change.before.payload
-            slots[change.deployment][number] = {"host": change.host, "port": old["port"], "gpus": list(old["gpus"])}
+            slots[change.deployment][number] = Place.of(str(change.deployment), change.host, old).as_json()
     roster["slots"] = {name: places for name, places in slots.items() if places}
     return roster

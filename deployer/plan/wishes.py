@@ -58,6 +58,7 @@ class Wish:
     kinds: frozenset[GpuKind]
     smallest: bool
     pack: bool
+    share: int | None = None  # of each GPU, in percent
 
     def allows(self, host: HostSpec) -> bool:
         if self.hosts and host.name not in self.hosts:
@@ -95,7 +96,7 @@ class Wishes:
         """As `of`, for one that differs from what its file says: nothing of it is kept."""
         rules = spec.placement
         labels, wanted = tuple(sorted(rules.labels.items())), gpus_wanted(self._world, spec)
-        plain = Wish(labels, rules.hosts, wanted, frozenset(), False, rules.strategy == "pack")
+        plain = Wish(labels, rules.hosts, wanted, frozenset(), False, rules.strategy == "pack", rules.share)
         if not wanted:
             return plain
         there = self._there(plain)
@@ -105,7 +106,7 @@ class Wishes:
         known = {kind: self.holds(spec, kind) for kind in can}
         kinds = frozenset(kind for kind, holds in known.items() if holds is not False) or can
         smallest = rules.gpu_memory is not None or all(known[kind] is True for kind in kinds)
-        return Wish(labels, rules.hosts, wanted, kinds, smallest, plain.pack)
+        return Wish(labels, rules.hosts, wanted, kinds, smallest, plain.pack, plain.share)
 
     def _cannot(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
         """Why the engine cannot compute on it what it is asked to."""

@@ -101,7 +101,9 @@ class Explainer:
             if "duration" in wanted:
                 return f"did you mean {node.raw}s?"
             return (
-                f"write {quoted(node.raw)}" if texts and not any(form in wanted for form in ("size", "range", "price")) else None
+                f"write {quoted(node.raw)}"
+                if texts and not any(form in wanted for form in ("size", "range", "price", "share"))
+                else None
             )
         if "size" in wanted and node.raw[-1:] in tuple("KMGT"):
             return f"did you mean {node.raw}iB?"

@@ -152,6 +152,7 @@ Rate = Annotated[tuple[int, float], BeforeValidator(_rate), _written(_RATE, "mus
 PortRange = Annotated[tuple[int, int], BeforeValidator(_ports), _written(_PORTS, "must be a range of ports such as 20000-20999")]
 Price = Annotated[tuple[float, str], BeforeValidator(_price), _written(_PRICE, _PRICE_FORM)]
 Share = Annotated[str, text(r"^(100|[1-9]?[0-9])%$", "a share from 0% to 100%")]
+GpuShare = Annotated[str, text(r"^[1-9][0-9]?%$", "a share of a GPU from 1% to 99%, such as 30%")]
 Keep = Annotated[int, Field(ge=1, le=1000)]
 CanaryShare = Annotated[str, text(r"^([1-9]|[1-4][0-9]|50)%$", "a share from 1% to 50%")]
 Replicas = Annotated[int, Field(ge=1, le=10000), BeforeValidator(_no_range)]

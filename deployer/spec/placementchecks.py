@@ -68,7 +68,7 @@ class PlacementChecks:
 
     def _gpus(self) -> Iterator[Problem]:
         gpus = self._written("gpus")
-        for rule in ("gpu", "gpu_memory"):
+        for rule in ("gpu", "gpu_memory", "gpu_share"):
             node = self._written(rule)
             if node is not None and gpus is not None and gpus.value == 0:
                 yield self._at(node, f"placement.{rule} wants a GPU, and placement.gpus is 0", "write one of the two")

@@ -11,10 +11,10 @@ GPUS = ["GPU-gpu-01-0000"]
 GIB = 1 << 30
 
 
-def start(host: FakeHost, share: float) -> Run:
+def start(host: FakeHost, share: float, **more: Any) -> Run:
     made = deployment()
     args = next(s for s in made["steps"] if s["kind"] == "unit.start")["args"]
-    args.update(gpus=GPUS, gpu_share=share)
+    args.update(gpus=GPUS, gpu_share=share, **more)
     return Run(host, run_request(made))
 
 
@@ -62,3 +62,17 @@ def test_half_a_gpu_is_enough_for_half(host: FakeHost) -> None:
     total = host.machine.gpus()["gpus"][0]["memory_total"]
     host.machine.set_gpu(0, {"memory_used": total // 2})
     assert start(host, 0.5).result == "done"
+
+
+def test_on_a_gpu_that_others_use_too_it_waits_for_its_own_share_alone(host: FakeHost) -> None:
+    total = host.machine.gpus()["gpus"][0]["memory_total"]
+    host.machine.set_gpu(0, {"memory_used": total * 6 // 10, "processes": [{"pid": 4711, "memory": total * 6 // 10}]})
+    assert start(host, 0.4, shared=True).result == "done"
+
+
+def test_a_neighbour_that_takes_more_than_its_share_is_named(host: FakeHost) -> None:
+    total = host.machine.gpus()["gpus"][0]["memory_total"]
+    host.machine.set_gpu(0, {"memory_used": total * 3 // 4, "processes": [{"pid": 4711, "memory": total * 3 // 4}]})
+    told = start(host, 0.4, shared=True).report["transactions"]["chat"]
+    assert told["cause"].startswith("something else holds memory of GPU 0: process 4711")
+    assert told["hint"] == "placement.gpu_share: 25% of it is free; or a larger one for what takes more than its own"

@@ -160,6 +160,17 @@ def test_another_fleet_claims_its_ports_and_gpus(host: FakeHost) -> None:
     assert probe(host)["other_fleets"] == [{**OTHER, "ports": [20005], "gpus": ["GPU-gpu-01-0000"]}]
 
 
+def test_of_gpus_that_another_fleet_shares_it_is_told_how_much(host: FakeHost) -> None:
+    made = []
+    for number, (gpus, share) in enumerate([(["GPU-a", "GPU-b"], 30), (["GPU-a"], 20), (["GPU-b"], None)]):
+        one = replica(f"deployer-other-x{number}-0-1.service", 20005 + number, gpus)
+        one["payload"].update({} if share is None else {"share": share})
+        made.append(step("finish", "record", deployment=f"x{number}", record=record(f"x{number}", 1, one)))
+    Run(host, run_request(transaction("t", *made), fleet=OTHER))
+    (told,) = probe(host)["other_fleets"]
+    assert (told["gpus"], told["shares"]) == (["GPU-a", "GPU-b"], {"GPU-a": 50})  # one has GPU-b alone
+
+
 def test_history_is_short_unless_it_is_asked_for_whole(host: FakeHost) -> None:
     Run(host, run_request(deployment()))
     assert "resources" not in probe(host)["history"]["chat"][0]

@@ -206,6 +206,19 @@ def test_what_its_processes_hold_is_noted_and_not_what_the_kernel_caches_for_the
     assert figures.held(host.machine, "/system.slice/b.service", []) == {}
 
 
+def test_of_a_shared_gpu_only_its_own_processes_are_noted(host: FakeHost) -> None:
+    for pid, unit in ((11, "mine"), (12, "mine"), (13, "neighbour")):
+        (host.root / "proc" / str(pid)).mkdir(parents=True, exist_ok=True)
+        (host.root / "proc" / str(pid) / "cgroup").write_text(f"0::/system.slice/{unit}.service\n")
+    processes = [{"pid": 11, "memory": 100}, {"pid": 12, "memory": 20}, {"pid": 13, "memory": 4000}]
+    host.machine.set_gpu(0, {"memory_used": 5000, "processes": processes})
+    gpu = [host.machine.gpus()["gpus"][0]["uuid"]]
+    assert figures.held(host.machine, "", gpu, "mine.service") == {"gpu": 120}
+    assert figures.held(host.machine, "", gpu) == {"gpu": 5000}
+    host.machine.set_gpu(0, {"processes": [{"pid": 11, "memory": None}]})
+    assert figures.held(host.machine, "", gpu, "mine.service") == {}
+
+
 def test_a_plan_that_asks_for_nothing_gets_nothing_noted(host: FakeHost) -> None:
     assert Run(host, run_request(starting(figures=WANTED))).result == "done"
     (one,) = noted(host)

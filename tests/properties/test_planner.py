@@ -16,6 +16,7 @@ from deployer.state.observed import Unreached
 from tests.plan.worlds import WorldMaker, deployment, host, probe
 
 FEW = settings(max_examples=40)
+SHARES = st.sampled_from(["10%", "33%", "50%", "60%", "99%"])
 
 
 def placements(others: st.SearchStrategy[str]) -> st.SearchStrategy[Placement]:
@@ -28,6 +29,7 @@ def placements(others: st.SearchStrategy[str]) -> st.SearchStrategy[Placement]:
             "apart": st.sampled_from(["host", "rack"]),
             "apart_from": others.map(lambda name: (name,)),
             "gpu": st.sampled_from(["H100", "H200"]),
+            "gpu_share": SHARES,
         },
     )
     return st.one_of(st.just({}), rules).map(lambda given: Placement(**given))
@@ -92,12 +94,50 @@ def test_the_order_of_the_input_changes_no_byte(maker: WorldMaker, random) -> No
 @given(makers())
 def test_no_two_replicas_claim_the_same_gpu_or_port(maker: WorldMaker) -> None:
     settled(maker)
-    seen: set[tuple[str, object]] = set()
-    for slots in make_plan(maker.world()).roster["slots"].values():
-        for slot in slots.values():
-            for claim in [(slot["host"], slot["port"]), *[(slot["host"], g) for g in slot["gpus"]]]:
-                assert claim not in seen
-                seen.add(claim)
+    assert_nothing_claimed_twice(make_plan(maker.world()).roster["slots"])
+
+
+def assert_nothing_claimed_twice(*rosters) -> None:  # type: ignore[no-untyped-def]
+    """No port is had twice, and of no GPU more than all. With several rosters: while one becomes the other, of each slot that
+    stays on its GPU the larger share counts.
+    """
+    ports = [(slot["host"], slot["port"]) for slots in rosters[-1].values() for slot in slots.values()]
+    assert len(ports) == len(set(ports))
+    claims: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
+    for roster in rosters:
+        for name, slots in roster.items():
+            for number, slot in slots.items():
+                for gpu in slot["gpus"]:
+                    mine = claims.setdefault((slot["host"], gpu), {})
+                    mine[name, number] = max(mine.get((name, number), 0), slot.get("share", 100))
+    assert all(sum(shares.values()) <= 100 for shares in claims.values())
+
+
+SHARED = st.lists(st.one_of(st.none(), SHARES), min_size=4, max_size=4)
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 3), SHARED, SHARED)
+def test_shares_that_change_never_claim_more_than_there_is_while_they_do(
+    gpus: int, first: list[str | None], then: list[str | None]
+) -> None:
+    maker = WorldMaker([], [host("h0", gateway=True)], {"h0": probe("h0", gpus=gpus)})
+
+    def shared(shares: list[str | None]) -> None:
+        named = {f"d{n}": share for n, share in enumerate(shares)}
+        names = [spec.name for spec in maker.deployments] or list(named)
+        maker.deployments = [deployment(n, engine={"gpus": 1}, placement=Placement(gpu_share=named[n])) for n in names]
+
+    shared(first)
+    settled(maker)
+    before = make_plan(maker.world()).roster["slots"]
+    assert_nothing_claimed_twice(before)
+    shared(then)
+    plan = make_plan(maker.world())
+    assert_nothing_claimed_twice(before, plan.roster["slots"])
+    if not plan.refusals:
+        maker.done(plan)
+        assert make_plan(maker.world()).changes == ()
 
 
 @FEW

@@ -38,6 +38,10 @@ def problems(root: Path, more: str, other: str = "") -> list[str]:
         ("{apart: zone}", "20: no host has a label 'zone' (there are gpu, host, rack)"),
         ("{gpus: 0, gpu: H100}", "27: placement.gpu wants a GPU, and placement.gpus is 0 (write one of the two)"),
         ("{gpu_memory: 40GiB, gpus: 0}", "25: placement.gpu_memory wants a GPU, and placement.gpus is 0 (write one of the two)"),
+        ("{gpu_share: 30%, gpus: 0}", "24: placement.gpu_share wants a GPU, and placement.gpus is 0 (write one of the two)"),
+        ("{gpu_share: 0.3}", "24: placement.gpu_share must be a share of a GPU from 1% to 99%, such as 30%, not 0.3 (None)"),
+        ("{gpu_share: 100%}", '24: placement.gpu_share must be a share of a GPU from 1% to 99%, such as 30%, not "100%" (None)'),
+        ("{gpu_share: 0%}", '24: placement.gpu_share must be a share of a GPU from 1% to 99%, such as 30%, not "0%" (None)'),
         (
             "{labels: {gpu: h100}, hosts: [h1, h2]}",
             "46: 'h2' has no label gpu: h100, which placement.labels asks for (take it out, or correct the labels)",
@@ -69,6 +73,7 @@ def test_rules_that_contradict_each_other_are_refused_at_their_line(tmp_path: Pa
         "{spread_by: rack, apart: host}",
         "{apart_from: [embed]}",
         "{gpu: H100, gpu_memory: 40GiB}",
+        "{gpus: 2, gpu_share: 30%}",
     ],
 )
 def test_rules_that_agree_are_taken(tmp_path: Path, more: str) -> None:

@@ -120,18 +120,29 @@ def resources(system: System, fleet_name: str, revisions: bool = False) -> Itera
 
 
 def other_fleets(system: System, fleet: wire.Fleet) -> List[Dict[str, Any]]:
-    """[{"id", "name", "ports", "gpus"}]: what others claim here."""
+    """[{"id", "name", "ports", "gpus"}]: what others claim here; with "shares" {uuid: percent} for those of which they have a
+    part.
+    """
     found = []
     for fleet_id, name in fleets(system):
         if fleet_id == fleet["id"]:
             continue
         ports: Set[int] = set()
         gpus: Set[str] = set()
+        alone: Set[str] = set()
+        shares: Dict[str, int] = {}
         for resource in resources(system, name):
             payload = resource.get("payload") or {}
             ports.update(payload[key] for key in ("port", "peer_port", "metrics_port") if isinstance(payload.get(key), int))
-            gpus.update(g for g in payload.get("gpus") or () if isinstance(g, str))
-        found.append({"id": fleet_id, "name": name, "ports": sorted(ports), "gpus": sorted(gpus)})
+            mine, share = [g for g in payload.get("gpus") or () if isinstance(g, str)], payload.get("share")
+            gpus.update(mine)
+            if isinstance(share, int):
+                shares.update({gpu: shares.get(gpu, 0) + share for gpu in mine})
+            else:
+                alone.update(mine)
+        parts = {gpu: share for gpu, share in sorted(shares.items()) if gpu not in alone}
+        one = {"id": fleet_id, "name": name, "ports": sorted(ports), "gpus": sorted(gpus)}
+        found.append(dict(one, shares=parts) if parts else one)
     return found
 
 

@@ -16,7 +16,9 @@ GIB = 1024.0**3
 
 
 def wait(ctx: Context) -> None:
-    """`gpus` and `gpu_share` of the step: the share of each that must be free. What the driver does not tell is no hindrance."""
+    """`gpus` and `gpu_share` of the step: the share of each that must be free; `shared`: others have the rest. What the
+    driver does not tell is no hindrance.
+    """
     share, wanted = ctx.args.get("gpu_share"), [str(uuid) for uuid in ctx.args.get("gpus") or []]
     if not share or not wanted:
         return
@@ -46,7 +48,10 @@ def _failed(ctx: Context, gpu: Dict[str, Any], share: float) -> StepFailed:
         holders or "the driver does not say what",
     )
     most = int(100 * _free(gpu)) / 100.0
-    return StepFailed(message, cause=cause, hint="gpu_memory_utilization: %.2f is what is free, or end that" % most)
+    hint = "gpu_memory_utilization: %.2f is what is free, or end that" % most
+    if ctx.args.get("shared"):
+        hint = "placement.gpu_share: %d%% of it is free; or a larger one for what takes more than its own" % int(100 * most)
+    return StepFailed(message, cause=cause, hint=hint)
 
 
 def _holders(ctx: Context, gpu: Dict[str, Any]) -> str:

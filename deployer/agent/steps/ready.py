@@ -126,8 +126,8 @@ class _Watch:
         self._journal.now = True
         self._read(self._state.get("InvocationID", ""))
         gpus = [str(uuid) for uuid in asked.get("gpus") or []]
-        noted = {name: value for name, value in asked.items() if name != "gpus"}
-        holds = held(self._ctx.system, self._state.get("ControlGroup", ""), gpus)
+        noted = {name: value for name, value in asked.items() if name not in ("gpus", "shared")}
+        holds = held(self._ctx.system, self._state.get("ControlGroup", ""), gpus, self._unit if asked.get("shared") else None)
         return dict(noted, **dict(holds, **self._figures.found()))
 
     def stuck(self, patience: Optional[float]) -> bool:

@@ -87,7 +87,7 @@ class Reload(Step):
 
 class Start(Step):
     """`beside`: another one serves meanwhile, so that an undo stops this one last, when nothing is sent to it any more.
-    `gpus` and `gpu_share`: how much of each GPU must be free before.
+    `gpus` and `gpu_share`: how much of each GPU must be free before; `shared`: others have the rest of it.
     """
 
     def late(self, args: Dict[str, Any]) -> bool:

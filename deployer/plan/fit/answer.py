@@ -132,9 +132,10 @@ def _solve(question: Question) -> Answer:
 
 def _stated(question: Question, size: int) -> Answer:
     """By the number that a person states."""
-    usable = int(question.gpu.memory * question.settings.utilization) if question.settings.paged else question.gpu.memory
+    settings = question.settings
+    usable = int(question.gpu.memory * settings.utilization) if settings.paged else question.budget
     fits = size <= usable
-    need = -(-int(size / question.settings.utilization) // GIB) * GIB
+    need = -(-int(size / (settings.utilization if settings.paged else settings.share)) // GIB) * GIB
     said = Overhead(size, 0, 0, source="stated")
     return Answer(
         question, overhead=said, usable=usable, requests=Fraction(int(fits)), smallest_gpu=need, fits=fits, source="stated"
@@ -143,7 +144,7 @@ def _stated(question: Question, size: int) -> Answer:
 
 def _certain(question: Question, held: int) -> bool:
     """Weights alone are more than the GPU, by more than files hold that is not loaded (layers for speculation: 2 %)."""
-    return bool(question.facts.tensors) and held > question.gpu.memory * 1.05
+    return bool(question.facts.tensors) and held > question.budget * 1.05
 
 
 def quick(question: Question) -> bool | None:
@@ -202,7 +203,7 @@ def _brief(found: Answer) -> dict[str, Any]:
 def _terms(question: Question) -> _Terms:
     sane(question.facts)
     settings, computed = question.settings, overhead(question)
-    usable = question.gpu.memory
+    usable = question.budget
     if not settings.paged:
         held, cache = weights_of(question, grown.weights_bytes(question)), grown.cache_bytes(question)
         more = overhead_of(question, computed, held, cache if settings.scheme == SLOTS else 0)
@@ -211,13 +212,13 @@ def _terms(question: Question) -> _Terms:
     more = overhead_of(question, computed, held, settings.cache_bytes or 0)
     every = layers_of(question.facts)
     if not every:  # an encoder keeps nothing between requests
-        return _Terms(held, more, 0, int(usable * settings.utilization) - held - more.total, usable, None)
+        return _Terms(held, more, 0, int(question.gpu.memory * settings.utilization) - held - more.total, usable, None)
     cut = pool(question, every)
     # vllm/v1/worker/utils.py, request_memory: the share of all memory, whatever is free
     usable = int(question.gpu.memory * settings.utilization)
     room = usable - held - more.total
     if settings.cache_bytes is not None:  # made at the start, however little one request takes
-        usable, left = question.gpu.memory, question.gpu.memory - held - more.total - settings.cache_bytes
+        usable, left = question.budget, question.budget - held - more.total - settings.cache_bytes
         room = settings.cache_bytes if left >= 0 else left
     return _Terms(held, more, request_bytes(question, cut), room, usable, cut)
 

@@ -12,7 +12,7 @@ from deployer.plan.fit.overhead import Overhead
 from deployer.plan.fit.question import Measured, Question, Settings
 from deployer.state.canonical import digest
 
-_COUNTED = sorted({f.name for f in fields(Settings)} - {"context", "utilization", "stated", "unread", "one_cache_type"})
+_COUNTED = sorted({f.name for f in fields(Settings)} - {"context", "utilization", "share", "stated", "unread", "one_cache_type"})
 
 
 def key(engine: str, version: str, model: str, question: Question) -> str:

@@ -58,6 +58,12 @@ class Question:
         return self.settings.context or self.facts.context
 
     @property
+    def budget(self) -> int:
+        """Bytes of its memory that this replica may have."""
+        share = self.settings.share
+        return self.gpu.memory if share == 1.0 else int(self.gpu.memory * share)
+
+    @property
     def batched_tokens(self) -> int:
         ample = 16384 if self.gpu.memory >= 160 * GIB else 8192
         return self.settings.batched_tokens or (ample if self.gpu.roomy else 2048)

@@ -1,10 +1,11 @@
 """A fit in words: a line of terms, and a refusal with what would fit. Called by plan and cli."""
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import replace
 
 from deployer.engines.memory import CAST, CONVERTED, SLOTS
-from deployer.plan.fit.answer import Answer, answer
+from deployer.plan.fit.answer import Answer, answer, quick
 from deployer.plan.fit.cache import pool, requests
 from deployer.plan.fit.question import GIB
 from deployer.plan.words import count
@@ -38,7 +39,7 @@ def _explained(found: Answer) -> tuple[str, ...]:
         state = "state it: resources: {gpu_memory: 20GiB} is then what each of its GPUs must have for it"
         return (line(found),) if found.question.gpu.cpu else (line(found), state)
     if found.source == "stated":
-        return (line(found), f"a GPU of {found.smallest_gpu // GIB} GiB would do")
+        return (line(found), f"a GPU of {found.smallest_gpu // GIB} GiB would do{_of_it(found)}")
     q, more = found.question, found.overhead
     adapters = f", adapters {gib(more.adapters)}" if more.adapters else ""
     each = f" on each of {q.settings.tensor_parallel} GPUs" if q.settings.tensor_parallel > 1 else ""
@@ -50,7 +51,7 @@ def _explained(found: Answer) -> tuple[str, ...]:
         f"graphs {gib(more.graphs)}{adapters}; computed, within about 1 GiB"
         if more.source == "computed"
         else f"overhead  {gib(more.total)} GiB; measured",
-        f"together  {gib(found.total)} of {gib(found.usable)} GiB usable, of {gib(q.gpu.memory)}",
+        f"together  {gib(found.total)} of {gib(found.usable)} GiB usable, of {gib(q.gpu.memory)}{_of_it(found)}",
         f"at once   {float(found.requests):.2f} full requests",
         f"would fit at most {found.largest_context} tokens here; {_smallest(found)}",
     ]
@@ -108,8 +109,9 @@ def lacking(found: Answer) -> tuple[str, str]:
     if found.source == "stated":
         what = f"resources.gpu_memory states {gib(found.total)} GiB, of {gib(found.usable)} GiB usable"
     elif found.certain:
-        whose = "that it may have" if q.gpu.cpu else "of the GPU"  # on a CPU the host's memory, or resources.memory
-        what = f"weights {gib(found.weights)} GiB are more than the {gib(q.gpu.memory)} GiB {whose}"
+        part = "of the GPU" if q.settings.share == 1.0 else "of its share of the GPU"
+        whose = "that it may have" if q.gpu.cpu else part  # on a CPU the host's memory, or resources.memory
+        what = f"weights {gib(found.weights)} GiB are more than the {gib(q.budget)} GiB {whose}"
     elif found.starved:
         what = f"cache for {_whom(found)} {gib(found.request)}, of {gib(found.pool)} GiB that {_setter(found)} sets"
     else:
@@ -123,11 +125,14 @@ def lacking(found: Answer) -> tuple[str, str]:
 
 def _ways_out(found: Answer) -> Sequence[str]:
     q = found.question
+    larger = _larger_share(found)
+    share = [f"gpu_share {larger}%"] if larger else []
     if found.source == "stated":
-        return [f"a GPU of {found.smallest_gpu // GIB} GiB"]
+        return [*share, f"a GPU of {found.smallest_gpu // GIB} GiB"]
     ways = [_shorter(found)] if found.largest_context else []
     if found.starved:
         return [*ways, *_more_cache(found)] or ["a smaller model"]
+    ways += share
     if q.settings.paged and not q.settings.cpu:
         ways += [
             f"{key} {value}" for key, value in (("kv_cache_dtype", "fp8"), ("quantization", "fp8")) if _would(found, key, value)
@@ -165,6 +170,27 @@ def _more_cache(found: Answer) -> Sequence[str]:
     if q.settings.cpu:
         return (f"env: {{VLLM_CPU_KVCACHE_SPACE: {wanted // GIB}}}",)
     return (f"args: {{kv-cache-memory-bytes: {wanted}}}",)
+
+
+def _of_it(found: Answer) -> str:
+    share = found.question.settings.share
+    return "" if share == 1.0 else f", with a share of {share:.0%}"
+
+
+def _larger_share(found: Answer) -> int | None:
+    """The smallest share of this GPU, in percent, that would hold it. None: no share would, or it has none."""
+    q = found.question
+    if q.settings.share == 1.0:
+        return None
+
+    def holds(percent: int) -> bool:
+        part = percent / 100
+        utilization = part if q.settings.paged else q.settings.utilization
+        return quick(replace(q, settings=replace(q.settings, share=part, utilization=utilization))) is True
+
+    first = round(q.settings.share * 100) + 1
+    least = first + bisect.bisect_left(range(first, 100), True, key=holds)
+    return least if least < 100 else None
 
 
 def _would(found: Answer, key: str, value: str) -> bool:

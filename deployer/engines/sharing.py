@@ -1,0 +1,23 @@
+"""`placement.gpu_share` against what an engine does with its GPUs. Called by app.checking and app.draft. Pure."""
+
+from collections.abc import Iterator
+
+from deployer.engines.base import Complaint
+from deployer.engines.memory import CAST, SLOTS, memory_settings
+from deployer.spec.models import DeploymentSpec
+
+_HERE = ("placement", "gpu_share")
+
+
+def complaints(deployment: DeploymentSpec, implied: int) -> Iterator[Complaint]:
+    """`implied`: the GPUs that the engine's settings imply."""
+    if deployment.placement.gpu_share is None:
+        return
+    gpus = implied if deployment.placement.gpus is None else deployment.placement.gpus
+    if not gpus:
+        yield Complaint(_HERE, "gpu_share is a share of a GPU, and this replica gets none", "leave it out, or give it a GPU")
+        return
+    settings = memory_settings(deployment)
+    if gpus > 1 and settings is not None and settings.scheme in (CAST, SLOTS):
+        what = f"{deployment.engine.name} spreads a model over {gpus} GPUs by what is free, and would not keep to a share of each"
+        yield Complaint(_HERE, what, "a share of one GPU (placement: {gpus: 1}), or whole ones")
