@@ -179,8 +179,9 @@ class FakeConnection:
             raise Unreachable("the connection is lost", where=self.name)
         time.sleep(self._host.latency_s)
         cut_after, self._host.faults.cut_after = self._host.faults.cut_after, None
-        channel = FakeChannel(self._host, verb, request, cut_after)
-        self._channels.append(channel)
+        channel = FakeChannel(self._host, request, cut_after)
+        self._channels.append(channel)  # first: the verb itself may break the connection
+        channel.begin(verb)
         return channel
 
     def cut(self) -> None:
@@ -198,13 +199,15 @@ class FakeConnection:
 class FakeChannel:
     """One verb of the real agent, in a thread."""
 
-    def __init__(self, host: FakeHost, verb: str, request: Mapping[str, Any], cut_after: int | None) -> None:
+    def __init__(self, host: FakeHost, request: Mapping[str, Any], cut_after: int | None) -> None:
         self._host = host
         self._in, self._out = Pipe(), Pipe()
         self._left = cut_after
         self._closed = False
         self._in.write(json.dumps(request).encode() + b"\n")
-        threading.Thread(target=self._serve, args=(verb,), name=f"{host.name}-{verb}", daemon=True).start()
+
+    def begin(self, verb: str) -> None:
+        threading.Thread(target=self._serve, args=(verb,), name=f"{self._host.name}-{verb}", daemon=True).start()
 
     def _serve(self, verb: str) -> None:
         try:
