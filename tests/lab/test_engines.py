@@ -118,3 +118,21 @@ def test_lm_eval_finds_of_a_ctranslate2_deployment_what_transformers_finds_of_th
     assert [one["filtered_resps"] for one in samples["say"]] == [[text] for text in references["say"]]
     found = [float(one["filtered_resps"][0]) for one in samples["surprise"]]
     assert found == pytest.approx(references["surprise"], abs=2e-3)
+
+
+def test_a_plan_asks_vllm_itself_about_an_option_that_changes(lab_fleet: LabFleet, urls: dict[str, str]) -> None:
+    run = Deployer(lab_fleet)
+    file = lab_fleet.root / "deployments/chat-vllm.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("enforce_eager: true", "enforce_eager: true, max_num_batched_tokens: 4"))
+    try:
+        for _ in range(3):  # a small host that has other things to do may not say in time
+            done = run("plan", "chat-vllm", exit_code=None)
+            if "are checked at apply" not in done.stdout:
+                break
+    finally:
+        file.write_text(text)
+    assert done.returncode == 4, done.stdout
+    assert "chat-vllm: the engine refuses its options: max_num_batched_tokens (4)" in done.stdout
+    assert re.search(r"deployments/chat-vllm\.yaml:\d+", done.stdout)
+    run("plan", "chat-vllm", "--detailed-exitcode")  # 0: as it was, nothing is to be done
