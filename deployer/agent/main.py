@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import Any, Callable, Dict, List
 
@@ -147,4 +148,6 @@ def main() -> int:
         from deployer.agent.recover import recover_as_service
 
         return recover_as_service(system, arguments[1])
-    return serve(system, arguments[0] if arguments else "", Talk(sys.stdin.buffer, sys.stdout.buffer))
+    code = serve(system, arguments[0] if arguments else "", Talk(sys.stdin.buffer, sys.stdout.buffer))
+    # every line was flushed; a thread that still reads standard input would make the interpreter's own end an abort
+    os._exit(code)

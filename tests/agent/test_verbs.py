@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -242,3 +244,18 @@ def test_who_holds_the_lock_is_read_also_while_it_is_being_written(host: FakeHos
     assert lock.holder(host.machine) == {"who": "ada"}
     held.release()
     assert lock.holder(host.machine) is None
+
+
+def test_a_verb_that_listened_to_the_controller_ends_well_while_that_still_could_speak() -> None:
+    code = (
+        "from deployer.agent import main\n"
+        "main.VERBS['attach'] = lambda system, request, talk: talk.words() and None\n"
+        "raise SystemExit(main.main())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, "attach"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as agent:
+        assert agent.stdin is not None
+        assert agent.stdout is not None
+        agent.stdin.write(b"{}\n")
+        agent.stdin.flush()
+        assert json.loads(agent.stdout.readline()) == {"type": "end"}
+        assert agent.wait(20) == 0, "an abort leaves a core dump on the host at the end of each apply"
