@@ -37,7 +37,8 @@ def complaints(loaded: Loaded) -> list[Problem]:
             what = f"the engine {engine.name} serves a whole folder, not one file of it"
             found.append(problem_at(loaded.positions, f"deployment:{name}", ("model", "file"), what, f"use {others}"))
         for said in (*engine.complaints(spec), *front.complaints(spec), *sharing.complaints(spec, engine.gpus(spec))):
-            found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
+            where = f"deployment:{name}", said.path
+            found.append(problem_at(loaded.positions, *where, said.message, said.hint, at_key=said.at_key))
     return found
 
 

@@ -221,7 +221,10 @@ def _complaints(loaded: Loaded, spec: DeploymentSpec) -> list[tuple[Where, Probl
     """What only the engine can see, with the path it is about."""
     engine = ENGINES[spec.engine.name]
     return [
-        (said.path, problem_at(loaded.positions, f"deployment:{spec.name}", said.path, said.message, said.hint))
+        (
+            said.path,
+            problem_at(loaded.positions, f"deployment:{spec.name}", said.path, said.message, said.hint, at_key=said.at_key),
+        )
         for said in (*engine.complaints(spec), *sharing.complaints(spec, engine.gpus(spec)))
     ]
 

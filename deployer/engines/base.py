@@ -16,11 +16,14 @@ from deployer.state.resources import Scalar
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """A setting this engine would swallow, refuse or misread. `path` leads to it from the deployment's root."""
+    """A setting this engine would swallow, refuse or misread. `path` leads to it from the deployment's root. `at_key`: it is the
+    name that is wrong, not the value.
+    """
 
     path: tuple[str | int, ...]
     message: str
     hint: str | None = None
+    at_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

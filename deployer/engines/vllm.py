@@ -15,7 +15,7 @@ from deployer.engines.base import Check, Complaint, ConfigFile, Conversion, Fail
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.runtime import runtime_of, sampling_of
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
-from deployer.engines.vllm_args import arguments, check_argument, check_value, config_text
+from deployer.engines.vllm_args import arguments, check_argument, check_name, check_value, config_text
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_failures import FAILURES
 from deployer.engines.vllm_flags import flags, minor, nearest, number
@@ -273,7 +273,7 @@ def _complaints(deployment: DeploymentSpec, s: VllmSettings) -> Iterator[Complai
         return
     for name, value in s.args.items():
         if found := check_argument(s.pinned, name, value):
-            yield Complaint((*here, "args", name), *found)
+            yield Complaint((*here, "args", name), *found, at_key=check_name(s.pinned, name) is not None)
     if s.kv_cache_dtype is not None:
         flag = flags(minor(s.pinned))["kv-cache-dtype"]
         if found := check_value("kv-cache-dtype", flag, s.kv_cache_dtype):

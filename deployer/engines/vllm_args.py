@@ -45,17 +45,27 @@ Found = tuple[str, str | None]  # message, hint
 
 def check_argument(version: str, name: str, value: Any) -> Found | None:
     """What is wrong with one entry of `args`; None when vLLM will read it as it is meant."""
-    wanted = name.removeprefix("--").replace("_", "-")
-    wanted = ALIASES.get(wanted, wanted)
+    if found := check_name(version, name):
+        return found
+    wanted = _option(name)
+    flag = flags(minor(version)).get(wanted)
+    return check_value(wanted, flag, value) if flag is not None else None
+
+
+def check_name(version: str, name: str) -> Found | None:
+    """Of its name alone."""
+    wanted = _option(name)
     if wanted in RESERVED:
         return f"args may not hold {name}: deployer sets it", RESERVED[wanted]
     if wanted.startswith(_SEVERAL_HOSTS):
         return f"{name} is not supported yet: a replica stands on one host", None
     known = flags(minor(version))
-    flag = known.get(wanted)
-    if flag is None:
-        return _unknown(version, name, wanted, known)
-    return check_value(wanted, flag, value)
+    return None if wanted in known else _unknown(version, name, wanted, known)
+
+
+def _option(name: str) -> str:
+    wanted = name.removeprefix("--").replace("_", "-")
+    return ALIASES.get(wanted, wanted)
 
 
 def _unknown(version: str, name: str, wanted: str, known: Mapping[str, Flag]) -> Found | None:

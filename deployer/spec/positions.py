@@ -32,6 +32,11 @@ class Positions:
                 return found
         return None
 
+    def key_of(self, document: str, *path: str | int) -> Place | None:
+        """Where the value's name stands; the value's own place where that is not known."""
+        tree = self.trees.get(document)
+        return self.value_of(document, *path) if tree is None else walk(tree, path).key
+
     def value_of(self, document: str, *path: str | int) -> Place | None:
         """Where the value itself stands; its key when it starts on a line of its own, the parent's when it is not there."""
         tree = self.trees.get(document)

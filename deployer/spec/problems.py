@@ -18,9 +18,13 @@ def split_lines(text: str) -> list[str]:
     return _BREAK.split(text)
 
 
-def problem_at(positions: Positions, document: str, path: Path, message: str, hint: str | None = None) -> Problem:
-    """A problem of the value at `path` of "deployer", "host:NAME" or "deployment:NAME", with its line for the caret."""
-    place = positions.value_of(document, *path)
+def problem_at(
+    positions: Positions, document: str, path: Path, message: str, hint: str | None = None, *, at_key: bool = False
+) -> Problem:
+    """A problem of the value at `path` of "deployer", "host:NAME" or "deployment:NAME", with its line for the caret. `at_key`: of
+    its name.
+    """
+    place = positions.key_of(document, *path) if at_key else positions.value_of(document, *path)
     if place is None:
         return Problem(document, 0, 0, message, hint)
     return problem(place, message, hint, positions.texts)

@@ -39,6 +39,7 @@ def test_three_wrong_flags_are_three_messages_with_place_and_name(tmp_path: Path
         " [0.31 brought enable_mamba_shared_prefix_checkpoint in its place]",
         "deployments/chat.yaml:9: scheduling_policy cannot be 'priorty' [did you mean priority?]",
     ]
+    assert [p["column"] for p in found] == [7, 7, 26], "names where the name is wrong, the value where that is"
 
 
 def test_what_an_upgrade_brings_and_takes(capsys: pytest.CaptureFixture[str]) -> None:
