@@ -46,27 +46,28 @@ def all_undone(report: Mapping[str, Any] | None, deployment: str) -> bool:
     return bool(found) and set(found) <= {"undone", "skipped"}
 
 
-def said_done(request: Mapping[str, Any], events: Events) -> list[Mapping[str, Any]]:
-    """Steps whose last word in the journal is "done", in the order in which they were."""
+def last_words(request: Mapping[str, Any], events: Events) -> list[tuple[Mapping[str, Any], str]]:
+    """Each step that was begun and the last that the journal says of it, in the order in which they were begun."""
     last: dict[str, str] = {}
-    order: list[str] = []
     for event in events:
         if event["type"] == "step" and event.get("state") != "progress":
             last[event["step"]] = event["state"]
-            if event["state"] == "done":
-                order.append(event["step"])
     steps = {s["id"]: s for t in request["transactions"] for s in t["steps"]}
-    return [steps[i] for i in order if last[i] == "done"]
+    return [(steps[i], state) for i, state in last.items() if i in steps]
 
 
 def untrue(bench: Bench, runs: Iterable[tuple[Mapping[str, Any], Events]]) -> list[str]:
     """Steps that the journals call done and that are not so on the host. What a later step did to the same thing counts, also
-    that of a later run: replicas that were replaced already go back when the next one failed.
+    that of a later run: replicas that were replaced already go back when the next one failed. Where one was begun and nothing
+    says how it ended, nothing is said of the thing.
     """
     latest: dict[str, Mapping[str, Any]] = {}
     for request, events in runs:
-        for step in said_done(request, events):
-            latest[_thing(step)] = step
+        for step, state in last_words(request, events):
+            if state == "done":
+                latest[_thing(step)] = step
+            elif state == "start":
+                latest.pop(_thing(step), None)
     return [f"the journal says done, the host does not: {s['id']} {s['label']}" for s in latest.values() if not _holds(bench, s)]
 
 
