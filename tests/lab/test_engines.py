@@ -130,7 +130,8 @@ def test_a_plan_asks_vllm_itself_about_an_option_that_changes(
     monkeypatch.setattr("deployer.execute.judge.judge_hosts", partial(judge_hosts, timeout_s=110.0))
     file = lab_fleet.root / "deployments/chat-vllm.yaml"
     text = file.read_text()
-    file.write_text(text.replace("enforce_eager: true", "enforce_eager: true, max_num_seqs: 8, max_num_batched_tokens: 4"))
+    changed = text.replace("enforce_eager: true", "enforce_eager: true, max_num_batched_tokens: 4")
+    file.write_text(f"{changed}batch: {{max_size: 8}}\n")
     try:
         with Fleet.load(lab_fleet.root) as fleet:
             plan = fleet.plan().plan

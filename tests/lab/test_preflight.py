@@ -112,6 +112,7 @@ def write_fleet(bent: Bent, folders: pytest.TempPathFactory) -> None:
     bent.hub.options.gated = {"org/big"}
     (bent.root / "deployer.yaml").write_text(SETTINGS)
     add_model(bent.root)
+    (bent.root / "models/tiny-chat/README.md").write_text("Of this fleet alone: no host has it converted already.\n")
     (bent.root / "models/tiny-gguf").mkdir()
     write_gguf(bent.root / "models/tiny-gguf/tiny.gguf")
     files = [write_deployment(bent.root, f"chat-{number}", text) for number, text in enumerate(TEXTS)]
