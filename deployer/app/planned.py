@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.app import saved
 from deployer.plan.model import Change, Plan
 from deployer.plan.world import Options
-from deployer.state.resources import Kind, Resource
+from deployer.state.resources import Kind
 
 if TYPE_CHECKING:
     from deployer.app.fleet import Fleet
@@ -70,7 +70,7 @@ class Planned:
         started = {
             c.deployment
             for c in self.plan.changes
-            if c.kind == Kind.REPLICA and c.after is not None and "create" in c.actions and _runs(c.after)
+            if c.kind == Kind.REPLICA and c.after is not None and "create" in c.actions and c.after.runs
         }
         roster = from_json(self.plan.roster)
         found = {name: endpoint(self.fleet.spec, roster, name) for name in sorted(n for n in started if n)}
@@ -159,8 +159,3 @@ def holds(options: Options, plan: Plan) -> tuple[str, ...]:
 def run_id() -> str:
     """Sorts by time, and two of the same second differ."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{randomness.token_hex(3)}"
-
-
-def _runs(replica: Resource) -> bool:
-    state = replica.attribute("state")
-    return state is None or state.value == "running"
