@@ -3,13 +3,14 @@ machine, so that the next plan does not ask again; a no is not kept: who mended 
 changes nothing asks nobody. Called by planning and the doctor.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployer.app.saved import own_folder
+from deployer.app.saved import note, own_folder
 from deployer.plan.model import Plan
 from deployer.state.observed import Observed
 
@@ -70,16 +71,11 @@ def _read(root: Path) -> dict[str, dict[str, str]]:
 
 
 def _keep(root: Path, told: Mapping[str, str]) -> None:
-    """A disk that is full or a folder that is not ours costs only that it is asked again."""
+    """Without it an engine is only asked again."""
     if not told:
         return
     at = datetime.now(UTC).isoformat(timespec="seconds")
     both = {**{k: v for k, v in _read(root).items() if k not in told}, **{k: {"host": h, "at": at} for k, h in told.items()}}
-    path = root / FILE
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with contextlib.suppress(OSError):
         own_folder(root)
-        part.write_text(json.dumps(dict(list(both.items())[-KEPT:])), encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
+    note(root, FILE, dict(list(both.items())[-KEPT:]))

@@ -34,6 +34,19 @@ def own_folder(root: Path) -> None:
         ignore.write_text("*\n")
 
 
+def note(root: Path, file: Path, data: object) -> None:
+    """Something that costs only time when it is lost, whole or not at all: a disk that is full or a folder that is not ours is no
+    error.
+    """
+    path = root / file
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
 def kept(root: Path, plan_id: str) -> Plan | None:
     """The plan of that id, when it was made here and not forgotten since."""
     path = root / FOLDER / f"{plan_id}.json"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from deployer.app import saved
 from deployer.execute.events import Event
 from deployer.plan.model import Plan
 from deployer.plan.starts import NOT_SEEN
@@ -63,17 +64,11 @@ class StepTimes:
             self._took.setdefault(event.host, {})[event.label] = round((at - began).total_seconds(), 1)
 
     def keep(self) -> None:
-        """A disk that is full or a folder that is not ours takes nothing but the expectation."""
+        """Without it there is only no expectation."""
         if not self._took:
             return
         known = read(self._root)
         for host, took in self._took.items():
             both = {**{k: v for k, v in known.get(host, {}).items() if k not in took}, **took}
             known[host] = dict(list(both.items())[-MOST:])
-        path = self._root / FILE
-        part = path.with_name(f"{path.name}.part")
-        try:
-            part.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
+        saved.note(self._root, FILE, known)
