@@ -1,7 +1,7 @@
 """A model that is read from the host that has it: what becomes of connections that break."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from deployer.errors import Unreachable
 from deployer.execute.copying import Gift
@@ -59,12 +59,17 @@ class Ways:
         self.current = Way()
 
 
-def test_a_connection_that_somebody_made_anew_is_not_dropped_for_the_old_one() -> None:
-    ways = Ways()
-    first = ways.current
+def broken_after_two(ways: Ways) -> BinaryIO:
+    """Two bytes came on the current connection, which is broken now."""
     stream = Gift(cast("Pool", ways), FLEET, WANTS, Patience(wait=lambda _: None)).open({"origin": "model.bin"})
     assert stream.read(2) == b"01"
-    first.broken = True
+    ways.current.broken = True
+    return stream
+
+
+def test_a_connection_that_somebody_made_anew_is_not_dropped_for_the_old_one() -> None:
+    ways = Ways()
+    stream = broken_after_two(ways)
     ways.current = second = Way()  # the run of that host, which met the break before us
     got = b"01"
     while len(got) < len(DATA):
@@ -78,9 +83,6 @@ def test_a_connection_that_somebody_made_anew_is_not_dropped_for_the_old_one() -
 def test_a_connection_that_breaks_under_it_is_dropped_and_made_anew_from_there_on() -> None:
     ways = Ways()
     first = ways.current
-    stream = Gift(cast("Pool", ways), FLEET, WANTS, Patience(wait=lambda _: None)).open({"origin": "model.bin"})
-    assert stream.read(2) == b"01"
-    first.broken = True
-    assert stream.read(2) == b"23"
+    assert broken_after_two(ways).read(2) == b"23"
     assert ways.dropped == [first]
     assert ways.current.offsets == [2]
