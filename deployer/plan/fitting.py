@@ -9,16 +9,16 @@ from typing import Any
 from deployer.engines.choosing import choice
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
-from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.artifacts import model_need
 from deployer.plan.conversions import memory_needed
 from deployer.plan.fitted import FIT
-from deployer.plan.measured import notes, with_measured
+from deployer.plan.measured import notes, question_of
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.room import gpu_number
 from deployer.plan.roster import Place
 from deployer.plan.starts import starting
 from deployer.plan.world import World
-from deployer.state.locked import LockedModel, ModelFacts
+from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
 
 Misfit = tuple[Place, fit.Answer]
@@ -158,16 +158,14 @@ def _question(world: World, place: Place) -> fit.Question | None:
 
 def _asking(world: World, place: Place, gpu: fit.Gpu, known: Mapping[str, fit.Measured]) -> Asking | None:
     spec = world.fleet.deployments.get(place.deployment)
-    locked = world.locked.models.get(model_need(spec).key) if spec is not None else None
-    settings = memory_settings(spec, adapter_rank(world, spec)) if spec is not None else None
-    if spec is None or settings is None or settings.cpu != gpu.cpu or (locked is None and settings.stated is None):
+    if spec is None:
         return None
     if gpu.cpu and spec.resources.memory is not None:
         gpu = replace(gpu, memory=min(gpu.memory, spec.resources.memory))
-    question = fit.Question(locked.facts if locked is not None else ModelFacts(), settings, gpu)
-    if locked is not None:
-        question = with_measured(question, spec.engine.name, locked, known)
-    return Asking(question, spec.engine.name, locked, fit.brief(question))
+    question = question_of(world, spec, gpu, known)
+    if question is None or question.settings.cpu != gpu.cpu:
+        return None
+    return Asking(question, spec.engine.name, world.locked.models.get(model_need(spec).key), fit.brief(question))
 
 
 def _why_not(world: World, place: Place) -> str:

@@ -1,18 +1,22 @@
 """What hosts noted of the memory of starts (agent/starts.py), for the fits of the starts to come; and what a start shall be noted
-under. Called by make, fitting, beside and `deployer fit`.
+under. Called by make, fitting, wishes and `deployer fit`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deployer.engines.memory import memory_settings
 from deployer.plan import fit
+from deployer.plan.artifacts import adapter_rank, model_need
 from deployer.plan.fit.measured import key, measured
 from deployer.plan.fit.question import Measured
 from deployer.plan.model import Change
 from deployer.plan.roster import Place
 from deployer.plan.starts import starting
-from deployer.state.locked import LockedModel
+from deployer.plan.world import World
+from deployer.spec.models import DeploymentSpec
+from deployer.state.locked import LockedModel, ModelFacts
 from deployer.state.observed import Observed, Reached
 
 if TYPE_CHECKING:
@@ -43,6 +47,17 @@ def with_measured(question: fit.Question, engine: str, model: LockedModel, known
         return question
     found = known.get(key(engine, question.settings.version, model.digest, question))
     return replace(question, measured=found) if found is not None else question
+
+
+def question_of(world: World, spec: DeploymentSpec, gpu: fit.Gpu, known: Mapping[str, Measured]) -> fit.Question | None:
+    """What is asked about a replica on such a GPU, or in the memory of such a host. None: nobody knows what its engine takes, or
+    neither the lock knows the model nor a person states its memory.
+    """
+    settings, locked = memory_settings(spec, adapter_rank(world, spec)), world.locked.models.get(model_need(spec).key)
+    if settings is None or (locked is None and settings.stated is None):
+        return None
+    question = fit.Question(locked.facts if locked is not None else ModelFacts(), settings, gpu)
+    return question if locked is None else with_measured(question, spec.engine.name, locked, known)
 
 
 def with_keys(

@@ -11,15 +11,13 @@ from functools import cached_property
 from typing import Any
 
 from deployer.engines.base import ChecksGpus
-from deployer.engines.memory import memory_settings
 from deployer.plan import fit
-from deployer.plan.artifacts import adapter_rank, model_need
-from deployer.plan.measured import notes, with_measured
+from deployer.plan.artifacts import model_need
+from deployer.plan.measured import notes, question_of
 from deployer.plan.room import usable
 from deployer.plan.words import size
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, HostSpec
-from deployer.state.locked import ModelFacts
 from deployer.state.observed import Reached
 
 #: Words of a rule that mean slices of a GPU: "MIG", "1g.5gb".
@@ -139,13 +137,7 @@ class Wishes:
         return self._holds[key]
 
     def _question(self, spec: DeploymentSpec, kind: GpuKind) -> fit.Question | None:
-        settings = memory_settings(spec, adapter_rank(self._world, spec))
-        locked = self._world.locked.models.get(model_need(spec).key)
-        if settings is None or (locked is None and settings.stated is None):
-            return None
-        gpu = fit.Gpu(kind.memory, kind.name, capability=kind.capability)
-        question = fit.Question(locked.facts if locked is not None else ModelFacts(), settings, gpu)
-        return question if locked is None else with_measured(question, spec.engine.name, locked, self._notes)
+        return question_of(self._world, spec, fit.Gpu(kind.memory, kind.name, capability=kind.capability), self._notes)
 
     @cached_property
     def _notes(self) -> Mapping[str, fit.Measured]:
