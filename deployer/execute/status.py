@@ -270,9 +270,8 @@ def _host(name: str, found: Any, roster: Roster) -> HostState:
         return HostState(name, False, error=found.message, hint=found.hint)
     probe = found.probe
     uses: dict[str, list[str]] = {}  # several where they have shares of it
-    for place in roster.places if probe.get("gpus") else ():
-        for uuid in place.gpus if place.host == name else ():
-            uses.setdefault(uuid, []).append(f"{place.deployment}/{place.number}")
+    for uuid, place in ((uuid, p) for p in roster.places if p.host == name for uuid in p.gpus):
+        uses.setdefault(uuid, []).append(f"{place.deployment}/{place.number}")
     gpus = tuple(
         {
             "uuid": gpu["uuid"],
