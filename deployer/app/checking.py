@@ -1,6 +1,6 @@
 """What can be said about the files without asking anybody: spec, engines' settings, policies. Called by Fleet.load, validate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deployer.engines import ENGINES, front, settings_models, sharing
@@ -8,6 +8,7 @@ from deployer.engines.base import TakesAdapters, TakesFiles
 from deployer.errors import LockfileError, Problem, SpecError
 from deployer.plan.policies import Broken, broken, waiting
 from deployer.spec.load import Loaded, load_fleet
+from deployer.spec.models import DeploymentSpec
 from deployer.spec.problems import ordered, problem_at
 from deployer.state.needs import ModelNeed
 
@@ -36,10 +37,16 @@ def complaints(loaded: Loaded) -> list[Problem]:
             others = " or ".join(name for name, other in ENGINES.items() if isinstance(other, TakesFiles))
             what = f"the engine {engine.name} serves a whole folder, not one file of it"
             found.append(problem_at(loaded.positions, f"deployment:{name}", ("model", "file"), what, f"use {others}"))
-        for said in (*engine.complaints(spec), *front.complaints(spec), *sharing.complaints(spec, engine.gpus(spec))):
-            where = f"deployment:{name}", said.path
-            found.append(problem_at(loaded.positions, *where, said.message, said.hint, at_key=said.at_key))
+        found += [problem for _, problem in of_engine(loaded, spec)]
     return found
+
+
+def of_engine(loaded: Loaded, spec: DeploymentSpec) -> Iterator[tuple[tuple[str | int, ...], Problem]]:
+    """What only the engine, and what stands in front of it, can see in one deployment; with the path that it is about."""
+    engine = ENGINES[spec.engine.name]
+    for said in (*engine.complaints(spec), *front.complaints(spec), *sharing.complaints(spec, engine.gpus(spec))):
+        document = f"deployment:{spec.name}"
+        yield said.path, problem_at(loaded.positions, document, said.path, said.message, said.hint, at_key=said.at_key)
 
 
 def policies(loaded: Loaded) -> tuple[tuple[Broken, ...], tuple[str, ...]]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployer.app import written
+from deployer.app.checking import of_engine
 from deployer.app.form import FIELDS, FORKS, STEPS, Asked
-from deployer.engines import ENGINES, settings_models, sharing
+from deployer.engines import ENGINES, settings_models
 from deployer.errors import Problem, SpecError, UsageError
 from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.models import DeploymentSpec
@@ -137,7 +138,7 @@ class Draft:
         except SpecError as error:
             return self._wrong(text, keys, error.problems, {})
         spec = loaded.fleet.deployments[self.get("name")]
-        found = _complaints(loaded, spec)
+        found = list(of_engine(loaded, spec))
         if self.file != own and (root / self.file).exists():
             found.append((("name",), _taken(loaded, spec, self.file)))
         if found:
@@ -215,18 +216,6 @@ _VALUES: Mapping[str, Callable[[str], str]] = {
     "list": lambda text: written.items(written.words(text)),
     "secret": written.reference,
 }
-
-
-def _complaints(loaded: Loaded, spec: DeploymentSpec) -> list[tuple[Where, Problem]]:
-    """What only the engine can see, with the path it is about."""
-    engine = ENGINES[spec.engine.name]
-    return [
-        (
-            said.path,
-            problem_at(loaded.positions, f"deployment:{spec.name}", said.path, said.message, said.hint, at_key=said.at_key),
-        )
-        for said in (*engine.complaints(spec), *sharing.complaints(spec, engine.gpus(spec)))
-    ]
 
 
 def _taken(loaded: Loaded, spec: DeploymentSpec, file: str) -> Problem:
