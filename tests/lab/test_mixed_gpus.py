@@ -3,6 +3,7 @@ nobody; a drain says where each one goes and why. A fleet of its own, of which n
 says that an apply would bring.
 """
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,8 @@ def fleet_of(lab: LabFleet, root: Path, order: int) -> Deployer:
     file = root / "hosts/lab-1.yaml"
     file.write_text(file.read_text() + "gateway: true\n")
     add_model(root)
+    config = root / "models/tiny-chat/config.json"  # a model that no host has: otherwise it would stand where others left it
+    config.write_text(json.dumps({**json.loads(config.read_text()), "_name_or_path": "placed"}))
     for name in shuffled.sample(list(RULES), len(RULES)):
         write_deployment(root, name, text(name))
     relock(root)
