@@ -66,7 +66,7 @@ def place(world: World, roster: Roster, wanted: Iterable[DeploymentSpec], kept: 
             moved[old.deployment, old.number] = why
             leaving.append(old)
     seeker = Seeker(world, claims, beside, wishes, leaving)
-    places, refusals, chosen = _fill(world, specs, stays, seeker, Nowhere(world, wishes, claims, beside, seeker))
+    places, refusals, chosen = _fill(world, specs, stays, wishes, seeker, Nowhere(world, wishes, claims, beside, seeker))
     return Placed(tuple(places), tuple(refusals), dict(sorted(moved.items())), chosen)
 
 
@@ -92,13 +92,23 @@ def _joined(world: World, placed: Placed, slot: Slot) -> str:
 
 
 def _fill(
-    world: World, specs: Sequence[DeploymentSpec], stays: Mapping[Slot, Place], seeker: Seeker, nowhere: Nowhere
+    world: World,
+    specs: Sequence[DeploymentSpec],
+    stays: Mapping[Slot, Place],
+    wishes: Wishes,
+    seeker: Seeker,
+    nowhere: Nowhere,
 ) -> tuple[list[Place], list[Refusal], dict[Slot, str]]:
-    """Those that want the most GPUs choose first, and of as many those that want whole ones: what is small finds room in the
-    gaps.
+    """Those that want the most GPUs choose first, of as many those that want whole ones, and of these those whom the fewest GPUs
+    would do: what is small, or does not care, finds room in the gaps.
     """
     places, refusals, chosen = list(stays.values()), [], {}
-    for spec in sorted(specs, key=lambda d: (-gpus_wanted(world, d), -(d.placement.share or WHOLE), d.name)):
+
+    def need(spec: DeploymentSpec) -> tuple[int, int, int, str]:
+        return -gpus_wanted(world, spec), -(spec.placement.share or WHOLE), wishes.choice(spec), spec.name
+
+    looking = [spec for spec in specs if any((spec.name, number) not in stays for number in range(spec.replicas))]
+    for spec in sorted(looking, key=need):
         for number in range(spec.replicas):
             if (spec.name, number) in stays:
                 continue

@@ -5,6 +5,7 @@ Deployments that want the same share one Wish, so that a thousand hosts are look
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,7 +81,7 @@ class Wishes:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._kinds: dict[tuple[object, ...], frozenset[GpuKind]] = {}
+        self._kinds: dict[tuple[object, ...], Counter[GpuKind]] = {}
         self._holds: dict[tuple[str, GpuKind], bool | None] = {}
         self._made: dict[str, Wish] = {}
 
@@ -115,15 +116,22 @@ class Wishes:
         said = engine.check_gpu(spec, locked, kind.name, kind.capability)
         return said[0].message if said else None
 
-    def _there(self, wish: Wish) -> frozenset[GpuKind]:
+    def choice(self, spec: DeploymentSpec) -> int:
+        """How many GPUs of the fleet would do, taken or not."""
+        wish = self.of(spec)
+        there = self._there(wish)
+        return sum(there[kind] for kind in wish.kinds)
+
+    def _there(self, wish: Wish) -> Mapping[GpuKind, int]:
+        """How many of each kind the hosts have that it allows."""
         key = wish.labels, wish.hosts
         if key not in self._kinds:
-            found: set[GpuKind] = set()
+            found: Counter[GpuKind] = Counter()
             for host in hosts_of(self._world, wish):
                 reached = self._world.observed.get(host.name)
                 if isinstance(reached, Reached):
                     found.update(GpuKind.of(gpu) for gpu in usable(host, reached))
-            self._kinds[key] = frozenset(found)
+            self._kinds[key] = found
         return self._kinds[key]
 
     def holds(self, spec: DeploymentSpec, kind: GpuKind) -> bool | None:

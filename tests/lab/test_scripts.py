@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.commands import Deployer, deployed, post, write_deployment
+from tests.lab.commands import Deployer, deployed, forget, post, write_deployment
 from tests.lab.conftest import LabFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
@@ -82,3 +82,48 @@ def test_a_script_that_cannot_load_leaves_the_old_one_and_a_rollback_brings_a_sc
     assert mark(deployer) == "first"
     deployer("apply", "--release", NAME, "--yes")
     assert mark(deployer) == "second"
+
+
+#: Answers with the GPUs that it was given; the GPUs of the lab are imaginary, so it does nothing with them.
+WHERE = """\
+import os
+
+
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, request):
+        return {"gpus": os.environ["CUDA_VISIBLE_DEVICES"]}
+"""
+SHARING = """\
+model: {path: models/tiny-chat}
+engine: {predictor: {}}
+handler: {predictor: scripts/where.py}
+endpoint: {open: true}
+placement: {hosts: [lab-1], gpus: 1, gpu_share: SHARE}
+"""
+
+
+def gpu(deployer: Deployer, name: str) -> str:
+    url = deployer.json("endpoint", name)["url"]
+    status, answer = post(f"{url}/predict", {"model": name, "inputs": ["where?"]})
+    assert status == 200, answer
+    return str(answer["gpus"])
+
+
+def test_two_stand_on_one_gpu_until_one_of_them_wants_more_than_is_left(deployer: Deployer) -> None:
+    (deployer.root / "scripts/where.py").write_text(WHERE)
+    for name, share in (("left", "60%"), ("right", "40%")):
+        write_deployment(deployer.root, name, SHARING.replace("SHARE", share))
+    try:
+        deployer("apply", "left", "right", "--yes")
+        shared = gpu(deployer, "left")
+        assert shared.startswith("GPU-")
+        assert gpu(deployer, "right") == shared
+        write_deployment(deployer.root, "right", SHARING.replace("SHARE", "50%"))
+        deployer("apply", "right", "--yes")
+        assert gpu(deployer, "right") not in ("", shared)
+        assert gpu(deployer, "left") == shared
+    finally:
+        forget(deployer.lab, "left", "right")

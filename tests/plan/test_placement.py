@@ -108,6 +108,13 @@ def test_what_wants_most_gpus_chooses_first() -> None:
     assert where(make_plan(maker.world())) == {"a": ["h2"], "b": ["h1"]}
 
 
+def test_whom_the_fewest_gpus_would_do_chooses_before_one_that_takes_any() -> None:
+    maker = fleet([one("any"), one("rare", gpu="H100")], {"h1": 1, "h2": 1})
+    named(maker.probes["h1"], "NVIDIA H100")
+    named(maker.probes["h2"], "NVIDIA L4")
+    assert where(make_plan(maker.world())) == {"any": ["h2"], "rare": ["h1"]}
+
+
 RACKS = {"h1": {"rack": "r1"}, "h2": {"rack": "r1"}, "h3": {"rack": "r2"}, "h4": {}}
 
 
