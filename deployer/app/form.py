@@ -152,6 +152,7 @@ def hardware_fields(engine: str) -> tuple[Asked, ...]:
     return (
         *(one for one in engine_fields(engine) if one.path[-1] in _HARDWARE),
         asked(("placement", "gpus"), "GPUs per replica", "left out: as many as the engine's settings imply"),
+        asked(("placement", "gpu_share"), "share of a GPU", "so much of each of its GPUs, such as 30%; left out: all of it"),
         asked(("placement", "hosts"), "hosts", "where replicas may stand; none: any host"),
         asked(("resources", "memory"), "memory", "of the host, at most so much for one replica: 64GiB"),
         asked(("resources", "cpu"), "cpu", "cores, at most so many for one replica"),

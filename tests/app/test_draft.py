@@ -50,6 +50,16 @@ def test_a_draft_that_says_enough_is_a_deployment(root: Path) -> None:
     assert "quantization: int8   # how weights are stored" in checked.text
 
 
+def test_a_share_of_a_gpu_is_asked_with_the_hardware(root: Path) -> None:
+    assert "placement.gpu_share" in {one.key for one in draft().asked("hardware")}
+    checked = draft(placement__gpus="1", placement__gpu_share="30%").check(root)
+    assert checked.spec is not None
+    assert (checked.problems, checked.spec.placement.share) == ((), 30)
+    assert "from 1% to 99%" in at(draft(placement__gpus="1", placement__gpu_share="30"), root, "placement.gpu_share")
+    alone = draft(placement__gpu_share="30%")
+    assert at(alone, root, "placement.gpu_share") == "gpu_share is a share of a GPU, and this replica gets none"
+
+
 def test_an_empty_draft_says_what_is_missing_at_its_fields(root: Path) -> None:
     assert set(Draft().check(root).by_key) == {"name", "model.repo"}
 
