@@ -13,6 +13,16 @@ from deployer.agent.system import System
 from deployer.agent.talk import Talk
 from deployer.agent.times import iso
 
+#: What moves a terminal's cursor, colours it, names its window or rings: sequences of ECMA-48, those that are cut off, and bare
+#: control characters. Tabs stay, and carriage returns, which say what is overwritten. Each part ends where the next one may
+#: begin, so that no line takes long.
+_CONTROL = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)
+
 
 def logs(system: System, request: Dict[str, Any], talk: Talk) -> None:
     fleet = paths.check_fleet(request["fleet"])
@@ -71,8 +81,8 @@ def _seconds(text: str) -> int:
 
 
 def parse(line: bytes) -> Optional[Dict[str, Any]]:
-    """{"at", "unit", "lines", "cursor"} of one entry of `journalctl -o json`. A progress bar's carriage returns leave only
-    its last state; a message that is not UTF-8 comes as a list of bytes.
+    """{"at", "unit", "lines", "cursor"} of one entry of `journalctl -o json`. Nothing is left for a terminal to obey; a progress
+    bar's carriage returns leave only its last state; a message that is not UTF-8 comes as a list of bytes.
     """
     try:
         entry = json.loads(line)
@@ -83,9 +93,9 @@ def parse(line: bytes) -> Optional[Dict[str, Any]]:
         message = bytes(b & 255 for b in message).decode("utf-8", "replace")
     lines: List[str] = []
     for one in str(message).split("\n"):
-        last = one.rstrip("\r").rpartition("\r")[2].rstrip()
+        last = _CONTROL.sub("", one).rstrip("\r").rpartition("\r")[2].rstrip()
         if last:
-            lines.append(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", last))
+            lines.append(last)
     return {
         "at": int(entry.get("__REALTIME_TIMESTAMP") or 0) / 1e6,
         "unit": entry.get("_SYSTEMD_UNIT") if "UNIT" not in entry else entry["UNIT"],

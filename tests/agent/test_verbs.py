@@ -178,6 +178,13 @@ def test_what_is_asked_of_the_journal_tells_requests_from_the_engines_lines() ->
         ({"MESSAGE": "a\rb\rc 3/4"}, ["c 3/4"]),
         ({"MESSAGE": [104, 105, -61, 255]}, ["hi\ufffd\ufffd"]),
         ({"MESSAGE": "\x1b[32mgreen\x1b[0m"}, ["green"]),
+        ({"MESSAGE": "\x1b[2K\x1b[1A\x1b[?25l\x1b[38:5:1mred\x1b[m"}, ["red"]),
+        ({"MESSAGE": "a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c\x1bPq#0\x1b\\d\x9b31me\x9d52;c;eA==\x9cf"}, ["abcdef"]),
+        ({"MESSAGE": "\x1bc\x1b(B\x1b7r\x07i\x08n\x00g\x7f\x85"}, ["ring"]),
+        ({"MESSAGE": "half \x1b]0;a title without end"}, ["half 0;a title without end"]),
+        ({"MESSAGE": "10 %\rdone\x1b[K\r\x1b[K"}, ["done"]),
+        ({"MESSAGE": "a\tb\r\x1b[0m\r"}, ["a\tb"]),
+        ({"MESSAGE": "\x1b[0m"}, []),
         ({"MESSAGE": None}, []),
         ({"MESSAGE": "two\nlines"}, ["two", "lines"]),
     ],
@@ -186,6 +193,14 @@ def test_a_journal_entry_gives_the_text_a_person_would_see(entry: dict[str, Any]
     found = parse(json.dumps({"__REALTIME_TIMESTAMP": "1000000", **entry}).encode())
     assert found is not None
     assert found["lines"] == lines
+
+
+@settings(max_examples=200)
+@given(text=st.text("\x1b\x9b\x9d\x9c\x90\x07\r\n\t\x00[]P\\;0mK a\x85", max_size=40))
+def test_no_line_of_a_log_can_tell_a_terminal_anything(text: str) -> None:
+    found = parse(json.dumps({"MESSAGE": text}).encode())
+    assert found is not None
+    assert all(one.isprintable() for line in found["lines"] for one in line.replace("\t", ""))
 
 
 @settings(max_examples=50)
