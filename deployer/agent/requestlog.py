@@ -66,16 +66,10 @@ def _last(system: System, path: str, wanted: int) -> Tuple[List[str], Tuple[int,
     return found[-wanted:] if wanted else [], at
 
 
-def _inode(system: System, path: str) -> int:
-    try:
-        return os.stat(system.path(path)).st_ino
-    except OSError:
-        return 0
-
-
 def _fresh(system: System, path: str, at: Tuple[int, int]) -> Tuple[List[str], Tuple[int, int]]:
-    """Whole lines that came, and where to go on; of a file that was rotated first its rest. Which file it is is asked of the
-    open one: the name may be another file's a moment later. Between two files there is none, and nothing is new yet.
+    """Whole lines that came, and where to go on; of a file that was rotated first its rest, and what was rotated after it.
+    Which file it is is asked of the open one: the name may be another file's a moment later. Between two files there is none,
+    and nothing is new yet.
     """
     inode, offset = at
     found: List[str] = []
@@ -83,8 +77,7 @@ def _fresh(system: System, path: str, at: Tuple[int, int]) -> Tuple[List[str], T
         with open(system.path(path), "rb") as file:
             now = os.fstat(file.fileno()).st_ino
             if now != inode:
-                if inode and _inode(system, path + ".1") == inode:
-                    found += _rest(system.path(path + ".1"), offset)
+                found += _turned(system, path, inode, offset, now) if inode else []
                 offset = 0
             file.seek(offset)
             data = _whole(file.read())
@@ -93,10 +86,28 @@ def _fresh(system: System, path: str, at: Tuple[int, int]) -> Tuple[List[str], T
     return found + _lines(data), (now, offset + len(data))
 
 
-def _rest(real: str, offset: int) -> List[str]:
-    with open(real, "rb") as file:
-        file.seek(offset)
-        return _lines(_whole(file.read()))
+def _turned(system: System, path: str, inode: int, offset: int, now: int) -> List[str]:
+    """The rest of the file that was read, and all of those that came and went between it and the one of `now`. They are opened
+    newest first: what is turned meanwhile has the next number, so none is missed, and one that is met twice counts once.
+    Nothing when the file is gone.
+    """
+    newer: Dict[int, List[str]] = {}
+    missing = 0  # while files are renamed one number is nobody's
+    for number in range(1, OLD + 1):
+        try:
+            with open(system.path("%s.%d" % (path, number)), "rb") as file:
+                own = os.fstat(file.fileno()).st_ino
+                file.seek(offset if own == inode else 0)
+                newer[own] = _lines(_whole(file.read()))
+        except OSError:
+            missing += 1
+            if missing > 1:
+                break
+            continue
+        if own == inode:
+            newer.pop(now, None)
+            return [line for lines in reversed(list(newer.values())) for line in lines]
+    return []
 
 
 def _whole(data: bytes) -> bytes:

@@ -72,3 +72,39 @@ def test_a_record_with_odd_ends_of_lines_in_its_text_is_one_line(tmp_path: Path)
         stream.write(odd + "\n")
     assert next(coming)[2] == odd
     assert next(coming) is None
+
+
+def test_a_file_that_is_turned_several_times_between_two_looks_is_read_to_its_end(tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "requests.jsonl"
+    file.write_text(line(1) + "\n")
+    coming = following(file)
+    assert [next(coming)[2], next(coming)] == [line(1), None]
+    with file.open("a") as stream:
+        stream.write(line(2) + "\n")
+    for number in (3, 4, 5):
+        turn(file)
+        file.write_text(line(number) + "\n")
+    assert [next(coming)[2] for _ in range(4)] == [line(number) for number in (2, 3, 4, 5)]
+    assert next(coming) is None
+    turn(file)
+    file.write_text(line(6) + "\n")
+    opened = requestlog._turned
+
+    def turned_meanwhile(*asked: Any) -> list[str]:
+        turn(file)
+        file.write_text(line(7) + "\n")
+        return opened(*asked)
+
+    monkeypatch.setattr(requestlog, "_turned", turned_meanwhile)
+    assert next(coming)[2] == line(6)
+    assert next(coming) is None
+    monkeypatch.undo()
+    assert next(coming)[2] == line(7)
+
+
+def turn(file: Path) -> None:
+    """As deployer/handler/sinks.py does."""
+    old = sorted(file.parent.glob(f"{file.name}.*"), key=lambda path: int(path.suffix[1:]), reverse=True)
+    for path in [*old, file]:
+        number = 0 if path == file else int(path.suffix[1:])
+        path.rename(file.with_name(f"{file.name}.{number + 1}"))
