@@ -30,11 +30,15 @@ CHECKERS = {"vllm": "vllm_check.py"}
 def judge(system: System, request: Dict[str, Any], talk: Talk) -> None:
     """One after another, each said as soon as it is known: every one takes seconds, a processor, and memory."""
     end = system.clock() + min(120.0, float(request.get("timeout_s") or TIMEOUT_S))
-    for told in list(request["questions"])[:MOST]:
+    asked = list(request["questions"])
+    for told in asked[:MOST]:
         key = str(told["key"])
         said: Dict[str, Any] = {} if noted(system, key) else _aside(system, told, end - system.clock(), talk)
         state = next((word for word in ("wrong", "unknown", "late") if word in said), "well")
         talk.say({"type": "judged", "key": key, "state": state, "said": str(said.get(state) or "")[:1000]})
+    left = "it is one of %d more than the %d that are asked at once" % (len(asked) - MOST, MOST)
+    for told in asked[MOST:]:
+        talk.say({"type": "judged", "key": str(told["key"]), "state": "late", "said": left})
 
 
 def ask(
