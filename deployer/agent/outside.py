@@ -38,6 +38,12 @@ def head(url: str, headers: Dict[str, str], env: Dict[str, str], timeout: float)
             return int(error.code)
 
 
+def proxy(url: str, env: Dict[str, str]) -> str:
+    """The one that the environment names for an address, in small letters; "" for none."""
+    parts = urlsplit(url)
+    return _proxies(env, parts.netloc.rpartition("@")[2]).get(parts.scheme, "").lower()
+
+
 def _proxies(env: Dict[str, str], host: str) -> Dict[str, str]:
     """As libraries read them: small letters before capitals, NO_PROXY last."""
     named = {name: env.get(name + "_proxy") or env.get(name.upper() + "_PROXY") or "" for name in ("http", "https", "all", "no")}

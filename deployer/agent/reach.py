@@ -9,12 +9,14 @@ from collections import deque
 from http.client import HTTPException
 from typing import Any, Deque, Dict, List, Tuple
 
+from deployer.agent import outside
 from deployer.agent.context import child_environment
 from deployer.agent.system import System
 from deployer.agent.talk import Talk
 
 TIMEOUT_S = 8.0
 AT_ONCE = 32  # addresses
+NO_HEAD = (405, 501)  # it answers, and only does not know this way of asking
 
 
 def reach(system: System, request: Dict[str, Any], talk: Talk) -> None:
@@ -51,14 +53,16 @@ def _ask(system: System, way: Dict[str, Any], env: Dict[str, str], timeout: floa
         return _answer(way, "unasked", None, 0.0, "uv's own index")
     if url.startswith("file:"):
         return _answer(way, "unasked", None, 0.0, "a folder of this host")
+    if outside.proxy(url, env).startswith("socks"):
+        return _answer(way, "socks", None, 0.0, "it is reached through a SOCKS proxy, which the agent does not speak to")
     began = system.clock()
     try:
         status = system.head(url, headers, env, timeout)
     except (OSError, ValueError, HTTPException) as error:
         state, message = _explained(error)
         return _answer(way, state, None, system.clock() - began, message)
-    said = "" if status < 400 else "it answers %d" % status
-    return _answer(way, "ok" if status < 400 else "refused", status, system.clock() - began, said)
+    well = status < 400 or status in NO_HEAD
+    return _answer(way, "ok" if well else "refused", status, system.clock() - began, "" if well else "it answers %d" % status)
 
 
 def _answer(way: Dict[str, Any], state: str, status: Any, seconds: float, message: str) -> Dict[str, Any]:

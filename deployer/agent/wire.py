@@ -263,7 +263,9 @@ class Way(TypedDict, total=False):
 
 class Answer(TypedDict, total=False):
     id: str
-    state: str  # "ok", "unasked" (no address), "refused" (a status of 400 or more), "name", "timeout", "tls", "proxy", "connect"
+    #: "ok", "unasked" (no address), "socks" (through such a proxy, not asked), "refused" (a status of 400 or more), "name",
+    #: "timeout", "tls", "proxy", "connect"
+    state: str
     status: Optional[int]
     ms: int
     message: str

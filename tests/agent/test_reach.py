@@ -20,16 +20,19 @@ FLEET = {"id": "0123abcd", "name": "acme"}
 
 
 class Server(BaseHTTPRequestHandler):
-    """/ok, /moved to /ok, /gated for who has the token; as a proxy it answers for every host."""
+    """/ok, /moved to /ok, /gated for who has the token, /getonly that knows no HEAD; as a proxy it answers for every host."""
 
     seen: list[tuple[str, str | None]] = []
 
     def do_HEAD(self) -> None:
         self.seen.append((self.path, self.headers.get("Authorization")))
         path = self.path.rpartition("/")[2]
-        status = {"ok": 200, "moved": 302, "gated": 200 if self.headers.get("Authorization") == "Bearer t0ken" else 401}.get(
-            path, 404
-        )
+        status = {
+            "ok": 200,
+            "moved": 302,
+            "getonly": 405,
+            "gated": 200 if self.headers.get("Authorization") == "Bearer t0ken" else 401,
+        }.get(path, 404)
         self.send_response(status)
         if status == 302:
             self.send_header("Location", "/gated")
@@ -71,6 +74,7 @@ def test_every_way_is_answered_for_itself(server: str, monkeypatch: pytest.Monke
         System(),
         {"id": "ok", "url": f"{server}/ok"},
         {"id": "moved", "url": f"{server}/moved", "token": "t0ken"},
+        {"id": "getonly", "url": f"{server}/getonly"},
         {"id": "closed", "url": f"http://127.0.0.1:{closed_port()}/ok"},
         {"id": "token", "url": f"{server}/gated", "token": "t0ken"},
         {"id": "none", "url": f"{server}/gated"},
@@ -80,12 +84,15 @@ def test_every_way_is_answered_for_itself(server: str, monkeypatch: pytest.Monke
     assert found["ok"] == ("ok", 200, "")
     assert found["moved"] == ("ok", 302, "")
     assert found["token"] == ("ok", 200, "")
+    assert found["getonly"] == ("ok", 405, "")
     assert found["none"] == ("refused", 401, "it answers 401")
     assert found["closed"][:2] == ("connect", None)
     assert found["own"][:2] == ("unasked", None)
     assert found["nonsense"][:2] == ("connect", None)
     assert not any("t0ken" in message for _, _, message in found.values())
-    assert sorted(path for path, _ in Server.seen) == ["/gated", "/gated", "/moved", "/ok"], "a redirect is not followed"
+    assert sorted(path for path, _ in Server.seen) == ["/gated", "/gated", "/getonly", "/moved", "/ok"], (
+        "a redirect is not followed"
+    )
 
 
 @pytest.fixture
@@ -106,6 +113,16 @@ def test_what_does_not_speak_http_is_said_to_do_so_and_a_folder_is_not_asked(bab
     found = reach(System(), {"id": "ssh", "url": f"{babbler}/ok"}, {"id": "here", "url": "file:///srv/index"})
     assert found["ssh"] == ("connect", None, "what answers there does not speak HTTP")
     assert found["here"][0] == "unasked"
+
+
+def test_nothing_is_said_of_what_stands_behind_a_socks_proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{closed_port()}")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    found = reach(System(), {"id": "far", "url": "http://hub.example/ok"}, {"id": "near", "url": f"{server}/ok"})
+    assert found["far"] == ("socks", None, "it is reached through a SOCKS proxy, which the agent does not speak to")
+    assert found["near"] == ("ok", 200, "")
 
 
 def test_certificates_that_are_not_there_are_no_firewall() -> None:

@@ -207,3 +207,10 @@ def test_a_refusal_is_a_finding_with_its_reasons() -> None:
     assert found.why == "by nginx; what starts there would end at once, or answer for somebody else"
     warn = Finding("clock", "warn", "w", "", "", "a")
     assert by_place([warn, found, warn]) == (found, warn)
+
+
+def test_a_way_through_a_socks_proxy_was_not_tried_and_refuses_nothing() -> None:
+    mine = asked()
+    answers: list[Answer] = [{"id": mine[0].id, "state": "socks", "status": None, "ms": 0, "message": "x"}]
+    [found] = ways.findings({"h1": mine}, {"h1": answers})
+    assert (found.severity, found.what) == ("warn", "whether h1 reaches the hub https://huggingface.co was not tried: x")

@@ -132,6 +132,9 @@ def _finding(way: Way, answer: Answer) -> Finding:
     if way.kind == "hub" and status == 404:
         what = f"{way.shown} has no {way.about} at the commit that deployer.lock pins"
         return Finding("hub", severity, what, "the download would fail", f"deployer lock --upgrade {way.id}", *where)
+    if answer["state"] == "socks":
+        what = f"whether {way.host} reaches the {way.kind} {way.shown} was not tried: {answer['message']}"
+        return Finding(way.kind, WARN, what, "a way that is closed shows at the apply", "an HTTP proxy can be tried", *where)
     what = f"{way.host} does not reach the {way.kind} {way.shown}: {answer['message']}"
     why = "models are fetched by the host itself" if way.kind == "hub" else "packages are fetched by the host itself"
     file = f"hosts/{way.host}.yaml"
