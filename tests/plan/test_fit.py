@@ -315,6 +315,19 @@ def test_cross_attention_keeps_the_encoders_output_whatever_the_context() -> Non
     assert long - short == 32 * 27 * 16 * 2 * 1280 * 2
 
 
+@pytest.mark.parametrize(
+    ("capability", "cache", "weights"),
+    [("7.0", False, False), ("7.5", False, True), ("8.0", True, True), ("12.0", True, True), ("", True, True)],
+)
+def test_fp8_is_a_way_out_on_a_gpu_that_does_it(capability: str, cache: bool, weights: bool) -> None:
+    def ways(context: int) -> str:
+        asked = ask(models.LLAMA_3_8B, 22.5, "L4", context=context)
+        return lacking(answer(replace(asked, gpu=replace(asked.gpu, capability=capability))))[1]
+
+    assert ("kv_cache_dtype fp8" in ways(65536)) is cache
+    assert ("quantization fp8" in ways(65536)) is weights
+
+
 def test_a_refusal_names_what_is_missing_and_what_would_fit() -> None:
     found = answer(ask(models.LLAMA_3_8B, 22.5, "L4", context=65536))
     assert not found.fits

@@ -10,6 +10,10 @@ from deployer.plan.fit.cache import pool, requests
 from deployer.plan.fit.question import GIB
 from deployer.plan.words import count
 
+#: From which compute capability vLLM does it. Weights: Fp8Config.get_min_capability, below 8.9 as weights only (Marlin). Cache:
+#: FlashInfer, and below 8.0 only kernels of Triton's that have no such type (vllm-project/vllm#7714, #24577).
+_FP8 = {"kv_cache_dtype": (8, 0), "quantization": (7, 5)}
+
 
 def gib(size: int) -> str:
     return f"{size / GIB:.2f}"
@@ -134,9 +138,7 @@ def _ways_out(found: Answer) -> Sequence[str]:
         return [*ways, *_more_cache(found)] or ["a smaller model"]
     ways += share
     if q.settings.paged and not q.settings.cpu:
-        ways += [
-            f"{key} {value}" for key, value in (("kv_cache_dtype", "fp8"), ("quantization", "fp8")) if _would(found, key, value)
-        ]
+        ways += [f"{key} fp8" for key in _FP8 if _computes_fp8(found, key) and _would(found, key, "fp8")]
         if found.smallest_tensor_parallel and found.smallest_tensor_parallel > q.settings.tensor_parallel:
             ways.append(f"tensor_parallel {found.smallest_tensor_parallel}")
     elif q.settings.scheme == SLOTS:
@@ -150,6 +152,12 @@ def _ways_out(found: Answer) -> Sequence[str]:
     if found.smallest_gpu:
         ways.append(f"{'a host' if q.settings.cpu else 'a GPU'} of {found.smallest_gpu // GIB} GiB")
     return ways or ["a smaller model"]
+
+
+def _computes_fp8(found: Answer, key: str) -> bool:
+    """A GPU that does not say what it can is not held to it."""
+    major, _, minor = found.question.gpu.capability.partition(".")
+    return not (major.isdigit() and minor.isdigit()) or (int(major), int(minor)) >= _FP8[key]
 
 
 def _shorter(found: Answer) -> str:
