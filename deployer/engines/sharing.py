@@ -1,4 +1,4 @@
-"""`placement.gpu_share` against what an engine does with its GPUs. Called by app.checking and app.draft. Pure."""
+"""`placement` of GPUs against what an engine does with them. Called by app.checking and app.draft. Pure."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,14 @@ _HERE = ("placement", "gpu_share")
 
 def complaints(deployment: DeploymentSpec, implied: int) -> Iterator[Complaint]:
     """`implied`: the GPUs that the engine's settings imply."""
-    if deployment.placement.gpu_share is None:
+    rules = deployment.placement
+    gpus = implied if rules.gpus is None else rules.gpus
+    for name, said in () if gpus else (("gpu", rules.gpu), ("gpu_memory", rules.gpu_memory)):
+        if said is not None:
+            what = f"placement.{name} has no effect: this replica gets no GPU"
+            yield Complaint(("placement", name), what, "leave it out, or give it a GPU")
+    if rules.gpu_share is None:
         return
-    gpus = implied if deployment.placement.gpus is None else deployment.placement.gpus
     if not gpus:
         yield Complaint(_HERE, "gpu_share is a share of a GPU, and this replica gets none", "leave it out, or give it a GPU")
         return

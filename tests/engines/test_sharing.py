@@ -69,3 +69,23 @@ def test_a_share_wants_a_gpu_and_an_engine_that_keeps_to_one(
 ) -> None:
     found = said(engine, settings, **placement)
     assert [one.startswith(wrong) for one in found] == [True] if wrong is not None else found == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "gpus", "wrong"),
+    [
+        ("vllm", {"variant": "cpu"}, None, True),
+        ("ctranslate2", {"device": "cpu"}, None, True),
+        ("ctranslate2", {}, None, True),
+        ("ctranslate2", {}, 1, False),
+        ("llamacpp", {"device": "cuda"}, None, False),
+        ("vllm", {}, None, False),
+    ],
+)
+def test_rules_about_gpus_want_a_replica_that_gets_one(
+    engine: str, settings: dict[str, Any], gpus: int | None, wrong: bool
+) -> None:
+    spec = deployment(engine, settings, placement=Placement(gpu="H100", gpu_memory=40 << 30, gpus=gpus))
+    found = [(c.path, c.message) for c in sharing.complaints(spec, ENGINES[engine].gpus(spec))]
+    rules = ("gpu", "gpu_memory") if wrong else ()
+    assert found == [(("placement", rule), f"placement.{rule} has no effect: this replica gets no GPU") for rule in rules]
