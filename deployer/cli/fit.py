@@ -59,9 +59,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def exit_code(found: "Survey") -> int:
-    """0: some host can. 6: none of those that answered, and others are silent. 4: none can, or nobody knows."""
+    """0: some host can. 1: nobody can tell, for one way at least. 6: none of those that answered, and others are silent. 4: none
+    can.
+    """
     if found.serves:
         return 0
+    if any(way.verdict == "unknown" for way in found.ways):
+        return 1
     return 6 if found.silent and found.engines else 4
 
 
@@ -82,6 +86,8 @@ def _show(which: "Which", found: "Survey", *, explain: bool) -> None:
         console.say(f"? {host}  {why}")
     if not found.ways and not found.silent:
         console.say("no hosts to ask: write hosts/NAME.yaml" if not found.unread else "no engine reads this model")
+    elif any(way.verdict == "unknown" for way in found.ways) and not found.serves:
+        console.say("not known: whether it is served, only a start tells")
     elif found.serves:
         best = next((way for way in found.ways if way.room), None) or next(way for way in found.ways if way.serves)
         full = occupied(best)

@@ -127,6 +127,17 @@ def test_where_those_that_answered_cannot_a_silent_one_still_may() -> None:
     assert exit_code(Survey(model, (way,), {}, {}, ("vllm",))) == 4
     assert exit_code(Survey(model, (way,), {}, {"h2": "timed out"}, ("vllm",))) == 6
     assert exit_code(Survey(model, (replace(way, verdict="fits"),), {}, {"h2": "timed out"}, ("vllm",))) == 0
+    unknown = replace(way, verdict="unknown")
+    assert exit_code(Survey(model, (way, unknown), {}, {"h2": "timed out"}, ("vllm",))) == 1
+    assert exit_code(Survey(model, (replace(way, verdict="tight"), unknown), {}, {}, ("vllm",))) == 0
+
+
+def test_what_cannot_be_computed_is_no_clear_no(bench: Bench) -> None:
+    (bench.root / "models/tiny/config.json").write_text('{"architectures": ["Zebra"], "model_type": "zebra"}')
+    done = bench("fit", "models/tiny", "--engine", "vllm")
+    assert done.code == 1
+    assert "not known: whether it is served, only a start tells" in done.err
+    assert "memory not computed: " in done.out
 
 
 @pytest.mark.parametrize(
