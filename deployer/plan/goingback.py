@@ -9,7 +9,7 @@ from typing import Any
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.record import resource_from
 from deployer.plan.rolledback import Held, Rolled
-from deployer.plan.room import FOREIGN_MEMORY, WHOLE, claimed
+from deployer.plan.room import WHOLE, claimed, foreign
 from deployer.plan.roster import Place
 from deployer.plan.words import count
 from deployer.plan.world import World
@@ -257,7 +257,7 @@ def _gpus(one: Held, change: Change, reached: Reached) -> Iterable[Refusal]:
     for uuid in change.after.payload.get("gpus", ()):
         if uuid not in known:
             yield _no(one, f"GPU {uuid} is not on {reached.name} any more", _way(one), reached.name)
-        elif any(not p.get("unit") and p.get("memory", 0) > FOREIGN_MEMORY for p in known[uuid].get("processes", ())):
+        elif foreign(known[uuid]):
             number = known[uuid]["index"]
             what = f"GPU {number} of {reached.name} is used by a program that is not ours"
             yield _no(one, what, "end that program (nvidia-smi names it)", reached.name)

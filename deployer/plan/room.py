@@ -12,6 +12,8 @@ from deployer.state.observed import Reached
 
 #: A GPU on which somebody else's process holds more than this is not free.
 FOREIGN_MEMORY = 256 * 1024 * 1024
+#: How the name of each of our units begins, of every fleet (render/names.py).
+OURS = "deployer-"
 #: All of a GPU, in percent. Who says no share has it alone.
 WHOLE = 100
 
@@ -27,6 +29,7 @@ class Claims:
     gpus: Counter[tuple[str, str]] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)  # by host
     returning: dict[Place, int] = field(default_factory=dict)
+    leaving: frozenset[tuple[str, str]] = frozenset()  # host, unit: not ours, and one of ours takes over from it
 
     def take(self, place: Place) -> None:
         self.ports[place.host, place.port] += 1
@@ -45,7 +48,7 @@ class Claims:
         return max(0, WHOLE - self.gpus[host, gpu])
 
     def copy(self) -> "Claims":
-        return Claims(self.ports.copy(), self.gpus.copy(), self.slots.copy(), dict(self.returning))
+        return Claims(self.ports.copy(), self.gpus.copy(), self.slots.copy(), dict(self.returning), self.leaving)
 
 
 def amount(place: Place) -> int:
@@ -55,7 +58,7 @@ def amount(place: Place) -> int:
 
 def claimed(world: World, places: Iterable[Place]) -> Claims:
     """What these places take, and what other fleets have on the same hosts."""
-    claims = Claims()
+    claims = Claims(leaving=frozenset((asked.host, asked.unit) for asked in world.options.adopt))
     for place in places:
         claims.take(place)
     for name, reached in world.observed.items():
@@ -90,7 +93,8 @@ def usable_gpus(host: HostSpec, reached: Reached) -> list[str]:
 def free(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[Mapping[str, Any]]:
     """Those that no slot has, or of which so large a `share` is left; on which no process that is not ours holds memory."""
     most = 0 if share is None else WHOLE - share
-    return [g for g in usable(host, reached) if claims.gpus.get((host.name, g["uuid"]), 0) <= most and not foreign(g)]
+    there = [g for g in usable(host, reached) if claims.gpus.get((host.name, g["uuid"]), 0) <= most]
+    return [g for g in there if not foreign(g, [unit for where, unit in claims.leaving if where == host.name])]
 
 
 def free_gpus(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[str]:
@@ -104,9 +108,12 @@ def alike(reached: Reached, uuids: Collection[str], among: Iterable[str]) -> lis
     return [uuid for uuid in among if known.get(uuid) in wanted]
 
 
-def foreign(gpu: Mapping[str, Any]) -> bool:
-    """Whether a process that is not ours holds it. What the driver keeps for itself shows as used and is nobody's."""
-    return any(not p.get("unit", "") and (p.get("memory") or 0) > FOREIGN_MEMORY for p in gpu.get("processes", []))
+def foreign(gpu: Mapping[str, Any], leaving: Collection[str] = ()) -> bool:
+    """Whether a process holds it that runs in no unit of ours, of whichever fleet, and in none that is `leaving`. What the driver
+    keeps for itself shows as used and is nobody's.
+    """
+    held = (p.get("unit") or "" for p in gpu.get("processes", ()) if (p.get("memory") or 0) > FOREIGN_MEMORY)
+    return any(not unit.startswith(OURS) and unit not in leaving for unit in held)
 
 
 def free_port(host: HostSpec, reached: Reached, claims: Claims) -> int | None:

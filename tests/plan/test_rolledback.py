@@ -149,8 +149,9 @@ def test_a_gpu_that_is_gone_or_taken_is_a_no() -> None:
     used = copy.deepcopy(maker)
     maker.probes["h1"]["gpus"] = maker.probes["h1"]["gpus"][1:]
     assert "GPU GPU-h1-0 is not on h1 any more" in render(make_plan(maker.world(options=back(1))))
-    used.probes["h1"]["gpus"][0]["processes"] = [{"pid": 7, "memory": 2**33, "unit": ""}]
-    assert "GPU 0 of h1 is used by a program that is not ours" in render(make_plan(used.world(options=back(1))))
+    for unit in ("", "ollama.service"):
+        used.probes["h1"]["gpus"][0]["processes"] = [{"pid": 7, "memory": 2**33, "unit": unit}]
+        assert "GPU 0 of h1 is used by a program that is not ours" in render(make_plan(used.world(options=back(1))))
 
 
 def test_two_replicas_on_two_hosts_go_back_together_and_what_came_later_goes() -> None:

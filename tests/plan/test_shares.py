@@ -15,7 +15,7 @@ from deployer.plan.roster import Place
 from deployer.plan.steps import transactions
 from deployer.plan.subset import by_changes
 from deployer.plan.text import render
-from deployer.plan.world import HoldRequest, Options
+from deployer.plan.world import Adoption, HoldRequest, Options
 from deployer.spec.models import DeploymentSpec, FleetSpec, Placement, Resources, Rollout, Strategy
 from deployer.state.observed import Unreached
 from tests.plan import models
@@ -261,6 +261,18 @@ def test_a_neighbour_of_ours_is_not_foreign_and_a_stranger_is() -> None:
     assert stands(make_plan(maker.world())) == {"a/0": "GPU-h1-0", "b/0": "GPU-h1-0"}
     gpu["processes"] = [{"pid": 7, "memory": 20 * GIB, "unit": None}]
     assert "0 of 1 GPUs with 30% free" in refused(make_plan(maker.world()))[0][0]
+    gpu["processes"] = [{"pid": 7, "memory": 20 * GIB, "unit": "ollama.service"}]
+    assert "0 of 1 GPUs with 30% free" in refused(make_plan(maker.world()))[0][0]
+    gpu["processes"][0]["unit"] = "deployer-other-c-0-0123456789ab.service"  # its share is known from that fleet's own record
+    assert stands(make_plan(maker.world())) == {"a/0": "GPU-h1-0", "b/0": "GPU-h1-0"}
+
+
+def test_a_gpu_is_free_of_a_unit_that_ours_takes_over_from() -> None:
+    maker = fleet([shared("a", 30)], {"h1": 1})
+    maker.probes["h1"]["gpus"][0]["processes"] = [{"pid": 7, "memory": 20 * GIB, "unit": "vllm.service"}]
+    assert stands(make_plan(maker.world(options=Options(adopt=(Adoption("a", "h1", "vllm.service"),))))) == {"a/0": "GPU-h1-0"}
+    for other in (Adoption("a", "h2", "vllm.service"), Adoption("a", "h1", "other.service")):
+        assert refused(make_plan(maker.world(options=Options(adopt=(other,)))))
 
 
 def test_a_part_of_a_plan_keeps_the_share_that_stands() -> None:
