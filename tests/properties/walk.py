@@ -198,5 +198,4 @@ def begin(stack: contextlib.ExitStack) -> Walk:
             host.path(path).parent.mkdir(parents=True, exist_ok=True)
             host.path(path).write_text(text)
     stack.enter_context(mock.patch("deployer.app.fleet.open_transport", return_value=FakeTransport(hosts)))
-    stack.enter_context(mock.patch("os.fsync", return_value=None))
     return Walk(root, hosts)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 
 from deployer.app.fleet import Fleet
@@ -25,6 +27,23 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _styles_read_once() -> Iterator[None]:
+    """Each application would read the same style sheets anew, which is much of its start. Nothing changes a rule that is read."""
+    kept: dict[tuple[Any, ...], list[RuleSet]] = {}
+    read = Stylesheet._parse_rules
+
+    def once(sheet: Stylesheet, *args: Any, **named: Any) -> list[RuleSet]:
+        key = (args, tuple(named.items()), tuple(sheet._variables.items()))
+        if key not in kept:
+            kept[key] = read(sheet, *args, **named)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", once)
+        yield
 
 
 @pytest.fixture
@@ -58,13 +77,17 @@ def travel(app: DeployerApp, journey: Journey, size: tuple[int, int] = (120, 40)
 
 
 async def until(pilot: Pilot[int], reached: Callable[[], Any], what: str = "", limit_s: float = 20.0) -> None:
-    """Waits for what is shown; fails with the screen's text."""
+    """Waits for what is shown; fails with the screen's text. Looks less and less often: each look asks every widget, and takes
+    the processor from what is waited for.
+    """
     loop = asyncio.get_running_loop()
     end = loop.time() + limit_s
+    pause_s = 0.01
     while not reached():
         if loop.time() > end:
             raise AssertionError(f"it never came to {what or reached}:\n{shown(pilot)}")
-        await pilot.pause(0.01)
+        await pilot.pause(pause_s)
+        pause_s = min(pause_s * 1.3, 0.05)
 
 
 def shown(pilot: Pilot[int]) -> str:
