@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deployer.app import judging
+from deployer.app.collector import collector_waits
 from deployer.app.gitfacts import read_git
 from deployer.app.planning import probe_held
 from deployer.app.worlds import commits, make_world
@@ -63,7 +64,8 @@ def examine(fleet: "Fleet", hosts: Sequence[str] = (), *, quick: bool = False) -
     fleet.known(hosts=hosts)
     observed = probe_held(fleet)
     world, locked, lock = _world(fleet, observed)
-    plan = make_plan(world) if locked else None
+    with collector_waits():
+        plan = make_plan(world) if locked else None
     if plan is not None and not quick:
         plan = judging.judged(fleet, plan, observed)
     places = from_json(plan.roster).places if plan is not None else ()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from deployer.app import judging
+from deployer.app.collector import collector_waits
 from deployer.app.planned import Planned, holds
 from deployer.errors import LockfileError
 from deployer.execute.fanout import beside
@@ -34,7 +35,9 @@ def make(fleet: "Fleet", options: Options, observed: Observed | None, *, judged:
         observed, seconds = asked()
     assert observed is not None
     git = read_git(fleet.root, commits(observed))
-    plan = make_plan(make_world(fleet.loaded, locked, observed, fleet.secrets, options, who=fleet.who, git=git))
+    world = make_world(fleet.loaded, locked, observed, fleet.secrets, options, who=fleet.who, git=git)
+    with collector_waits():
+        plan = make_plan(world)
     if options.hosts:
         plan = by_hosts(plan, options.hosts)
     if judged:

@@ -92,7 +92,7 @@ def _deployment(
         _put(out, made)
     for name in sorted({*replicas, *(g for g in gateways if g in out.hosts)}):
         if f"{Kind.GATEWAY}:gateway" not in out.hosts[name]:
-            for shared in gatewayhost.host_resources(world, name):
+            for shared in gatewayhost.host_resources(world, name, named):
                 _put(out, shared)
         _put(out, endpoint.resource(world, spec, name, places, replicas.get(name, []), gateways, runs))
         _put(out, _noted(world, spec, name))

@@ -47,7 +47,7 @@ def keep_secrets(before: Resource, after: Resource) -> Resource:
     old = {a.name: a for a in before.attributes}
 
     def kept(a: Attribute) -> Attribute:
-        return replace(a, value=old[a.name].value) if a.secret and a.value is None and a.name in old else a
+        return a._replace(value=old[a.name].value) if a.secret and a.value is None and a.name in old else a
 
     return replace(after, attributes=tuple(kept(a) for a in after.attributes))
 

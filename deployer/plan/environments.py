@@ -27,6 +27,8 @@ def package(host: HostSpec, name: str, out: Artifacts) -> Resource:
 
 def tool(host: HostSpec, name: str, tool: LockedTool, file: str, out: Artifacts) -> Resource:
     directory = f"{name}-{tool.version}-{tool.sha256[:12]}"
+    if there := out.resources.get(f"{Kind.TOOL}:{directory}"):
+        return there
     path = f"{engines_root(host)}/{directory}"
     resource = Resource(
         host.name,
@@ -58,16 +60,18 @@ def environment(
     *,
     serves: bool = False,
 ) -> Resource | None:
-    source = world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name)
     locked = world.locked.environments.get(need.name)
     target, why = fitting_target(locked.targets if locked else {}, reached.probe)
     if target is None:
         hint = f"add the target to packages.targets in deployer.yaml, then: deployer lock   ({why})"
         what = f"no locked environment {need.name} fits {host.name}"
+        source = world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name)
         out.refusals.append(Refusal("target", what, (why,), hint, host.name, spec.name, source))
         return None
-    uv = tool(host, "uv", world.locked.tools["uv"], "uv", out)
     name = f"{need.name}-{target.digest[:12]}"
+    if there := out.resources.get(f"{Kind.ENVIRONMENT}:{name}"):  # another deployment stands on it too
+        return there
+    uv = tool(host, "uv", world.locked.tools["uv"], "uv", out)
     out.texts[target.digest] = target.text
     pushed = sum(w.size for w in target.wheels)
     packages = world.fleet.packages
@@ -91,7 +95,7 @@ def environment(
             "compile": serves,
         },
         needs=(uv.address,),
-        source=source,
+        source=world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name),
         download_bytes=pushed,
         disk_bytes=UNKNOWN_SIZE,
     )

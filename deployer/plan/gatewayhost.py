@@ -2,7 +2,9 @@
 of the hosts that its gateway meets.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from deployer.agent.wire import certificate_digest
@@ -31,31 +33,25 @@ def peer_port(fleet: FleetSpec) -> int:
     return fleet.gateway.peer_port or fleet.gateway.port + 1
 
 
-def peers(world: World, host: str) -> tuple[str, ...]:
+def peers(world: World, host: str, named: tuple[str, ...]) -> tuple[str, ...]:
     """The hosts whose gateways this one meets: a named gateway goes to every host, every host lets the named ones in."""
-    named = named_gateways(world)
     others = world.fleet.hosts if host in named else named
     return tuple(sorted(set(others) - {host}))
 
 
-def host_resources(world: World, host: str) -> list[Resource]:
-    """What every host with an endpoint has once: the package and the fleet's gateway."""
-    return [Resource(host, Kind.PACKAGE, "haproxy", payload={"name": "haproxy"}), _gateway(world, host)]
+def host_resources(world: World, host: str, named: tuple[str, ...]) -> list[Resource]:
+    """What every host with an endpoint has once: the package and the fleet's gateway. `named`: see `named_gateways`."""
+    return [Resource(host, Kind.PACKAGE, "haproxy", payload={"name": "haproxy"}), _gateway(world, host, named)]
 
 
-def _gateway(world: World, host: str) -> Resource:
-    fleet, met = world.fleet, peers(world, host)
+def _gateway(world: World, host: str, named: tuple[str, ...]) -> Resource:
+    fleet, met = world.fleet, peers(world, host, named)
     tls = fleet.gateway.tls is not None
     address = "*" if fleet.gateway.insecure or tls else "127.0.0.1"
     front = f"*:{peer_port(fleet)}" if met else None
     config = gateway.GatewayConfig(fleet.name, fleet.id, (f"{address}:{fleet.gateway.port}",), tls, front, *_scraped(world))
     unit = names.gateway_unit_name(fleet.name)
-    files = [
-        file_json(names.base_path(fleet.name), gateway.base_config(config), MODE),
-        file_json(names.unit_path(unit), gateway.gateway_unit(config), "0644"),
-        *_fragments(fleet.name),
-        *_certificate(world),
-    ]
+    files = [*map(dict, _files(config)), *_certificate(world)]
     attributes = (
         Attribute("port", fleet.gateway.port, source=world.positions.of("deployer", "gateway", "port")),
         Attribute("reachable", _reach(world), source=world.positions.of("deployer", "gateway", "tls" if tls else "insecure")),
@@ -133,7 +129,7 @@ def joined(world: World, hosts: dict[str, dict[str, Resource]]) -> None:
         if a.name != "peers":
             return a
         said = [word.split(" ") for word in str(a.value).split(", ")]
-        return replace(a, value=", ".join(f"{n} {JOINS if d == NEW and n in joining else d}" for n, d in said))
+        return a._replace(value=", ".join(f"{n} {JOINS if d == NEW and n in joining else d}" for n, d in said))
 
     for name, found in hosts.items():
         if address in found and _trusted(world, name):  # one that is new learns them all anyhow
@@ -148,7 +144,7 @@ def as_it_is(world: World, recorded: Resource) -> Resource:
         if a.name != "peers" or not trusted:
             return a
         listed = [word.partition(" ")[0] for word in str(a.value).split(", ")]
-        return replace(a, value=", ".join(f"{name} {trusted.get(name, NEW)}" for name in listed))
+        return a._replace(value=", ".join(f"{name} {trusted.get(name, NEW)}" for name in listed))
 
     if recorded.kind is not Kind.GATEWAY:
         return recorded
@@ -159,6 +155,16 @@ def _reach(world: World) -> str:
     if world.fleet.gateway.tls is not None:
         return "TLS, every address"
     return "plain HTTP, every address" if world.fleet.gateway.insecure else "loopback only"
+
+
+@lru_cache(maxsize=4)  # a fleet has two kinds of gateways at most: the named ones and the others
+def _files(config: gateway.GatewayConfig) -> tuple[Mapping[str, str], ...]:
+    """What does not depend on the host."""
+    return (
+        file_json(names.base_path(config.fleet), gateway.base_config(config), MODE),
+        file_json(names.unit_path(names.gateway_unit_name(config.fleet)), gateway.gateway_unit(config), "0644"),
+        *_fragments(config.fleet),
+    )
 
 
 def _fragments(fleet: str) -> list[dict[str, str]]:

@@ -146,20 +146,22 @@ def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence
 def programs(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
     """What an engine runs that is not ours to bring."""
     by_name = {spec.name: spec for spec in wanted}
+    # asked of each engine once: to look whether a value has a protocol's methods is slow
+    running = {name: engine for name, engine in world.engines.items() if isinstance(engine, RunsPrograms)}
     for change in changes:
         spec = by_name.get(change.deployment or "")
         if change.kind is not Kind.REPLICA or spec is None or change.after is None:
             continue
-        engine, reached = world.engines[spec.engine.name], world.observed[change.host]
-        if not isinstance(engine, RunsPrograms) or not isinstance(reached, Reached):
+        engine, reached = running.get(spec.engine.name), world.observed[change.host]
+        if engine is None or not isinstance(reached, Reached):
             continue
         for program in engine.programs(spec):
             folder, _, name = program.rpartition("/")
             there = reached.probe.get("host_paths", {}).get(folder or "/") or {}
             if name not in there.get("files", {}):
                 what = f"{spec.name}: {program} is not on {change.host}"
-                source = world.positions.of(f"deployment:{spec.name}", "engine", engine.name, "program")
-                hint = f"install it there, or say where it is: engine.{engine.name}.program"
+                source = world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name, "program")
+                hint = f"install it there, or say where it is: engine.{spec.engine.name}.program"
                 yield Refusal("program", what, (), hint, change.host, spec.name, source)
 
 
@@ -228,18 +230,22 @@ def silent_driver(world: World, reached: Reached) -> Iterable[Refusal]:
 def gpu_kinds(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
     """A GPU that cannot compute what the engine is asked to: once per deployment, host and kind of GPU."""
     by_name, seen = {spec.name: spec for spec in wanted}, set()
+    checking = {name: engine for name, engine in world.engines.items() if isinstance(engine, ChecksGpus)}
     for change in changes:
         spec, reached = by_name.get(change.deployment or ""), world.observed.get(change.host)
         if change.kind is not Kind.REPLICA or spec is None or change.after is None or not isinstance(reached, Reached):
             continue
-        engine, locked = world.engines[spec.engine.name], world.locked.models.get(model_need(spec).key)
+        engine = checking.get(spec.engine.name)
+        if engine is None:
+            continue
+        locked = world.locked.models.get(model_need(spec).key)
         for gpu in reached.probe.get("gpus", []):
             capability, name = gpu.get("capability"), gpu.get("name") or "its GPU"
             key = (spec.name, change.host, name, capability)
             if gpu["uuid"] not in change.after.payload["gpus"] or not capability or key in seen:
                 continue
             seen.add(key)
-            for said in engine.check_gpu(spec, locked, name, capability) if isinstance(engine, ChecksGpus) else ():
+            for said in engine.check_gpu(spec, locked, name, capability):
                 source = world.positions.of(f"deployment:{spec.name}", *said.path)
                 yield Refusal("gpu", f"{spec.name}: {said.message}", (), said.hint, change.host, spec.name, source)
 

@@ -67,6 +67,8 @@ def fetched(
 ) -> Resource | None:
     """A model (or an adapter) as it is published: downloaded by the host, or pushed from the fleet's folder."""
     name = name_of(locked)
+    if there := out.resources.get(f"{Kind.MODEL}:{name}"):
+        return there
     path = f"{models_root(host)}/{name}"
     files = [{"path": f.path, "size": f.size, "digest": f.digest} for f in locked.files]
     payload: dict[str, Any] = {"path": path, "name": name, "digest": locked.digest, "files": files}

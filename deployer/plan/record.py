@@ -19,26 +19,27 @@ def source_from(data: Mapping[str, Any] | None) -> Source | None:
     return None if data is None else Source(data["file"], data["line"], data["column"])
 
 
-def attribute_json(attribute: Attribute) -> dict[str, Any]:
+def attribute_json(attribute: Attribute, *, positions: bool = True) -> dict[str, Any]:
     return {
         "name": attribute.name,
         "value": attribute.value,
         "restarts": attribute.restarts,
         "secret": attribute.secret,
-        "source": source_json(attribute.source),
+        **({"source": source_json(attribute.source)} if positions else {}),
     }
 
 
-def resource_json(resource: Resource) -> dict[str, Any]:
+def resource_json(resource: Resource, *, positions: bool = True) -> dict[str, Any]:
+    """`positions`: false leaves out where things are written, as `without_sources` would, but sooner."""
     return {
         "host": resource.host,
         "kind": str(resource.kind),
         "name": resource.name,
         "deployment": resource.deployment,
-        "attributes": [attribute_json(a) for a in resource.attributes],
-        "payload": dict(resource.payload),
+        "attributes": [attribute_json(a, positions=positions) for a in resource.attributes],
+        "payload": dict(resource.payload) if positions else without_sources(resource.payload),
         "needs": list(resource.needs),
-        "source": source_json(resource.source),
+        **({"source": source_json(resource.source)} if positions else {}),
         "download_bytes": resource.download_bytes,
         "disk_bytes": resource.disk_bytes,
         "vram_bytes": resource.vram_bytes,
@@ -66,8 +67,8 @@ def resource_from(data: Mapping[str, Any]) -> Resource:
 
 def without_sources(data: Any) -> Any:
     """The same JSON without positions: a value that moved to another line is still the same value."""
-    if isinstance(data, dict):
-        return {k: without_sources(v) for k, v in data.items() if k != "source"}
+    if isinstance(data, Mapping):
+        return {k: without_sources(v) if isinstance(v, dict | list) else v for k, v in data.items() if k != "source"}
     if isinstance(data, list):
         return [without_sources(v) for v in data]
     return data
@@ -82,6 +83,6 @@ def known_secrets(resource: Resource, fingerprints: Mapping[str, str]) -> Resour
         return resource
 
     def known(a: Attribute) -> Attribute:
-        return replace(a, value=fingerprints.get(ids[a.name], a.value)) if a.secret and a.name in ids else a
+        return a._replace(value=fingerprints.get(ids[a.name], a.value)) if a.secret and a.name in ids else a
 
     return replace(resource, attributes=tuple(known(a) for a in resource.attributes))

@@ -30,7 +30,7 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
         first = numbers.first_with(world.observed, spec.name, runtime)
         paths["handler_revision"] = str(first)
     # the description is only noted: were it in the unit, changing it would write a file for nothing
-    plain = spec.model_copy(update={"description": None})
+    plain = spec.model_copy(update={"description": None}) if spec.description else spec
     made = launch(process, plain, slot, fleet=world.fleet.name, fleet_id=world.fleet.id, identity=serving.identity, paths=paths)
     files = [file_json(path, content, "0600") for path, content in made.files]
     files += [{"path": path, "mode": "0600", "owner": "root:root", "secret": secret} for path, secret in made.secrets]

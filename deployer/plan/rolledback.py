@@ -162,7 +162,7 @@ def _wanted(world: World, host: str, recorded: Resource, current: Sequence[Resou
             value = before.value if before is not None else world.secrets.get((host, references.get(a.name, "")))
         elif a.name == "protected" and before is not None:
             value = before.value
-        attributes.append(replace(a, value=value, source=None))
+        attributes.append(a._replace(value=value, source=None))
     payload = dict(recorded.payload)
     if references:
         payload["keys"] = [_key(key, now) for key in payload["keys"]]
@@ -191,13 +191,14 @@ def _places(world: World, roster: Roster, name: str, wanted: Mapping[str, tuple[
 
 def put(world: World, rolled: Rolled, out: Desired) -> None:
     """Adds what is held to what is wanted on each host."""
+    named = gatewayhost.named_gateways(world)
     for one in rolled.held.values():
         for host, resources in one.wanted.items():
             if not resources:
                 continue
             packages = {n.partition(":")[2] for r in resources for n in r.needs if n.startswith(f"{Kind.PACKAGE}:")}
             made = [Resource(host, Kind.PACKAGE, package, payload={"name": package}) for package in sorted(packages)]
-            for resource in (*resources, *gatewayhost.host_resources(world, host), *made, *one.artifacts[host]):
+            for resource in (*resources, *gatewayhost.host_resources(world, host, named), *made, *one.artifacts[host]):
                 out.hosts[host].setdefault(resource.address, resource)
 
 

@@ -55,7 +55,7 @@ def _served(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
     engine = world.engines[spec.engine.name]
     wanted = engine.environments(spec)
     needs: list[str] = []
-    environment, runs = "", ", ".join(_programs(engine, spec))
+    environment, runs = "", "" if wanted else ", ".join(_programs(engine, spec))
     if wanted:
         serving = environments.environment(world, spec, host, reached, wanted[0], out, serves=True)
         if serving is None:

@@ -109,8 +109,8 @@ class Wishes:
 
     def _cannot(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
         """Why the engine cannot compute on it what it is asked to."""
-        engine = self._world.engines[spec.engine.name]
-        if not isinstance(engine, ChecksGpus) or not kind.capability:
+        engine = self._world.engines[spec.engine.name] if kind.capability else None
+        if not isinstance(engine, ChecksGpus):
             return None
         locked = self._world.locked.models.get(model_need(spec).key)
         said = engine.check_gpu(spec, locked, kind.name, kind.capability)

@@ -1,10 +1,9 @@
 """Where in the user's files a value was written."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Source:
+class Source(NamedTuple):
     """A place in a file of the fleet; `file` is relative to the fleet, lines and columns count from 1."""
 
     file: str

@@ -4,10 +4,13 @@ import hashlib
 import json
 from typing import Any
 
+#: Made once: `json.dumps` makes a new one at every call that wants sorted keys.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no spaces, UTF-8. Raises TypeError for what JSON cannot say, NaN included."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def digest(value: Any, length: int = 64) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.spec.source import Source
 
@@ -30,8 +30,7 @@ class Kind(StrEnum):
 ARTIFACTS = frozenset({Kind.TOOL, Kind.ENVIRONMENT, Kind.MODEL, Kind.SCRIPTS})
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """One line of a diff.
 
     `restarts`: a change of it needs a new process. `secret`: `value` is a keyed fingerprint, never the secret;

@@ -3,7 +3,7 @@
 from typing import Any
 
 from deployer.agent.wire import certificate_digest
-from deployer.plan.gatewayhost import peers
+from deployer.plan.gatewayhost import named_gateways, peers
 from deployer.plan.make import make_plan
 from deployer.plan.model import Change, Plan
 from deployer.spec.models import ApiKey, EndpointSpec, GatewaySpec, Placement
@@ -37,7 +37,7 @@ def payload(change: Change) -> dict[str, Any]:
 
 def test_a_named_gateway_meets_every_host_and_every_host_meets_the_named_ones() -> None:
     world = fleet().world()
-    assert [peers(world, name) for name in ("h1", "h2", "h3")] == [("h2", "h3"), ("h1",), ("h1",)]
+    assert [peers(world, name, named_gateways(world)) for name in ("h1", "h2", "h3")] == [("h2", "h3"), ("h1",), ("h1",)]
 
 
 def test_a_fleet_without_a_named_gateway_has_no_port_for_peers() -> None:

@@ -1,12 +1,14 @@
 """Answers that HAProxy gives itself, in the shape that clients of OpenAI's API read."""
 
 import json
+from functools import lru_cache
 
 from deployer.render.quote import haproxy_word
 
 _TYPES = {429: "rate_limit_error"}
 
 
+@lru_cache(maxsize=64)  # thousands of routes share all but one of them
 def body(status: int, message: str, code: str) -> str:
     kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
     return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
