@@ -70,14 +70,12 @@ def second(world: World, spec: DeploymentSpec, change: Change, room: Room) -> Fo
     said: str | _No
     if not gpus:
         said = _host_memory(world, spec, change, reached, room)
+    elif not set(gpus) & set(old):  # it moves to them, and they are claimed for it
+        said = "its GPUs are others than the old one's"
     elif share is not None:
         gpus, said = _share(host, reached, gpus, share, room, fixed=fixed)
     elif fixed:
-        said = (
-            "its GPUs are others than the old one's"
-            if not set(gpus) & set(old)
-            else _gpu_memory(world, spec, reached, gpus, room)
-        )
+        said = _gpu_memory(world, spec, reached, gpus, room)
     else:
         free = alike(reached, gpus, free_gpus(host, reached, room.claims))
         if len(free) >= len(gpus):

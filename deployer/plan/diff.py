@@ -81,10 +81,10 @@ def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S,
     differing = deltas(before, after)
     if not differing:
         return None
+    restarts = after.kind is Kind.REPLICA and any(d.restarts for d in differing)
     if beside:  # that it stands elsewhere meanwhile is how it is done, not why
         differing = tuple(d for d in differing if d.name not in ("port", "gpus")) or differing
     after = keep_secrets(before, after)
-    restarts = after.kind is Kind.REPLICA and any(d.restarts for d in differing)
     actions: tuple[str, ...] = ("update",)
     reason, impact = _said(differing), Impact()
     if restarts:

@@ -61,6 +61,8 @@ class Seeker:
         if own is not None:
             self._claims.take(own)
             self._changed(own.host)
+            if found is not None and found[0].host == own.host and found[0].gpus != own.gpus and own.gpus:
+                return found[0], "other GPUs of it have room"
         return found
 
     def _search(self, spec: DeploymentSpec, number: int, wish: Wish, without: str | None = None) -> tuple[Place, str] | None:

@@ -138,7 +138,12 @@ def test_another_share_is_noted_without_a_restart_and_who_grows_gives_way() -> N
     maker.deployments[0] = shared("a", 51, strategy="pack")
     plan = make_plan(maker.world())
     assert stands(plan) == {"a/0": "GPU-h1-1", "b/0": "GPU-h1-0"}
-    assert "a/0 moves: its GPU on h1 has no 51% for it beside the others" in [n.what for n in plan.notices]
+    (moves,) = [notice for notice in plan.notices if notice.code == "move"]
+    assert moves.what == "a/0 moves: its GPU on h1 has no 51% for it beside the others"
+    assert moves.hint == "to h1: other GPUs of it have room"
+    (change,) = [c for c in plan.changes if c.name == "a/0"]
+    assert (change.actions, change.impact.restarts) == (("create", "delete"), 1), "on another GPU there is a new process"
+    assert plan.rollouts["a"].why == "a second one fits beside the old: its GPUs are others than the old one's"
 
 
 def test_what_a_share_gives_back_is_free_for_the_next_plan_and_that_is_said() -> None:
