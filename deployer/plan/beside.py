@@ -34,9 +34,6 @@ class Room:
     host_memory: dict[str, int] = field(default_factory=dict)
     gpu_memory: dict[str, int] = field(default_factory=dict)
 
-    def copy(self) -> "Room":
-        return Room(self.claims.copy(), dict(self.host_memory), dict(self.gpu_memory))
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from deployer.plan import conversions, endpoint, gatewayhost, guard, serving
 from deployer.plan.artifacts import Artifacts
 from deployer.plan.model import Refusal
+from deployer.plan.numbers import Ran
 from deployer.plan.replica import replica
 from deployer.plan.roster import Hold, Place
 from deployer.plan.world import World
@@ -42,9 +43,9 @@ def desire(
     of: dict[str, list[Place]] = {}
     for placed in places:
         of.setdefault(placed.deployment, []).append(placed)
-    named = gatewayhost.named_gateways(world)
+    named, ran = gatewayhost.named_gateways(world), Ran(world.observed)
     for spec in planned:
-        _deployment(world, spec, of.get(spec.name, []), named, holds, by_host, out)
+        _deployment(world, spec, of.get(spec.name, []), named, holds, ran, by_host, out)
     gatewayhost.joined(world, out.hosts)
     out.makers = conversions.share(world, by_host, makers or {})
     for name, found in by_host.items():
@@ -65,6 +66,7 @@ def _deployment(
     places: Sequence[Place],
     named: tuple[str, ...],
     holds: Mapping[str, Hold],
+    ran: Ran,
     by_host: dict[str, Artifacts],
     out: Desired,
 ) -> None:
@@ -87,7 +89,7 @@ def _deployment(
             return
         if runs:
             by_host[place.host].due.update(found.needs)
-        made = replica(world, spec, place, reached, found, runs)
+        made = replica(world, spec, place, reached, found, runs, ran)
         replicas.setdefault(place.host, []).append(made)
         _put(out, made)
     for name in sorted({*replicas, *(g for g in gateways if g in out.hosts)}):

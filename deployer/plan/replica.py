@@ -18,7 +18,9 @@ from deployer.state.observed import Reached
 from deployer.state.resources import Attribute, Kind, Resource, Scalar
 
 
-def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, serving: Serving, runs: bool) -> Resource:
+def replica(
+    world: World, spec: DeploymentSpec, place: Place, reached: Reached, serving: Serving, runs: bool, ran: numbers.Ran
+) -> Resource:
     """`runs`: false leaves everything in place but stopped."""
     engine = world.engines[spec.engine.name]
     slot = Slot(place.host, place.number, place.port, place.gpus, reached.probe.get("arch", ""), serving.adapters)
@@ -27,7 +29,7 @@ def replica(world: World, spec: DeploymentSpec, place: Place, reached: Reached, 
     first = None
     if serving.handler:
         runtime = runtime_digest(process, spec, slot, fleet_id=world.fleet.id, identity=serving.identity)
-        first = numbers.first_with(world.observed, spec.name, runtime)
+        first = ran.first_with(spec.name, runtime)
         paths["handler_revision"] = str(first)
     # the description is only noted: were it in the unit, changing it would write a file for nothing
     plain = spec.model_copy(update={"description": None}) if spec.description else spec

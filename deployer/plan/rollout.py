@@ -5,7 +5,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deployer.plan.beside import Room, placed_beside, second
+from deployer.plan.beside import Found, Room, placed_beside, second
 from deployer.plan.model import Change, Refusal, Rollout
 from deployer.plan.room import Claims, claimed
 from deployer.plan.roster import Place, recorded_places
@@ -137,16 +137,16 @@ def _beside(
     """Finds a second place for each; None when all have one, else why not."""
     if any(change.drift for change in mine):
         return "what was changed on the host is put back in its place"
-    trial = room.copy()
-    found = []
+    found: list[tuple[Change, Found]] = []
+    memory = dict(room.host_memory), dict(room.gpu_memory)
     for change in sorted(mine, key=lambda c: (c.host, c.name)):
-        if fixed and not placed_beside(change):
-            return fixed
-        one = second(world, spec, change, trial)
-        if isinstance(one, str):
+        one = fixed if fixed and not placed_beside(change) else second(world, spec, change, room)
+        if isinstance(one, str):  # what the others found is nobody's
+            for _, other in found:
+                room.claims.release(other.place)
+            room.host_memory, room.gpu_memory = memory
             return one
         found.append((change, one))
-    room.claims, room.host_memory, room.gpu_memory = trial.claims, trial.host_memory, trial.gpu_memory
     for change, one in found:
         out.places[spec.name, one.place.number] = one.place
         out.beside.add((change.host, change.address))
@@ -158,8 +158,10 @@ def _beside(
 def _too_many_away(world: World, spec: DeploymentSpec, places: Sequence[Place], out: Decided) -> bool:
     """Hosts that do not answer count as failures where the rollout says how many it bears."""
     most = spec.rollout.max_failures
+    if most is None:
+        return False
     away = sorted({p.host for p in places if p.deployment == spec.name and not isinstance(world.observed.get(p.host), Reached)})
-    if most is None or len(away) <= most:
+    if len(away) <= most:
         return False
     source = world.positions.of(f"deployment:{spec.name}", "rollout", "max_failures")
     what = f"{spec.name}: {', '.join(away)} cannot be reached, and its rollout bears {most} failures"

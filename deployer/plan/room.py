@@ -47,9 +47,6 @@ class Claims:
         """How much of a GPU nobody has, in percent."""
         return max(0, WHOLE - self.gpus[host, gpu])
 
-    def copy(self) -> "Claims":
-        return Claims(self.ports.copy(), self.gpus.copy(), self.slots.copy(), dict(self.returning), self.leaving)
-
 
 def amount(place: Place) -> int:
     """Of each of its GPUs, in percent."""

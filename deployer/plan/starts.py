@@ -5,7 +5,7 @@ disappointed. It is an estimate: no part of a plan's identity, and nothing is re
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployer.plan.diff import UNKNOWN_START_S
@@ -33,6 +33,20 @@ class Start:
     model: str = ""
 
 
+@dataclass(slots=True)
+class Starts:
+    """All that hosts told, oldest first, by what the next one may be like."""
+
+    own: dict[tuple[str, str | None], list[Start]] = field(default_factory=dict)  # host, deployment
+    here: dict[tuple[str, str, str], list[Start]] = field(default_factory=dict)  # host, engine, model
+    alike: dict[tuple[str, str], list[Start]] = field(default_factory=dict)  # engine, model
+
+    def add(self, start: Start) -> None:
+        self.own.setdefault((start.host, start.deployment), []).append(start)
+        self.here.setdefault((start.host, start.engine, start.model), []).append(start)
+        self.alike.setdefault((start.engine, start.model), []).append(start)
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """`basis`: where it is from, as "as the last 3 starts there"."""
@@ -48,7 +62,7 @@ def with_expectations(changes: Iterable[Change], observed: Observed) -> tuple[Ch
     return tuple(_expecting(change, known) for change in changes)
 
 
-def _expecting(change: Change, known: Sequence[Start]) -> Change:
+def _expecting(change: Change, known: Starts) -> Change:
     after = change.after
     if after is None or not starting(change):
         return change
@@ -67,14 +81,16 @@ def starting(change: Change) -> bool:
     return "create" in change.actions or before is None or not before.runs or change.impact.restarts > 0
 
 
-def starts(observed: Observed) -> tuple[Start, ...]:
-    """All that hosts told, oldest first; what is no start is left out."""
-    found = []
+def starts(observed: Observed) -> Starts:
+    """What is no start is left out."""
+    found, known = [], Starts()
     for host, reached in observed.items():
         if isinstance(reached, Reached):
             told: Mapping[str, Any] = reached.probe.get("starts") or {}
             found += [_start(host, name, one) for name, noted in told.items() for one in noted]
-    return tuple(sorted((s for s in found if s is not None), key=lambda s: (s.at, s.host, s.deployment, s.start_s)))
+    for start in sorted((s for s in found if s is not None), key=lambda s: (s.at, s.host, s.deployment, s.start_s)):
+        known.add(start)
+    return known
 
 
 def _start(host: str, deployment: str, noted: Mapping[str, Any]) -> Start | None:
@@ -86,13 +102,13 @@ def _start(host: str, deployment: str, noted: Mapping[str, Any]) -> Start | None
     return Start(host, deployment, str(noted.get("at") or ""), float(took), known_down, engine, model)
 
 
-def expect(replica: Resource, known: Sequence[Start]) -> Expected:
+def expect(replica: Resource, known: Starts) -> Expected:
     """From the nearest starts that there are: of this deployment here, else of its model and engine here, else elsewhere, else of
     this deployment here with another model."""
     engine, model = _shown(replica, "engine"), _family(_shown(replica, "model"))
-    own = [s for s in known if s.host == replica.host and s.deployment == replica.deployment]
-    alike = [s for s in known if model and (s.engine, s.model) == (engine, model)]
-    here = [s for s in alike if s.host == replica.host]
+    own = known.own.get((replica.host, replica.deployment), [])
+    here = known.here.get((replica.host, engine, model), []) if model else []
+    alike = known.alike.get((engine, model), []) if model else []
     nearest = (
         ([s for s in own if s.model in ("", model)], "as the last {} there"),
         (here, "as {} of the same model there"),

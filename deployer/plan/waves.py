@@ -37,7 +37,12 @@ def in_waves(
             rolling.setdefault(change.deployment, []).append(change)
             mine = decided.waves.get((change.host, change.address))
             waves.setdefault((change.host, change.deployment), []).extend([mine] if mine else ())
-    drains = {name: _drains(world, name, places, wanted, decided, rolling[name]) for name in rolling}
+    of: dict[str, list[Place]] = {name: [] for name in rolling}
+    for place in places:
+        if place.deployment in of:
+            of[place.deployment].append(place)
+    named = gatewayhost.named_gateways(world)
+    drains = {name: _drains(world, name, of[name], named, wanted, decided, rolling[name]) for name in rolling}
     return [_placed(c, decided, waves, drains) if c.deployment in rolling else c for c in changes]
 
 
@@ -65,9 +70,18 @@ def _wave(change: Change, here: Sequence[int]) -> int:
 
 
 def _drains(
-    world: World, name: str, places: Sequence[Place], wanted: Desired, decided: Decided, changes: Sequence[Change]
+    world: World,
+    name: str,
+    places: Sequence[Place],
+    named: tuple[str, ...],
+    wanted: Desired,
+    decided: Decided,
+    changes: Sequence[Change],
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """By the first replica of each host and wave: the route while it is replaced, and afterwards. `changes`: the deployment's."""
+    """By the first replica of each host and wave: the route while it is replaced, and afterwards. `places` and `changes`: the
+    deployment's.
+    """
+    gateways = endpoint.carriers(named, [p.host for p in places])
     found: dict[tuple[str, str], dict[str, Any]] = {}
     mine = [c for c in changes if (c.host, c.address) in decided.waves]
     for host in sorted({c.host for c in mine}):
@@ -78,7 +92,7 @@ def _drains(
             batch = sorted((c for c in mine if c.host == host and decided.waves[c.host, c.address] == wave), key=lambda c: c.name)
             standing = _standing(host, name, wanted, changes, wave)
             left = [r for r in standing if r.address not in {c.address for c in batch}]
-            found[host, batch[0].address] = _drain(world, name, host, places, route, standing, left, batch)
+            found[host, batch[0].address] = _drain(world, name, host, places, gateways, route, standing, left, batch)
     return found
 
 
@@ -97,15 +111,14 @@ def _drain(
     name: str,
     host: str,
     places: Sequence[Place],
+    gateways: Sequence[str],
     route: Resource,
     standing: Sequence[Resource],
     left: Sequence[Resource],
     batch: Sequence[Change],
 ) -> dict[str, Any]:
     spec = world.fleet.deployments[name]
-    gateways = endpoint.carriers(gatewayhost.named_gateways(world), [p.host for p in places if p.deployment == name])
-    of = [p for p in places if p.deployment == name]
-    meanwhile = endpoint.resource(world, spec, host, of, left or standing, gateways, True, leaving=not left)
+    meanwhile = endpoint.resource(world, spec, host, places, left or standing, gateways, True, leaving=not left)
     return {
         "during": meanwhile.payload["files"],
         "after": route.payload["files"],

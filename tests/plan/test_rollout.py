@@ -12,7 +12,7 @@ from deployer.plan.roster import from_json as roster_from_json
 from deployer.plan.steps import run_request, transactions
 from deployer.plan.subset import by_changes
 from deployer.plan.world import Options
-from deployer.spec.models import Resources, Rollout, Strategy
+from deployer.spec.models import DeploymentSpec, Resources, Rollout, Strategy
 from deployer.state.observed import Unreached
 from deployer.state.resources import Kind
 from tests.plan.worlds import GIB, WorldMaker, deployment, host, probe
@@ -116,6 +116,18 @@ def test_what_the_old_one_was_seen_to_take_proves_it_too() -> None:
 def test_two_new_ones_must_both_fit() -> None:
     assert edited(fleet(replicas=2, memory_available=16 * GIB)).rollouts["chat"].strategy == "rolling"
     assert edited(fleet(replicas=2, memory_available=18 * GIB)).rollouts["chat"].strategy == "blue_green"
+
+
+def test_what_one_deployment_found_in_vain_is_there_for_the_next() -> None:
+    def both(context: int) -> list[DeploymentSpec]:
+        return [deployment(name, replicas=number, engine={"context": context}) for name, number in (("a", 2), ("b", 1))]
+
+    maker = WorldMaker(both(1024), probes={"h1": probe("h1", memory_available=10 * GIB)})
+    maker.done(make_plan(maker.world()))
+    maker.deployments = both(2048)
+    plan = make_plan(maker.world())
+    assert {name: rollout.strategy for name, rollout in plan.rollouts.items()} == {"a": "rolling", "b": "blue_green"}
+    assert [c.after.payload["port"] for c in replicas(plan) if c.after and c.deployment == "b"] == [20003]
 
 
 def test_a_free_gpu_is_room_enough() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from deployer.plan.codec import from_json, to_json
 from deployer.plan.make import make_plan
 from deployer.plan.model import Change, Plan
-from deployer.plan.starts import NOT_SEEN, expect, starts
+from deployer.plan.starts import NOT_SEEN, Starts, expect, starts
 from deployer.plan.text import render
 from deployer.plan.world import Options
 from deployer.state.observed import Observed, Reached, Unreached
@@ -66,7 +66,7 @@ def test_the_nearest_starts_count(hosts: dict[str, Any], answer: tuple[float, fl
 
 
 def test_a_host_that_is_away_tells_nothing() -> None:
-    assert starts({"h1": Unreached("h1", "timeout", "timed out")}) == ()
+    assert starts({"h1": Unreached("h1", "timeout", "timed out")}) == Starts()
 
 
 # in a whole plan
