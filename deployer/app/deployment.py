@@ -3,7 +3,6 @@
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -132,7 +131,7 @@ class Deployment:
         return max(found, key=lambda f: str(f.get("at", "")), default=None)
 
     def endpoint(self, observed: Observed | None = None) -> "Endpoint":
-        from deployer.app.kinds import asked
+        from deployer.app.kinds import asks
         from deployer.execute.endpoint import endpoint
         from deployer.plan.roster import Roster, latest
 
@@ -146,7 +145,7 @@ class Deployment:
             self._answered(observed or {})
             hint = "deployer apply places it; or name a gateway host in deployer.yaml"
             raise DeployerError(f"{self.name} has no address yet: it was never applied", where=self.name, hint=hint)
-        return replace(found, asked=asked(self.fleet.loaded.root, self.fleet.spec.deployments[self.name]))
+        return asks(found, self.fleet.loaded.root, self.fleet.spec.deployments[self.name])
 
     def _chats(self, found: "Endpoint") -> None:
         """Raises UsageError for a model that does not answer in words."""

@@ -2,10 +2,10 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployer.app.kinds import asked
+from deployer.app.kinds import asks
 from deployer.app.serving import AdapterState, adapters, computed
 from deployer.execute.endpoint import Endpoint, endpoint
 from deployer.execute.standing import DeploymentState
@@ -78,7 +78,7 @@ def dossier(fleet: FleetSpec, root: Path, observed: Observed, name: str, at: str
     found = make_status(fleet, observed, at, names=(name,)).deployments
     where = endpoint(fleet, latest(observed), name)
     if where is not None:
-        where = replace(where, asked=asked(root, fleet.deployments.get(name)))
+        where = asks(where, root, fleet.deployments.get(name))
     spec, known = fleet.deployments.get(name), locked or Locked()
     past = revisions(observed, name, whole=True)
     return Dossier(

@@ -1,6 +1,8 @@
 """Where a deployment answers, and how to ask it. Pure. Called by app for `endpoint`, `status` and `predict`."""
 
 import json
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +24,15 @@ _PYTHON = {
         "answer.text",
     ),
 }
+#: What stands in for a chat where people would chat.
+_PYTHON["translate"] = _PYTHON["chat/completions"]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`url` ends in /v1. `loopback`: it answers only on the gateway's own host. `keys`: a client must send one."""
+    """`url` ends in /v1. `loopback`: it answers only on the gateway's own host. `keys`: a client must send one. `body`: what its
+    own question at the start asks, for a route that is nobody's standard.
+    """
 
     name: str
     url: str
@@ -35,6 +41,7 @@ class Endpoint:
     loopback: bool
     keys: bool
     asked: str = "chat/completions"  # below the URL: what this kind of model can answer
+    body: Mapping[str, Any] | None = None
 
     @property
     def chats(self) -> bool:
@@ -45,14 +52,22 @@ class Endpoint:
         key = " \\\n  -H 'Authorization: Bearer YOUR_KEY'" if self.keys else ""
         if self.asked in _SPEECH:
             return f"curl {self.url}/{self.asked}{key} \\\n  -F model={self.model} -F file=@speech.wav"
-        body = json.dumps({"model": self.model, **_BODIES.get(self.asked, _CHAT)})
-        return f"curl {self.url}/{self.asked} \\\n  -H 'Content-Type: application/json'{key} \\\n  -d '{body}'"
+        body = shlex.quote(json.dumps(self._body, ensure_ascii=False))
+        return f"curl {self.url}/{self.asked} \\\n  -H 'Content-Type: application/json'{key} \\\n  -d {body}"
+
+    @property
+    def _body(self) -> dict[str, Any]:
+        return {"model": self.model, **(_BODIES.get(self.asked) or (None if self.chats else self.body) or _CHAT)}
 
     @property
     def python(self) -> str:
         key = "YOUR_KEY" if self.keys else "none"
-        call, result = _PYTHON.get(self.asked, _PYTHON["chat/completions"])
         head = f'from openai import OpenAI\nclient = OpenAI(base_url="{self.url}", api_key="{key}")\n'
+        known = _PYTHON.get(self.asked)
+        if known is None:
+            call = f'client.post("/{self.asked}", cast_to=httpx.Response, body={self._body!r})'
+            return f"import httpx\n{head}answer = {call}\nprint(answer.json())"
+        call, result = known
         return f"{head}answer = {call.format(model=self.model)}\nprint({result})"
 
     def json(self) -> dict[str, Any]:

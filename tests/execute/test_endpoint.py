@@ -1,5 +1,6 @@
 """The address of a deployment."""
 
+import json
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -66,4 +67,15 @@ def test_the_samples_ask_what_the_kind_of_model_can_answer(asked: str, curl: str
     assert f"/chat/v1/{asked}" in found.curl
     assert curl in found.curl
     assert python in found.python
+    compile(found.python, "sample", "exec")
+
+
+def test_a_route_of_ones_own_is_asked_what_it_is_asked_at_its_start() -> None:
+    found = endpoint(fleet(insecure=True, hosts=("h1",)), ROSTER, "chat")
+    assert found is not None
+    found = replace(found, asked="predict", body={"inputs": ["where's my parcel"]})
+    words = shlex.split(found.curl)
+    assert words[1] == "http://192.0.2.1:8443/chat/v1/predict"
+    assert json.loads(words[-1]) == {"model": "chat", "inputs": ["where's my parcel"]}
+    assert """client.post("/predict", cast_to=httpx.Response, body={'model': 'chat', 'inputs': [""" in found.python
     compile(found.python, "sample", "exec")
