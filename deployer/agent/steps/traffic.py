@@ -15,6 +15,7 @@ from deployer.agent.steps.base import Before, Step
 POLL_S = 0.2
 QUIET_S = 0.6  # so long nothing may run before a server counts as left
 DRAIN_S = 300.0
+REFUSED_S = 5.0  # so long a master's socket may refuse and count as being there
 MISSED = 3  # looks in a row that may go wrong before a replica does not count as steady
 
 
@@ -23,7 +24,7 @@ def sessions(ctx: Context, socket: str, ports: Set[str]) -> int:
     still serve what they have begun. A HAProxy that is not there sends nothing.
     """
     try:
-        workers = _workers(ctx.system.ask_socket(socket, "show proc").decode("utf-8", "replace"))
+        workers = _workers(_told(ctx, socket, "show proc"))
         return sum(_of_worker(ctx, socket, pid, ports) for pid in workers)
     except OSError:
         return 0
@@ -32,10 +33,24 @@ def sessions(ctx: Context, socket: str, ports: Set[str]) -> int:
 def stats(ctx: Context, socket: str) -> Dict[str, str]:
     """`show stat` of every worker of HAProxy; empty when it is not there."""
     try:
-        workers = _workers(ctx.system.ask_socket(socket, "show proc").decode("utf-8", "replace"))
+        workers = _workers(_told(ctx, socket, "show proc"))
     except OSError:
         return {}
     return {pid: _stat(ctx, socket, pid) for pid in workers}
+
+
+def _told(ctx: Context, socket: str, line: str) -> str:
+    """What the master says. While it starts itself anew, after a start and at each reload, its socket is there and refuses: that
+    is not a HAProxy without requests.
+    """
+    end = ctx.system.clock() + REFUSED_S
+    while True:
+        try:
+            return ctx.system.ask_socket(socket, line).decode("utf-8", "replace")
+        except ConnectionRefusedError:
+            if ctx.system.clock() >= end:
+                raise
+        ctx.system.sleep(POLL_S / 4)
 
 
 def _workers(text: str) -> List[str]:
@@ -46,7 +61,7 @@ def _workers(text: str) -> List[str]:
 
 def _stat(ctx: Context, socket: str, pid: str) -> str:
     try:
-        return ctx.system.ask_socket(socket, "@!%s show stat" % pid).decode("utf-8", "replace")
+        return _told(ctx, socket, "@!%s show stat" % pid)
     except OSError:
         return ""  # it ended meanwhile
 

@@ -1,6 +1,7 @@
 """Bytes of weights on the fullest GPU, from the bytes of the tensors as they lie in the files. Called by answer.py."""
 
 from deployer.engines import ctranslate2_types
+from deployer.plan.fit import blocks
 from deployer.plan.fit.question import Question, Unknown
 from deployer.state.locked import ModelFacts
 
@@ -51,7 +52,14 @@ def vllm_bytes(question: Question) -> int:
         ends = min(_embeddings(facts), total)
         one = ends if facts.cache is not None and facts.cache.tied else ends // 2
         total = (total - ends) * -(-layers // stages) // layers + one
-    return -(-total // settings.tensor_parallel) + tables_bytes(facts)
+    plain = facts.quantization is None and settings.quantization is None and not settings.cpu
+    rounded = blocks.added(question, _computed(settings.dtype)) if plain else 0
+    return -(-total // settings.tensor_parallel) + rounded + tables_bytes(facts)
+
+
+def _computed(dtype: str) -> int:
+    """Bytes of an element that vLLM computes in: `auto` is 16 bits, also for what lies in 32."""
+    return 4 if dtype in ("float32", "float") else 2
 
 
 #: Models that learn their positions: those are in the files.
@@ -93,7 +101,7 @@ def _loaded(question: Question) -> int:
     total = stored_bytes(facts)
     if facts.quantization:
         return total
-    total = _cast(facts, 4 if settings.dtype in ("float32", "float") else 2)
+    total = _cast(facts, _computed(settings.dtype))
     if settings.quantization is None:
         return total
     if settings.quantization not in _EIGHT_BITS:
