@@ -21,6 +21,16 @@ config: {model_type: llama, torch_dtype: bfloat16, num_hidden_layers: 80, num_at
   hidden_size: 8192, vocab_size: 128256, intermediate_size: 28672, max_position_embeddings: 8192}
 engines: {vllm: {}}
 """
+#: Its size is known, its layers are not.
+BARE = """\
+name: ours-4b
+about: trained by us
+kind: chat
+repo: acme/ours-4b
+parameters: 4B
+weights: bfloat16
+engines: {vllm: {}}
+"""
 
 
 @pytest.fixture
@@ -30,6 +40,7 @@ def gpus(bench: Bench) -> Bench:
     bench.hosts["h1"] = FakeHost("g1", machines, gpus=small)
     (bench.root / "catalog").mkdir()
     (bench.root / "catalog/ours.yaml").write_text(OWN)
+    (bench.root / "catalog/bare.yaml").write_text(BARE)
     return bench
 
 
@@ -52,7 +63,8 @@ def test_what_a_host_could_serve_of_it(gpus: Bench) -> None:
     assert "1 of 1 NVIDIA L4, 24 GiB" in rows["qwen3-0.6b"]
     assert "ours-70b" not in rows
     assert " do not" in done.err
-    assert rows["qwen3-4b"].startswith("?")  # its size is known, its layers are not
+    assert rows["ours-4b"].startswith("?")
+    assert rows["qwen3-4b"].startswith("✓")
     assert "llama-3.3-70b-instruct" not in rows
     ways = {m["name"]: m["ways"] for m in gpus.json("models", "--fits", "h1")["models"]}
     assert ways["ours-70b"][0]["verdict"] == "no"
