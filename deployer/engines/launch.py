@@ -98,6 +98,8 @@ def runtime_digest(process: Process, deployment: DeploymentSpec, slot: Slot, *, 
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
+    if "{" not in text:
+        return text
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
     return text

@@ -27,7 +27,7 @@ class Lacking:
 @dataclass(slots=True)
 class Artifacts:
     """Of one host: resources by address, texts by digest, what could not be had, and what is still to be decided (by name).
-    `due`: addresses that something which is to run needs.
+    `due`: addresses that something which is to run needs. `environments`: by what is locked, for this host.
     """
 
     resources: dict[str, Resource] = field(default_factory=dict)
@@ -35,6 +35,7 @@ class Artifacts:
     refusals: list[Refusal] = field(default_factory=list)
     lacking: dict[str, Lacking] = field(default_factory=dict)
     due: set[str] = field(default_factory=set)
+    environments: dict[str, Resource] = field(default_factory=dict)
 
 
 def model_need(spec: DeploymentSpec) -> ModelNeed:

@@ -192,13 +192,13 @@ def _as_canary(world: World, spec: DeploymentSpec, new: Resource, base: int, aga
     rules = spec.rollout.canary
     said = Attribute(CANARY, f"beside revision {base}", source=world.positions.of(f"deployment:{spec.name}", "rollout", "canary"))
     told = {"base": base, "share": rules.share, "watch_s": rules.watch, "against": against}
-    return replace(new, attributes=(*new.attributes, said), payload={**new.payload, CANARY: told})
+    return new._replace(attributes=(*new.attributes, said), payload={**new.payload, CANARY: told})
 
 
 def as_any_other(replica: Resource) -> Resource:
     """The same without its being a canary."""
     payload = {key: value for key, value in replica.payload.items() if key != CANARY}
-    return replace(replica, payload=payload, attributes=tuple(a for a in replica.attributes if a.name != CANARY))
+    return replica._replace(payload=payload, attributes=tuple(a for a in replica.attributes if a.name != CANARY))
 
 
 def notices(world: World, found: Canaries) -> list[Notice]:

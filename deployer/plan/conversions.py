@@ -6,7 +6,6 @@ hosts are known.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from deployer.engines.base import Conversion
@@ -121,7 +120,7 @@ def _made_here(world: World, name: str, lacking: Lacking, out: Artifacts) -> Res
         memory_bytes=memory_needed(lacking.locked, lacking.conversion),
         result_bytes=int(lacking.locked.bytes * lacking.conversion.disk_factor),
     )
-    return replace(made, needs=(fetched.address, converter.address))
+    return made._replace(needs=(fetched.address, converter.address))
 
 
 def _copied(world: World, name: str, lacking: Lacking, giver: str, path: str, weight: int | None) -> Resource:
@@ -130,7 +129,7 @@ def _copied(world: World, name: str, lacking: Lacking, giver: str, path: str, we
     payload = {key: made.payload[key] for key in ("path", "name", "digest")}
     payload |= {"method": "copy", "from": giver, "from_path": path}
     weight = weight or made.disk_bytes
-    return replace(made, payload=payload, download_bytes=weight, disk_bytes=weight)
+    return made._replace(payload=payload, download_bytes=weight, disk_bytes=weight)
 
 
 def _converter(world: World, lacking: Lacking) -> EnvironmentNeed:

@@ -4,7 +4,6 @@ Positions do not count, nor does anything in a payload that no attribute names: 
 attribute "unit file" and restarts nothing.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from deployer.plan.model import Change, Delta, Impact
@@ -49,7 +48,7 @@ def keep_secrets(before: Resource, after: Resource) -> Resource:
     def kept(a: Attribute) -> Attribute:
         return a._replace(value=old[a.name].value) if a.secret and a.value is None and a.name in old else a
 
-    return replace(after, attributes=tuple(kept(a) for a in after.attributes))
+    return after._replace(attributes=tuple(kept(a) for a in after.attributes))
 
 
 def change_of(resource: Resource, actions: tuple[str, ...], reason: str, **rest: Any) -> Change:

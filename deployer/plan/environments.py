@@ -60,6 +60,8 @@ def environment(
     *,
     serves: bool = False,
 ) -> Resource | None:
+    if there := out.environments.get(need.name):  # another deployment stands on it too
+        return there
     locked = world.locked.environments.get(need.name)
     target, why = fitting_target(locked.targets if locked else {}, reached.probe)
     if target is None:
@@ -69,8 +71,6 @@ def environment(
         out.refusals.append(Refusal("target", what, (why,), hint, host.name, spec.name, source))
         return None
     name = f"{need.name}-{target.digest[:12]}"
-    if there := out.resources.get(f"{Kind.ENVIRONMENT}:{name}"):  # another deployment stands on it too
-        return there
     uv = tool(host, "uv", world.locked.tools["uv"], "uv", out)
     out.texts[target.digest] = target.text
     pushed = sum(w.size for w in target.wheels)
@@ -99,4 +99,5 @@ def environment(
         download_bytes=pushed,
         disk_bytes=UNKNOWN_SIZE,
     )
-    return out.resources.setdefault(resource.address, resource)
+    out.environments[need.name] = out.resources.setdefault(resource.address, resource)
+    return out.environments[need.name]

@@ -3,7 +3,6 @@ of the hosts that its gateway meets.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -133,11 +132,13 @@ def joined(world: World, hosts: dict[str, dict[str, Resource]]) -> None:
 
     for name, found in hosts.items():
         if address in found and _trusted(world, name):  # one that is new learns them all anyhow
-            found[address] = replace(found[address], attributes=tuple(known(a) for a in found[address].attributes))
+            found[address] = found[address]._replace(attributes=tuple(known(a) for a in found[address].attributes))
 
 
 def as_it_is(world: World, recorded: Resource) -> Resource:
     """A gateway as it was noted, with the certificates that it really knows: they came from the hosts, not from the plan."""
+    if recorded.kind is not Kind.GATEWAY:
+        return recorded
     trusted = _trusted(world, recorded.host)
 
     def now(a: Attribute) -> Attribute:
@@ -146,9 +147,7 @@ def as_it_is(world: World, recorded: Resource) -> Resource:
         listed = [word.partition(" ")[0] for word in str(a.value).split(", ")]
         return a._replace(value=", ".join(f"{name} {trusted.get(name, NEW)}" for name in listed))
 
-    if recorded.kind is not Kind.GATEWAY:
-        return recorded
-    return replace(recorded, attributes=tuple(now(a) for a in recorded.attributes))
+    return recorded._replace(attributes=tuple(now(a) for a in recorded.attributes))
 
 
 def _reach(world: World) -> str:

@@ -6,6 +6,7 @@ Two worlds that are equal give equal plans, byte for byte, whatever the order of
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from deployer.plan import (
     canary,
@@ -140,10 +141,17 @@ def _scope(world: World, rolled: Rolled) -> tuple[Scope, Rolled]:
 def _recorded(world: World, reached: Reached) -> dict[str, tuple[Resource, ...]]:
     """Resources by deployment, as the host notes them."""
     records = reached.probe.get("records", {})
+    read: dict[str, tuple[Mapping[str, Any], Resource]] = {}  # by name: what several deployments stand on is read once
+
+    def resource(data: Mapping[str, Any]) -> Resource:
+        told, found = read.get(data["name"], (None, None))
+        if found is None or told != data:
+            found = resource_from(data)
+            read[found.name] = data, found
+        return found
+
     return {
-        name: tuple(
-            as_it_is(world, known_secrets(resource_from(r), record.get("secrets", {}))) for r in record.get("resources", [])
-        )
+        name: tuple(as_it_is(world, known_secrets(resource(r), record.get("secrets", {}))) for r in record.get("resources", []))
         for name, record in sorted(records.items())
     }
 

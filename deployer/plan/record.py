@@ -1,7 +1,6 @@
 """A resource as JSON and back: how it is kept in the record on a host, in a saved plan, and in `plan --json`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from deployer.spec.source import Source
@@ -85,4 +84,4 @@ def known_secrets(resource: Resource, fingerprints: Mapping[str, str]) -> Resour
     def known(a: Attribute) -> Attribute:
         return a._replace(value=fingerprints.get(ids[a.name], a.value)) if a.secret and a.name in ids else a
 
-    return replace(resource, attributes=tuple(known(a) for a in resource.attributes))
+    return resource._replace(attributes=tuple(known(a) for a in resource.attributes))

@@ -95,7 +95,7 @@ def difference(before: Revision, after: Revision) -> tuple[Difference, ...]:
 def _differing(old: Resource | None, new: Resource | None) -> Difference | None:
     there = new or old
     assert there is not None
-    bare = replace(there, attributes=())
+    bare = there._replace(attributes=())
     told = tuple(d for d in deltas(old or bare, new or bare) if d.name != FILES and d.before != d.after)
     files = differing(old, new)
     if old is not None and new is not None and not told and not files:

@@ -124,7 +124,7 @@ def _read(world: World, roster: Roster, hold: Hold, number: int) -> Held:
         mine = [_wanted(world, host, r, current) for r in known if r.kind in OF_DEPLOYMENT]
         wanted[host] = tuple(r for r in mine if r.kind is not Kind.REPLICA or r.payload["slot"] not in silent)
         there = complete(reached)
-        artifacts[host] = tuple(replace(r, host=host) for r in known if r.kind in ARTIFACTS and r.payload["path"] in there)
+        artifacts[host] = tuple(r._replace(host=host) for r in known if r.kind in ARTIFACTS and r.payload["path"] in there)
     requested = any(r.deployment == name and r.kind == ROLLED_BACK for r in world.options.holds)
     return Held(name, number, hold, requested, wanted, artifacts, notes, _places(world, roster, name, wanted))
 
@@ -166,7 +166,7 @@ def _wanted(world: World, host: str, recorded: Resource, current: Sequence[Resou
     payload = dict(recorded.payload)
     if references:
         payload["keys"] = [_key(key, now) for key in payload["keys"]]
-    return replace(recorded, host=host, attributes=tuple(attributes), payload=payload, source=None)
+    return recorded._replace(host=host, attributes=tuple(attributes), payload=payload, source=None)
 
 
 def _key(key: Mapping[str, Any], now: Resource | None) -> dict[str, Any]:

@@ -22,17 +22,20 @@ def notices(world: World, planned: Sequence[DeploymentSpec], changes: Iterable[C
             started[change.deployment] = started.get(change.deployment) or version
             if any(d.name == "engine" for d in change.deltas):
                 moved.add(change.deployment)
+    # asked of each engine once: to look whether a value has a protocol's methods is slow
+    versioned = {name: engine for name, engine in world.engines.items() if isinstance(engine, Versioned)}
     for spec in planned:
         engine = world.engines[spec.engine.name]
         if spec.name in moved and isinstance(engine, Lacking):
             for said in engine.lacks(spec, world.locked.models.get(model_need(spec).key)):
                 yield _notice(world, spec, "lacks", f"{spec.name}: {said.message}", said)
-        if spec.name not in started or not isinstance(engine, Versioned):
+        known = versioned.get(spec.engine.name)
+        if spec.name not in started or known is None:
             continue
         before = started[spec.name]
-        for said in engine.upgraded(spec, before) if before else ():
+        for said in known.upgraded(spec, before) if before else ():
             yield _notice(world, spec, "upgrade", f"{spec.name}: since version {before}, {said.message}", said)
-        for said in engine.ending(spec):
+        for said in known.ending(spec):
             yield _notice(world, spec, "deprecated", f"{spec.name}: {said.message}", said)
 
 

@@ -17,6 +17,7 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _PROGRAM = re.compile(r"/[A-Za-z0-9_@+=:,./-]+")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # less tab and newline
 _ESCAPES = str.maketrans(
     {chr(n): f"\\x{n:02x}" for n in (*range(0x20), 0x7F)} | {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 )
@@ -67,14 +68,14 @@ def unit_environment(name: str, value: str) -> str:
     """The right side of Environment=. `$` is literal there, `%` is not; systemd drops values with control characters."""
     if not _ENV_NAME.fullmatch(name):
         raise Unquotable(f"{name!r} is not a name for an environment variable")
-    if any((ord(c) < 0x20 and c not in "\n\t") or ord(c) == 0x7F for c in value):
+    if _UNSEEN.search(value):
         raise Unquotable(f"the environment variable {name} holds a control character")
     return f'"{name}={_escaped(_text(value, f"the environment variable {name}")).replace("%", "%%")}"'
 
 
 def unit_line(value: str) -> str:
     """Free text as the value of a setting such as Description=: one line, no specifier, no continuation at its end."""
-    flat = "".join(" " if ord(c) < 0x20 or ord(c) == 0x7F else c for c in _text(value, "a description"))
+    flat = _CONTROL.sub(" ", _text(value, "a description"))
     return flat.replace("%", "%%").rstrip().rstrip("\\").strip()
 
 

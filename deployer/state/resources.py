@@ -1,7 +1,6 @@
 """What can stand on a host, in one shape for "is wanted" and "is there", so that a diff is a comparison of two of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -44,9 +43,8 @@ class Attribute(NamedTuple):
     source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One thing on one host.
+class Resource(NamedTuple):
+    """One thing on one host. A plan of a large fleet makes hundreds of thousands: a tuple is made in less than half the time.
 
     `payload` is what the steps need to make it: rendered files, arguments, digests; plain JSON values, no secret,
     only references to secrets. It is recorded on the host, so that it can be made again or taken away without the
@@ -58,7 +56,7 @@ class Resource:
     name: str
     deployment: str | None = None
     attributes: tuple[Attribute, ...] = ()
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = {}  # one for all that have none: nobody writes to it
     needs: tuple[str, ...] = ()
     source: Source | None = None
     download_bytes: int = 0

@@ -1,6 +1,5 @@
 """The files of a change, before and after: what is paired with what, and which lines are shown."""
 
-from dataclasses import replace
 from typing import Any
 
 from deployer.plan.filetexts import DiffLine, FileText, compared, written
@@ -18,7 +17,7 @@ def change(before: Resource | None, after: Resource | None) -> Change:
 
 
 def unit(name: str, content: str) -> Resource:
-    return replace(resource(), payload={"files": [{"path": f"/etc/systemd/system/{name}.service", "content": content}]})
+    return resource()._replace(payload={"files": [{"path": f"/etc/systemd/system/{name}.service", "content": content}]})
 
 
 def test_a_file_that_is_the_same_is_left_out_and_one_that_differs_is_shown() -> None:

@@ -33,7 +33,7 @@ def fragments(route: Route) -> dict[str, str]:
 
 
 def _entry(model: str) -> str:
-    return json.dumps({"id": model, "object": "model", "created": 0, "owned_by": "deployer"}, separators=(",", ":"))
+    return f'{{"id":{json.dumps(model)},"object":"model","created":0,"owned_by":"deployer"}}'
 
 
 def _listed(route: Route) -> str:
