@@ -53,8 +53,8 @@ def prompts(count: int, tokens: int, seed: int = 0) -> list[Ask]:
     return [Ask([chance.randrange(300, 16000) for _ in range(PROMPT)], tokens) for _ in range(count)]
 
 
-def mixed(count: int, longest: int) -> list[Ask]:
-    chance = random.Random(7)
+def mixed(count: int, longest: int, seed: int = 7) -> list[Ask]:
+    chance = random.Random(seed)
     return [
         Ask([chance.randrange(300, 16000) for _ in range(chance.randrange(8, PROMPT))], chance.randrange(longest // 16, longest))
         for _ in range(count)

@@ -1,4 +1,5 @@
-"""A random Llama of some 70 million parameters as a CTranslate2 model, with a tokenizer of its own. Used by bench_serve.
+"""A random Llama of some 70 million parameters with a tokenizer of its own: as a CTranslate2 model, and as the folder that a hub
+would give. Used by bench_serve, bench_serve_memory and bench_peers.
 
 What it says makes no sense, and costs as much to say as if it did. Made with numpy alone; the same bytes every time.
 """
@@ -34,19 +35,59 @@ def make_model(target: Path, quantization: str = "int8") -> Path:
     spec.register_vocabulary(tokens)
     spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = _SPECIAL
     save(spec, target, quantization)
+    _write_tokenizer(target, tokens, merges)
+    return target
+
+
+def make_checkpoint(target: Path) -> Path:
+    """The same weights in float32 as a hub has them: config.json, model.safetensors, and what belongs to the tokenizer."""
+    target.mkdir(parents=True, exist_ok=True)
+    config = {
+        **CONFIG,
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "dtype": "float32",
+        "hidden_act": "silu",
+        "head_dim": CONFIG["hidden_size"] // CONFIG["num_attention_heads"],
+        "max_position_embeddings": CONTEXT,
+        "tie_word_embeddings": True,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "rope_parameters": {**CONFIG["rope_parameters"], "rope_type": "default"},
+    }
+    (target / "config.json").write_text(json.dumps(config))
+    _write_safetensors(target / "model.safetensors", _weights(CONFIG))
+    _write_tokenizer(target, *_vocabulary(CONFIG["vocab_size"]))
+    return target
+
+
+def _write_safetensors(target: Path, weights: dict[str, np.ndarray]) -> None:
+    header, at = dict[str, Any](), 0
+    for name, value in weights.items():
+        header[name] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [at, at + value.nbytes]}
+        at += value.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with target.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for value in weights.values():
+            file.write(value.tobytes())
+
+
+def _write_tokenizer(target: Path, tokens: list[str], merges: list[list[str]]) -> None:
     special = [{"id": at, "content": name, "special": True, **_PLAIN} for at, name in enumerate(_SPECIAL)]
     model = {"type": "BPE", "vocab": {token: at for at, token in enumerate(tokens)}, "merges": merges, "unk_token": "<unk>"}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     whole = {"version": "1.0", "added_tokens": special, "pre_tokenizer": byte_level, "decoder": byte_level, "model": model}
     template = "{% for m in messages %}{{ m.content }} {% endfor %}"
-    settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "chat_template": template}
+    (target / "chat_template.jinja").write_text(template)
+    settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "tokenizer_class": "PreTrainedTokenizerFast"}
     for name, data in (
         ("tokenizer.json", whole),
         ("tokenizer_config.json", {**settings, "model_max_length": CONTEXT}),
         ("generation_config.json", {"eos_token_id": 2}),
     ):
         (target / name).write_text(json.dumps(data), encoding="utf-8")
-    return target
 
 
 _PLAIN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}

@@ -1,4 +1,6 @@
-"""A GGUF file of models/tiny-chat, for tests: weights in float32 under llama.cpp's names, byte-level BPE, chat template."""
+"""A GGUF file of models/tiny-chat, for tests: weights in float32 under llama.cpp's names, byte-level BPE, chat template. Of any
+other folder with a small Llama too: the benchmark of peers makes one.
+"""
 
 import json
 import struct
@@ -45,11 +47,11 @@ def header(pairs: list[bytes], tensors: list[bytes], *, magic: bytes = b"GGUF", 
     return magic + struct.pack("<IQQ", version, len(tensors), len(pairs)) + b"".join(pairs) + b"".join(tensors)
 
 
-def _tensors() -> dict[str, tuple[list[int], bytes]]:
+def _tensors(source: Path) -> dict[str, tuple[list[int], bytes]]:
     """By llama.cpp's name: shape as GGUF has it (the fastest first), bytes."""
-    content = (TINY / "model.safetensors").read_bytes()
+    content = (source / "model.safetensors").read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
-    config = json.loads((TINY / "config.json").read_text())
+    config = json.loads((source / "config.json").read_text())
     found = {}
     for name, about in json.loads(content[8 : 8 + length]).items():
         if name == "__metadata__":
@@ -80,9 +82,10 @@ def _interleaved(raw: bytes, shape: list[int], heads: int) -> bytes:
     return b"".join(raw[row * width : (row + 1) * width] for row in order)
 
 
-def pairs() -> list[bytes]:
-    config = json.loads((TINY / "config.json").read_text())
-    tokenizer = json.loads((TINY / "tokenizer.json").read_text())
+def pairs(source: Path = TINY) -> list[bytes]:
+    config = json.loads((source / "config.json").read_text())
+    tokenizer = json.loads((source / "tokenizer.json").read_text())
+    settings = json.loads((source / "tokenizer_config.json").read_text())
     vocabulary = {**tokenizer["model"]["vocab"], **{t["content"]: t["id"] for t in tokenizer["added_tokens"]}}
     tokens = sorted(vocabulary, key=lambda token: int(vocabulary[token]))
     special = {t["content"] for t in tokenizer["added_tokens"]}
@@ -99,7 +102,7 @@ def pairs() -> list[bytes]:
     }
     return [
         pair("general.architecture", _STRING, "llama"),
-        pair("general.name", _STRING, "tiny-chat"),
+        pair("general.name", _STRING, source.name),
         pair("general.file_type", _U32, 0),
         *(pair(f"llama.{key}", _U32, number) for key, number in numbers.items()),
         pair("llama.attention.layer_norm_rms_epsilon", _F32, config["rms_norm_eps"]),
@@ -109,18 +112,19 @@ def pairs() -> list[bytes]:
         array("tokenizer.ggml.tokens", _STRING, tokens),
         array("tokenizer.ggml.token_type", _I32, [3 if token in special else 1 for token in tokens]),
         array("tokenizer.ggml.merges", _STRING, [m if isinstance(m, str) else " ".join(m) for m in tokenizer["model"]["merges"]]),
-        pair("tokenizer.ggml.bos_token_id", _U32, vocabulary["<|begin|>"]),
-        pair("tokenizer.ggml.eos_token_id", _U32, vocabulary["<|end|>"]),
+        pair("tokenizer.ggml.bos_token_id", _U32, vocabulary[settings["bos_token"]]),
+        pair("tokenizer.ggml.eos_token_id", _U32, vocabulary[settings["eos_token"]]),
         pair("tokenizer.ggml.add_bos_token", _BOOL, True),
-        pair("tokenizer.chat_template", _STRING, (TINY / "chat_template.jinja").read_text()),
+        pair("tokenizer.chat_template", _STRING, (source / "chat_template.jinja").read_text()),
     ]
 
 
-def write_gguf(target: Path) -> Path:
-    infos, data = [], b""
-    for name, (shape, raw) in _tensors().items():
-        infos.append(string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(data)))
-        data += raw + bytes(-len(raw) % ALIGNMENT)
-    head = header(pairs(), infos)
-    target.write_bytes(head + bytes(-len(head) % ALIGNMENT) + data)
+def write_gguf(target: Path, source: Path = TINY) -> Path:
+    infos, data, at = [], list[bytes](), 0
+    for name, (shape, raw) in _tensors(source).items():
+        infos.append(string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, at))
+        data.append(raw + bytes(-len(raw) % ALIGNMENT))
+        at += len(data[-1])
+    head = header(pairs(source), infos)
+    target.write_bytes(b"".join((head, bytes(-len(head) % ALIGNMENT), *data)))
     return target
