@@ -4,11 +4,13 @@ same float32 weights for all, asked over HTTP (`/v1/completions`, greedy, prompt
 
 float32 is the one type that all three compute in on any CPU; llama-server still keeps its attention cache in float16, as it does
 unless it is told otherwise. Each is started as its unit would, with as many threads; one is up at a time, and they take turns.
-Every client asks a few times, each time another prompt, so that no cache of prompts helps. A figure is that of the turn in which
-the machine was least disturbed by others. Which answers are alike is said beside the table.
+Every client asks twice (64 once), each time another prompt, so that no cache of prompts helps. A figure is that of the turn in
+which the machine was least disturbed by others; beside tokens a second stands the processor time of a token, which a busy machine
+distorts less. How far the answers are alike is said beside the table, and how much of the processors others had meanwhile.
 
 A peer that is not there is named and left out:
-    vLLM          its environment is made under build/ as locks/ pins it (Python 3.11, x86-64; 3 GB), or is given: --vllm FOLDER
+    vLLM          its environment is made under build/ as locks/ pins it (Python 3.11, x86-64; 3 GB), or is given: --vllm FOLDER;
+                  what it compiles is kept there too, so its first start takes longer than the next
     llama-server  DEPLOYER_LLAMA_SERVER names the folder with the wheel of script/llama-server
 
     --clients 1,16   only these    --tokens 32   of each answer    --turns 3   of each server    --threads 2   of each
@@ -19,6 +21,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -30,15 +33,17 @@ from typing import Any
 
 from benchmarks.bench_serve import Best, mixed, prompts
 from benchmarks.measure import PYTHON, Row, finish, told
-from benchmarks.peer_servers import LLAMA_SERVER, VLLM, Missing, Peer, llama_server_environment, running, vllm_environment
+from benchmarks.peer_servers import BUILD, Missing, Peer, llama_server_environment, running, vllm_environment
 from benchmarks.random_llama import make_checkpoint
 from benchmarks.serve_clients import Ask, ask_all
 from deployer.engines.ctranslate2_settings import TESTED as CTRANSLATE2
+from deployer.engines.llamacpp import TESTED as LLAMA_SERVER
+from deployer.engines.vllm_settings import TESTED as VLLM
 from tests.gguffile import write_gguf
 from tests.serve.conversion import convert
 
 CONTEXT = 512
-ASKS = 2  # of each client
+ASKS = 2  # of each client; of 64 one
 MIXED = 16  # clients
 _SAME = 24  # tokens of the answer that is compared
 Point = tuple[int, bool]  # clients, and whether they stream; 0: mixed lengths
@@ -53,11 +58,12 @@ class Found:
     ready_s: float = float("inf")
     memory_gib: float = 0.0
     said: str = ""
+    others: list[float] = field(default_factory=list)  # their share of the processors, point by point
 
 
 def peers(options: argparse.Namespace, folder: Path) -> list[Peer]:
     """Ours first. Says which are not there."""
-    checkpoint = make_checkpoint(folder / "checkpoint")
+    checkpoint = make_checkpoint(BUILD / "model" / "checkpoint")  # always there: vLLM finds by its path what it has compiled
     threads, length = options.threads, {"max_model_len": CONTEXT}
     ours = {**length, "quantization": "float32", "intra_threads": threads}
     found = [
@@ -92,7 +98,7 @@ def _gguf(folder: Path, checkpoint: Path) -> Path:
 
 def asks_of(point: Point, tokens: int, seed: int) -> list[Ask]:
     clients = point[0]
-    return prompts(clients * ASKS, tokens, seed) if clients else mixed(MIXED * ASKS, 2 * tokens, seed)
+    return prompts(min(clients * ASKS, max(clients, 32)), tokens, seed) if clients else mixed(MIXED * ASKS, 2 * tokens, seed)
 
 
 def turn(peer: Peer, found: Found, points: Sequence[Point], options: argparse.Namespace, folder: Path, number: int) -> None:
@@ -104,9 +110,20 @@ def turn(peer: Peer, found: Found, points: Sequence[Point], options: argparse.Na
         found.said = found.said or answer(server.port)
         for at, point in enumerate(points):
             asks = asks_of(point, options.tokens, seed=1000 * (number + 1) + at)
-            found.points.setdefault(point, Best()).take(ask_all(server.port, asks, point[0] or MIXED, stream=point[1]))
+            before, busy, own = server.cpu_s(), busy_s(), time.process_time()
+            figures = ask_all(server.port, asks, point[0] or MIXED, stream=point[1])
+            figures.cpu_s = server.cpu_s() - before
+            strange = busy_s() - busy - figures.cpu_s - (time.process_time() - own)
+            found.others.append(max(0.0, strange / figures.seconds / (os.cpu_count() or 1)))
+            found.points.setdefault(point, Best()).take(figures)
         found.ready_s = min(found.ready_s, server.ready_s)
         found.memory_gib = max(found.memory_gib, server.memory_gib())
+
+
+def busy_s() -> float:
+    """Processor time that this machine has spent, on whatever."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def answer(port: int) -> str:
@@ -133,9 +150,14 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
         for peer in servers[number % len(servers) :] + servers[: number % len(servers)]:
             place = folder / f"{peer.engine}-{number}"
             place.mkdir()
+            began_s = time.monotonic()
             turn(peer, found[peer.engine], points, options, place, number)
+            print(f"turn {number + 1}: {peer.title} took {time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
         longest = max(longest, time.monotonic() - started)
     ours, *others = found.values()
+    for one in found.values():
+        shares = f"{min(one.others):.0%} to {max(one.others):.0%}, {sum(one.others) / len(one.others):.0%} on average"
+        print(f"while {one.title} was measured, others had of the processors: {shares}", file=sys.stderr)
     for other in others:
         alike = len(os.path.commonprefix([ours.said, other.said])) / max(len(ours.said), len(other.said))
         print(f"{_SAME} tokens of {other.title} are like ours in {alike:.0%} of their letters, from the first", file=sys.stderr)
@@ -152,6 +174,7 @@ def point_rows(point: Point, ours: Found, others: Sequence[Found]) -> list[Row]:
     mine, rows = ours.points[point], list[Row]()
     for title, best in ((other.title, other.points[point]) for other in others):
         rows.append(told(f"tokens a second, {what}", mine.rate, best.rate, title, "/s"))
+        rows.append(told(f"processor time of a token, {what}", mine.cpu_ms, best.cpu_ms, title, "ms"))
         if stream:
             rows.append(told(f"first token p50, {what}", mine.first_p50, best.first_p50, title))
             rows.append(told(f"first token p95, {what}", mine.first_p95, best.first_p95, title))
@@ -173,6 +196,7 @@ def main() -> int:
     parser.add_argument("--vllm", metavar="FOLDER", help="an environment with vLLM for CPUs, instead of the one under build/")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # or the server that is up would stay
     with tempfile.TemporaryDirectory() as folder:
         return finish(measure(options, Path(folder)))
 

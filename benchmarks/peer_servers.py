@@ -59,7 +59,14 @@ class Running:
 
     def memory_gib(self) -> float:
         """Of all its processes, what they share counted once."""
-        return sum(_memory(path) for path in Path("/proc").glob("[0-9]*") if _group(path) == self.group) / 2**20
+        return sum(_memory(path) for path in self._processes()) / 2**20
+
+    def cpu_s(self) -> float:
+        """Processor time of all its processes so far."""
+        return sum(sum(map(int, _stat(path)[11:13])) for path in self._processes()) / os.sysconf("SC_CLK_TCK")
+
+    def _processes(self) -> list[Path]:
+        return [path for path in Path("/proc").glob("[0-9]*") if _stat(path)[2] == str(self.group)]
 
 
 def vllm_environment(given: str | None) -> Path:
@@ -176,11 +183,12 @@ def _end(child: "subprocess.Popen[bytes]", wanted: signal.Signals) -> None:
     child.wait()
 
 
-def _group(path: Path) -> int:
+def _stat(path: Path) -> list[str]:
+    """What follows the name of a process in its stat; zeros when it is gone."""
     try:
-        return int((path / "stat").read_text().rpartition(")")[2].split()[2])
+        return (path / "stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0
+        return ["0"] * 13
 
 
 def _memory(path: Path) -> int:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+_HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -63,7 +65,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask: 
     wish = {"model": "bench", "prompt": ask.prompt, "max_tokens": ask.tokens, "temperature": 0, "ignore_eos": True}
     body = json.dumps({**wish, "stream": stream}).encode()
     began = time.perf_counter()
-    writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    writer.write(_HEAD % len(body) + body)
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
     except (asyncio.IncompleteReadError, ConnectionError) as error:
