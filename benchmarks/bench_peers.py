@@ -13,7 +13,7 @@ A peer that is not there is named and left out:
                   what it compiles is kept there too, so its first start takes longer than the next
     llama-server  DEPLOYER_LLAMA_SERVER names the folder with the wheel of script/llama-server
 
-    --clients 1,16   only these    --tokens 32   of each answer    --turns 3   of each server    --threads 2   of each
+    --clients 1,16   only these    --tokens 24   of each answer    --turns 2   of each server    --threads 2   of each
     --minutes 8      at most
 """
 
@@ -189,8 +189,8 @@ def whole_rows(ours: Found, others: Sequence[Found]) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", default="1,4,16,64")
-    parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=8, help="no turn begins that would end later")
     parser.add_argument("--vllm", metavar="FOLDER", help="an environment with vLLM for CPUs, instead of the one under build/")
