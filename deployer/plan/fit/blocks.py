@@ -8,6 +8,7 @@ should_split). It counts whole blocks as allocated, and vLLM's "model weights ta
 from collections.abc import Iterator
 
 from deployer.plan.fit.question import Question
+from deployer.plan.fit.widths import widths
 
 _MIB = 1 << 20
 _OWN, _ROUND, _KEPT = 10 * _MIB, 2 * _MIB, _MIB
@@ -27,23 +28,15 @@ def _left(size: int) -> int:
 
 
 def _tensors(question: Question) -> Iterator[tuple[int, int]]:
-    """(elements, how many of them) as vLLM lays out dense layers: Q, K and V in one, gate and up in one; each divided by tensor
-    parallelism (model_executor/layers/linear.py), but of K and V at least one head stays.
-    """
-    facts, cache, tp = question.facts, question.facts.cache, question.settings.tensor_parallel
-    hidden, heads, inner = facts.hidden_size, facts.heads, cache.intermediate_size if cache is not None else None
-    if cache is None or not hidden or not heads or not inner or not facts.layers:
+    """(elements, how many of them) as vLLM lays out dense layers: Q, K and V in one, gate and up in one."""
+    facts, cache, wide = question.facts, question.facts.cache, widths(question)
+    if wide is None or cache is None:
         return
     if cache.experts_per_token or cache.kv_lora_rank or cache.linear_key_heads or cache.global_head_dim:
         return
-    size = facts.head_dim or hidden // heads
-    keys = max(1, (facts.kv_heads or heads) // tp)
-    layers = -(-facts.layers // question.settings.pipeline_parallel)
-    yield (heads // tp + 2 * keys) * size * hidden, layers
-    yield heads // tp * size * hidden, layers
-    yield 2 * inner // tp * hidden, layers
-    yield inner // tp * hidden, layers
+    for outputs in (wide.queries + 2 * wide.keys, wide.queries, 2 * wide.inner, wide.inner):
+        yield outputs * wide.hidden, wide.layers
     if facts.vocab_size:
-        rows = -(-facts.vocab_size // _VOCABULARY) * _VOCABULARY // tp
+        rows = -(-facts.vocab_size // _VOCABULARY) * _VOCABULARY // question.settings.tensor_parallel
         ends = 1 if cache.tied or question.settings.pipeline_parallel > 1 else 2
-        yield rows * hidden, ends
+        yield rows * wide.hidden, ends

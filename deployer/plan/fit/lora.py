@@ -6,6 +6,7 @@ what comes after a split and the outputs of what makes one, not the rest.
 """
 
 from deployer.plan.fit.question import Question, Unknown
+from deployer.plan.fit.widths import widths
 
 
 def adapter_bytes(question: Question) -> int:
@@ -15,16 +16,11 @@ def adapter_bytes(question: Question) -> int:
 
 def _widths(question: Question) -> int:
     """Inputs and outputs of all linear layers of one GPU, summed."""
-    facts, cache = question.facts, question.facts.cache
-    layers, hidden, heads = facts.layers, facts.hidden_size, facts.heads
-    inner = cache.intermediate_size if cache is not None else None
-    if not layers or not hidden or not heads or not inner:
+    facts, cache, wide = question.facts, question.facts.cache, widths(question)
+    if wide is None:
         raise Unknown("config.json does not say how wide the layers are, and so not what LoRA adapters take")
     if cache is not None and (cache.expert_intermediate_size or cache.linear_key_heads or cache.kv_lora_rank):
         raise Unknown("what LoRA adapters take on layers of this kind is not known")
-    size = facts.head_dim or hidden // heads
-    tp, pp = question.settings.tensor_parallel, question.settings.pipeline_parallel
-    queries, keys, inside = heads * size // tp, max(1, (facts.kv_heads or heads) // tp) * size, inner // tp
-    split = (hidden + queries) + 2 * (hidden + keys) + 2 * (hidden + inside)
-    joined = (queries + hidden) + (inside + hidden)
-    return -(-layers // pp) * (split + joined) + hidden + (facts.vocab_size or 0)
+    split = (wide.hidden + wide.queries) + 2 * (wide.hidden + wide.keys) + 2 * (wide.hidden + wide.inner)
+    joined = (wide.queries + wide.hidden) + (wide.inner + wide.hidden)
+    return wide.layers * (split + joined) + wide.hidden + (facts.vocab_size or 0)
