@@ -4,9 +4,10 @@
 gateway which carries the endpoint runs. Unknown is not absent: a replica on a host that did not answer is "unknown".
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from deployer.agent import wire
@@ -19,12 +20,14 @@ from deployer.plan.cordons import one_json as cordon_json
 from deployer.plan.cordons import stronger
 from deployer.plan.record import HOST_RECORD, resource_from
 from deployer.plan.roster import ROLLED_BACK, Place, Roster, hold_json, latest
-from deployer.plan.starts import NOT_SEEN, expect, starts
-from deployer.render.names import parse_unit_name
+from deployer.plan.starts import NOT_SEEN, Starts, expect, starts
+from deployer.render.names import gateway_unit_name, parse_unit_name
 from deployer.spec.models import FleetSpec
 from deployer.state.observed import Observed, Reached
 from deployer.state.resources import Kind, Resource
 
+#: The starts that hosts noted: put in order when the first one asks, which most do not.
+Noted = Callable[[], Starts]
 #: What a run that is alive does, by the stage it is in.
 _STAGES = {"artifacts": "downloading", "copies": "downloading"}
 #: The state of a deployment is the first of these that any of its replicas has.
@@ -43,8 +46,9 @@ def make_status(
     wanted = [name for name in sorted(known) if not names or name in names]
     tried = standing(remembered, roster.canaries)
     cost = costs.of_places(fleet, roster.places)
+    noted = cache(lambda: starts(observed))
     deployments = tuple(
-        replace(_with_canary(_deployment(fleet, observed, remembered, roster, name), tried.get(name)), cost=cost.get(name))
+        replace(_with_canary(_deployment(fleet, observed, remembered, noted, roster, name), tried.get(name)), cost=cost.get(name))
         for name in wanted
     )
     hosts = tuple(_held(fleet, _host(name, found, roster), roster, at) for name, found in sorted(observed.items()))
@@ -61,7 +65,9 @@ def _recorded(observed: Observed) -> set[str]:
     return {name for probe in probes for name in probe.get("records", {}) if name != HOST_RECORD}
 
 
-def _deployment(fleet: FleetSpec, observed: Observed, remembered: Observed, roster: Roster, name: str) -> DeploymentState:
+def _deployment(
+    fleet: FleetSpec, observed: Observed, remembered: Observed, noted: Noted, roster: Roster, name: str
+) -> DeploymentState:
     spec = fleet.deployments.get(name)
     places = {place.number: place for place in roster.by_deployment().get(name, ())}
     hold = roster.holds.get(name)
@@ -70,7 +76,7 @@ def _deployment(fleet: FleetSpec, observed: Observed, remembered: Observed, rost
     stopped = (hold is not None and hold.kind in ("stopped", "destroyed")) or (
         spec is not None and spec.state == "stopped" and not held
     )
-    replicas = tuple(_replica(fleet.name, observed, name, slot, places.get(slot), stopped) for slot in slots)
+    replicas = tuple(_replica(fleet.name, observed, noted, name, slot, places.get(slot), stopped) for slot in slots)
     found = endpoint(fleet, roster, name)
     carriers = gateways(fleet, [place.host for place in places.values()])
     closed = _closed(fleet, observed, carriers) if places else None
@@ -111,7 +117,7 @@ def _fold(states: Iterable[str], stopped: bool, closed: str | None) -> tuple[str
 
 def _closed(fleet: FleetSpec, observed: Observed, carriers: Iterable[str]) -> str | None:
     """Why the endpoint does not answer although its replicas do; None when a gateway that carries it runs."""
-    name = f"deployer-{fleet.name}-gateway.service"
+    name = gateway_unit_name(fleet.name)
     said = "its gateway is not set up"
     for host in carriers:
         found = observed.get(host)
@@ -125,7 +131,9 @@ def _closed(fleet: FleetSpec, observed: Observed, carriers: Iterable[str]) -> st
     return said
 
 
-def _replica(fleet: str, observed: Observed, name: str, slot: int, place: Place | None, stopped: bool) -> ReplicaState:
+def _replica(
+    fleet: str, observed: Observed, noted: Noted, name: str, slot: int, place: Place | None, stopped: bool
+) -> ReplicaState:
     if place is None:
         return ReplicaState(slot, "stopped" if stopped else "pending", None, "it has no place yet: deployer plan", ())
     found = observed.get(place.host)
@@ -137,7 +145,7 @@ def _replica(fleet: str, observed: Observed, name: str, slot: int, place: Place 
     begun = _begun(found.probe, fleet, name, slot)
     if resource is None and begun is not None:
         units = (UnitState(place.host, "", 0, place.port, place.gpus),)
-        return ReplicaState(slot, "starting", begun.get("since"), None, units, begun["phase"], _expected(observed, place))
+        return ReplicaState(slot, "starting", begun.get("since"), None, units, begun["phase"], _expected(noted(), place))
     converting = _converting(found.probe, name)
     if resource is None and converting is not None:
         units = (UnitState(place.host, "", 0, place.port, place.gpus),)
@@ -150,7 +158,7 @@ def _replica(fleet: str, observed: Observed, name: str, slot: int, place: Place 
     units = (UnitState(place.host, unit_name, 0, int(resource["payload"]["port"]), tuple(resource["payload"].get("gpus", ()))),)
     state, since, reason = _unit_state(found.probe, name, unit_name, resource)
     if begun is not None:  # its successor may stand beside it, or in its place
-        expected = _expected(observed, place, resource_from(resource))
+        expected = _expected(noted(), place, resource_from(resource))
         return ReplicaState(
             slot, state, begun.get("since") if state == "starting" else since, reason, units, begun["phase"], expected
         )
@@ -173,9 +181,8 @@ def _converting(probe: wire.Probe, name: str) -> Mapping[str, Any] | None:
     return next((one for one in found if one and name in one["deployments"]), None)
 
 
-def _expected(observed: Observed, place: Place, before: Resource | None = None) -> float | None:
+def _expected(known: Starts, place: Place, before: Resource | None = None) -> float | None:
     """From the starts that hosts noted, as a plan says it; None where none is known. `before`: what the replica was."""
-    known = starts(observed)
     replica = before or Resource(place.host, Kind.REPLICA, f"{place.deployment}/{place.number}", place.deployment)
     found = expect(replica, known)
     return None if found.basis == NOT_SEEN else found.start_s

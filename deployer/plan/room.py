@@ -7,13 +7,12 @@ from typing import Any
 
 from deployer.plan.roster import Place
 from deployer.plan.world import World
+from deployer.render import names
 from deployer.spec.models import HostSpec
 from deployer.state.observed import Reached
 
 #: A GPU on which somebody else's process holds more than this is not free.
 FOREIGN_MEMORY = 256 * 1024 * 1024
-#: How the name of each of our units begins, of every fleet (render/names.py).
-OURS = "deployer-"
 #: All of a GPU, in percent. Who says no share has it alone.
 WHOLE = 100
 
@@ -90,8 +89,9 @@ def usable_gpus(host: HostSpec, reached: Reached) -> list[str]:
 def free(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[Mapping[str, Any]]:
     """Those that no slot has, or of which so large a `share` is left; on which no process that is not ours holds memory."""
     most = 0 if share is None else WHOLE - share
+    leaving = [unit for where, unit in claims.leaving if where == host.name]
     there = [g for g in usable(host, reached) if claims.gpus.get((host.name, g["uuid"]), 0) <= most]
-    return [g for g in there if not foreign(g, [unit for where, unit in claims.leaving if where == host.name])]
+    return [g for g in there if not foreign(g, leaving)]
 
 
 def free_gpus(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[str]:
@@ -110,7 +110,7 @@ def foreign(gpu: Mapping[str, Any], leaving: Collection[str] = ()) -> bool:
     keeps for itself shows as used and is nobody's.
     """
     held = (p.get("unit") or "" for p in gpu.get("processes", ()) if (p.get("memory") or 0) > FOREIGN_MEMORY)
-    return any(not unit.startswith(OURS) and unit not in leaving for unit in held)
+    return any(not unit.startswith(names.UNIT) and unit not in leaving for unit in held)
 
 
 def free_port(host: HostSpec, reached: Reached, claims: Claims) -> int | None:

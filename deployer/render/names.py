@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 ETC = "/etc/deployer"
 UNITS = "/etc/systemd/system"
+UNIT = "deployer-"  # how the name of each of our units begins, of every fleet
 DIGEST = 8  # hex digits of the runtime digest in a name
 
 
@@ -22,13 +23,13 @@ class UnitName:
 
 
 def unit_name(fleet: str, deployment: str, slot: int, digest: str) -> str:
-    return f"deployer-{fleet}-{deployment}-{slot}-{digest[:DIGEST]}.service"
+    return f"{UNIT}{fleet}-{deployment}-{slot}-{digest[:DIGEST]}.service"
 
 
 def parse_unit_name(name: str, fleet: str) -> UnitName | None:
     """None for what is no replica of that fleet by its name; the fleet must be given, since names may hold dashes."""
     found = re.fullmatch(
-        rf"deployer-{re.escape(fleet)}-(?P<deployment>.+)-(?P<slot>\d+)-(?P<digest>[0-9a-f]{{{DIGEST}}})\.service", name
+        rf"{UNIT}{re.escape(fleet)}-(?P<deployment>.+)-(?P<slot>\d+)-(?P<digest>[0-9a-f]{{{DIGEST}}})\.service", name
     )
     if found is None:
         return None
@@ -65,7 +66,7 @@ def user_name(fleet_id: str, deployment: str) -> str:
 
 
 def gateway_unit_name(fleet: str) -> str:
-    return f"deployer-{fleet}-gateway.service"
+    return f"{UNIT}{fleet}-gateway.service"
 
 
 def gateway_directory(fleet: str) -> str:
