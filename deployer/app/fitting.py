@@ -104,6 +104,11 @@ class Survey:
     def serves(self) -> bool:
         return any(way.serves for way in self.ways)
 
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody can tell it of one way at least."""
+        return any(way.verdict == "unknown" for way in self.ways)
+
     def best(self, host: str) -> Way | None:
         """The first way of a host that serves; None when none does."""
         return next((way for way in self.ways if way.host == host and way.serves), None)

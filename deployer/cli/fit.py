@@ -64,7 +64,7 @@ def exit_code(found: "Survey") -> int:
     """
     if found.serves:
         return 0
-    if any(way.verdict == "unknown" for way in found.ways):
+    if found.unknown:
         return 1
     return 6 if found.silent and found.engines else 4
 
@@ -86,13 +86,13 @@ def _show(which: "Which", found: "Survey", *, explain: bool) -> None:
         console.say(f"? {host}  {why}")
     if not found.ways and not found.silent:
         console.say("no hosts to ask: write hosts/NAME.yaml" if not found.unread else "no engine reads this model")
-    elif any(way.verdict == "unknown" for way in found.ways) and not found.serves:
-        console.say("not known: whether it is served, only a start tells")
     elif found.serves:
         best = next((way for way in found.ways if way.room), None) or next(way for way in found.ways if way.serves)
         full = occupied(best)
         later = f"; {full}" if full else ""
         console.say(f"could serve it: {best.host}, engine: {{{best.engine}: {{{_settings(best).strip()}}}}}{later}")
+    elif found.unknown:
+        console.say("not known: whether it is served, only a start tells")
 
 
 def _about(which: "Which") -> str:
