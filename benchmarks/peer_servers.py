@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.measure import PYTHON, ROOT
 from deployer.engines import ENGINES
 from deployer.engines.base import Slot
+from deployer.engines.launch import filled
 from deployer.engines.llamacpp import TESTED as LLAMA_SERVER
 from deployer.engines.vllm_settings import TESTED as VLLM
 from deployer.lock.indexes import indexes
@@ -124,13 +125,13 @@ def running(peer: Peer, folder: Path, most: int) -> Iterator[Running]:
     process = ENGINES[peer.engine].process(deployment, None, Slot("here", 0, port, (), "x86_64"))
     cache = BUILD / "cache" / peer.engine
     cache.mkdir(parents=True, exist_ok=True)
-    places = {"{env}": peer.env, "{model}": peer.model, "{credentials}": folder, "{cache}": cache}
+    places = {"{env}": str(peer.env), "{model}": str(peer.model), "{credentials}": str(folder), "{cache}": str(cache)}
     for file in process.files:
-        (folder / file.name).write_text(_filled(file.content, places))
-    argv = [_filled(word, places) for word in process.argv]
+        (folder / file.name).write_text(filled(file.content, places))
+    argv = [filled(word, places) for word in process.argv]
     if "{serve}" in argv:  # what hosts get as an archive is here as it stands
         argv = [PYTHON, "-m", "deployer.serve", *argv[argv.index("{serve}") + 1 :]]
-    env = {name: _filled(value, places) for name, value in process.env.items()}
+    env = {name: filled(value, places) for name, value in process.env.items()}
     own = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     began = time.perf_counter()
     with (folder / "log").open("wb") as log:
@@ -144,12 +145,6 @@ def running(peer: Peer, folder: Path, most: int) -> Iterator[Running]:
         raise SystemExit(f"{peer.title} broke off ({error!r}):\n{_end_of(folder / 'log')}") from None
     finally:
         _end(child, getattr(signal, process.stop_signal))
-
-
-def _filled(text: str, places: dict[str, Path]) -> str:
-    for placeholder, path in places.items():
-        text = text.replace(placeholder, str(path))
-    return text
 
 
 def _free_port() -> int:

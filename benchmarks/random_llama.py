@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.safetensorsfile import write_safetensors
 from tests.serve.conversion import llama, save
 
 CONFIG: dict[str, Any] = {
@@ -56,22 +57,9 @@ def make_checkpoint(target: Path) -> Path:
         "rope_parameters": {**CONFIG["rope_parameters"], "rope_type": "default"},
     }
     (target / "config.json").write_text(json.dumps(config))
-    _write_safetensors(target / "model.safetensors", _weights(CONFIG))
+    write_safetensors(target / "model.safetensors", _weights(CONFIG))
     _write_tokenizer(target, *_vocabulary(CONFIG["vocab_size"]))
     return target
-
-
-def _write_safetensors(target: Path, weights: dict[str, np.ndarray]) -> None:
-    header, at = dict[str, Any](), 0
-    for name, value in weights.items():
-        header[name] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [at, at + value.nbytes]}
-        at += value.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with target.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for value in weights.values():
-            file.write(value.tobytes())
 
 
 def _write_tokenizer(target: Path, tokens: list[str], merges: list[list[str]]) -> None:

@@ -58,14 +58,14 @@ def launch(
         deployment=deployment.name,
         slot=slot.number,
         runtime_digest=runtime,
-        argv=tuple(_filled(word, values) for word in process.argv),
+        argv=tuple(filled(word, values) for word in process.argv),
         port=slot.port,
         ready_path=process.ready_path,
         start_timeout_s=process.start_timeout_s,
         stop_timeout_s=process.stop_timeout_s,
         stop_signal=process.stop_signal,
         description=deployment.description,
-        env={name: _filled(value, values) for name, value in process.env.items()},
+        env={name: filled(value, values) for name, value in process.env.items()},
         credentials=tuple((name, f"{directory}/{name}") for name in (*(file.name for file in process.files), *process.secrets)),
         logs=process.logs,
         talkative=process.talkative,
@@ -73,7 +73,7 @@ def launch(
         memory=deployment.resources.memory,
         cpu=deployment.resources.cpu,
     )
-    files = tuple((f"{directory}/{file.name}", _filled(file.content, values)) for file in process.files)
+    files = tuple((f"{directory}/{file.name}", filled(file.content, values)) for file in process.files)
     secrets = tuple((f"{directory}/{name}", secret) for name, secret in process.secrets.items())
     return Launch(unit, names.unit_path(unit), render_unit(spec), directory, files + unit_files(spec), runtime, secrets)
 
@@ -97,7 +97,8 @@ def runtime_digest(process: Process, deployment: DeploymentSpec, slot: Slot, *, 
     )
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """The text with its placeholders, such as "{model}", replaced."""
     if "{" not in text:
         return text
     for placeholder, value in values.items():

@@ -1,7 +1,6 @@
 """LoRA adapters of a real vLLM on a host: reached by their names, changed without a restart, unreachable but for inference."""
 
 import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from openai import NotFoundError, OpenAI
 from tests.lab.commands import Deployer, written
 from tests.lab.conftest import LabFleet
 from tests.lab.test_engines import VLLM
+from tests.safetensorsfile import write_safetensors
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 
@@ -23,17 +23,14 @@ def make(folder: Path, seed: int, rank: int = 8) -> None:
     """An adapter that says something else than the model: random, and of plain safetensors."""
     config = json.loads((MODEL / "config.json").read_text())
     hidden, keys = config["hidden_size"], config["num_key_value_heads"] * config["head_dim"]
-    numbers, header, data = np.random.default_rng(seed), {}, b""
+    numbers, weights = np.random.default_rng(seed), {}
     for layer in range(config["num_hidden_layers"]):
         for module, width in (("q_proj", hidden), ("v_proj", keys)):
             for half, shape in (("lora_A", (rank, hidden)), ("lora_B", (width, rank))):
-                raw = numbers.normal(size=shape).astype("<f4").tobytes()
                 name = f"base_model.model.model.layers.{layer}.self_attn.{module}.{half}.weight"
-                header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [len(data), len(data) + len(raw)]}
-                data += raw
-    said = json.dumps(header).encode()
+                weights[name] = numbers.normal(size=shape).astype("<f4")
     folder.mkdir(parents=True)
-    (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(said)) + said + data)
+    write_safetensors(folder / "adapter_model.safetensors", weights)
     peft = {"peft_type": "LORA", "base_model_name_or_path": "models/tiny-chat", "r": rank, "lora_alpha": rank, "bias": "none"}
     (folder / "adapter_config.json").write_text(json.dumps({**peft, "target_modules": ["q_proj", "v_proj"]}))
 

@@ -14,6 +14,8 @@ import numpy as np
 from ctranslate2.converters import utils
 from ctranslate2.specs import common_spec, transformer_spec
 
+from tests.safetensorsfile import write_safetensors
+
 REFERENCES = Path(__file__).parent / "minilm.json"
 COPIED = ("tokenizer.json", "tokenizer_config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
 
@@ -67,13 +69,8 @@ def _write_random(path: Path, config: dict[str, Any]) -> None:
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     for name in norms:
         shapes |= {f"{name}.weight": (size,), f"{name}.bias": (size,)}
-    random, header, data = np.random.default_rng(7), {}, b""
-    for name, shape in shapes.items():
-        raw = random.normal(size=shape).astype(np.float32).tobytes()
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    head = json.dumps(header).encode()
-    path.write_bytes(len(head).to_bytes(8, "little") + head + data)
+    random = np.random.default_rng(7)
+    write_safetensors(path, {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
 
 
 def convert(root: Path, target: Path, quantization: str = "float32") -> Path:
