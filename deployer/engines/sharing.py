@@ -1,4 +1,4 @@
-"""`placement` of GPUs against what an engine does with them. Called by app.checking and app.draft. Pure."""
+"""`placement` of GPUs against what an engine does with them. Called by app.checking. Pure."""
 
 from collections.abc import Iterator
 

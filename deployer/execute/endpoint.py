@@ -57,7 +57,7 @@ class Endpoint:
 
     @property
     def _body(self) -> dict[str, Any]:
-        return {"model": self.model, **(_BODIES.get(self.asked) or (None if self.chats else self.body) or _CHAT)}
+        return {"model": self.model, **(_BODIES.get(self.asked) or self.body or _CHAT)}
 
     @property
     def python(self) -> str:
