@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deployer.engines.effective import Computes, Machine, computes
 from deployer.plan.artifacts import model_need
-from deployer.plan.model import Change, Refusal
+from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Place
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -50,6 +50,14 @@ def line(change: Change) -> str | None:
     """As "computes in float32, not float16: this CPU has no fast float16"; None when there is nothing to say."""
     told = change.data.get(COMPUTES)
     return None if not told or told["type"] is None else f"computes in {words(told['type'], told['asked'], told['why'])}"
+
+
+def explained(world: World, place: Place) -> Iterator[Notice]:
+    """For `plan --explain`, also where nothing starts."""
+    found = _computes(world, place)
+    if found is not None and found.type is not None:
+        said = f"{place.deployment}/{place.number} on {place.host} computes in {words(found.type, found.asked, found.why)}"
+        yield Notice("computes", said, host=place.host, deployment=place.deployment)
 
 
 def words(kind: str, asked: str, why: str | None) -> str:

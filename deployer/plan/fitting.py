@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.engines.choosing import choice
 from deployer.engines.memory import memory_settings
-from deployer.plan import fit
+from deployer.plan import computing, fit
 from deployer.plan.artifacts import model_need
 from deployer.plan.conversions import memory_needed
 from deployer.plan.fitted import FIT
@@ -103,6 +103,7 @@ def notices(world: World, places: Sequence[Place], found: Sequence[Misfit]) -> I
     for place in places:
         if place.deployment in explained:
             yield _explained(world, place)
+            yield from computing.explained(world, place)
             yield from _chosen(world, place)
     for place, answer in found:
         if answer.refused or place.deployment in explained:

