@@ -13,13 +13,15 @@ from deployer.app.fitting import SIZES, Way
 from deployer.engines import settings_models
 from deployer.errors import UsageError
 from deployer.lock.facts import facts_from_config
-from deployer.spec.catalog import CatalogEntry, number
+from deployer.spec.catalog import CatalogEntry, number, size_of
 from deployer.spec.shelf import Shelved as Shelved
 from deployer.spec.shelf import shelved
 from deployer.state.locked import Locked, LockedFile, LockedModel, ModelFacts
 
-#: Bytes of a parameter, by the type in which it lies; what is quantized has parts that are not, so no such figure.
+#: Bytes of a parameter, by the type in which it lies. What is quantized has parts that are not: of fp8 those are the embeddings
+#: and the output layer, in 16 bits (DeepSeek-V3, README_WEIGHTS.md; vllm quantization/fp8.py); of other methods `size` says it.
 _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+_QUANTIZED = ("fp8", "mxfp4")  # as vLLM names the method too
 _WEIGHTS = "model.safetensors"
 #: Nobody has listed its files yet: no engine is ruled out for the want of one before deployer.lock has.
 _USUAL = (
@@ -55,12 +57,20 @@ def locked_as(entry: CatalogEntry, locked: Locked) -> LockedModel:
     if known is not None:
         return known
     facts = facts_from_config(entry.config, license=entry.license, gated=bool(entry.gated))
-    facts = replace(facts, context=entry.context or facts.context, weights_bytes=_weights(entry, facts))
+    if facts.quantization is None and entry.weights in _QUANTIZED:
+        facts = replace(facts, quantization=entry.weights)
+    kept = facts.dtype or (entry.weights if entry.weights in _WIDTHS else None)
+    facts = replace(facts, context=entry.context or facts.context, dtype=kept, weights_bytes=_weights(entry, facts))
     files = tuple(LockedFile(name, (facts.weights_bytes or 0) if name == _WEIGHTS else 0, "") for name in _USUAL)
     return LockedModel(f"hub:{entry.repo}@main", "hub", entry.repo, "main", None, "", files, facts)
 
 
 def _weights(entry: CatalogEntry, facts: ModelFacts) -> int | None:
+    if entry.size is not None:
+        return size_of(entry.size)
+    if facts.quantization == "fp8" and entry.parameters is not None and facts.vocab_size and facts.hidden_size:
+        ends = 1 if facts.cache is not None and facts.cache.tied else 2
+        return number(entry.parameters) + ends * facts.vocab_size * facts.hidden_size
     width = _WIDTHS.get(entry.weights or facts.dtype or "") if facts.quantization is None else None
     return None if entry.parameters is None or width is None else number(entry.parameters) * width
 

@@ -52,6 +52,7 @@ class MemorySettings:
     one_cache_type: bool = False  # it has one setting for both
     shared: bool = False
     flash: bool = True  # attention never holds all scores at once
+    pooling: bool = False  # it answers with vectors or scores, and no token is chosen
     share: float = 1.0  # of each GPU that is this replica's: placement.gpu_share
     stated: int | None = None  # resources.gpu_memory: a person says what it takes of a GPU, and nothing is computed
     unread: tuple[str, ...] = ()  # settings that move memory and that the formulas do not know
@@ -81,7 +82,6 @@ _UNREAD = frozenset(
         "num-gpu-blocks-override",
         "prefill-context-parallel-size",
         "quantization-config",
-        "runner",
         "speculative-config",
     }
 )
@@ -151,7 +151,8 @@ def _vllm_on_gpus(
         prefix_caching=given.get("enable-prefix-caching") is not False,
         adapters=vllm_adapters.reserved(deployment, s, adapter_rank),
         cache_bytes=_number(given, "kv-cache-memory-bytes"),
-        unread=unread,
+        pooling=given.get("runner") == "pooling",
+        unread=unread if given.get("runner", "auto") in ("auto", "generate", "pooling") else (*unread, "runner"),
     )
 
 

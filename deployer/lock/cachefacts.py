@@ -1,20 +1,19 @@
 """What a config.json says about caches and sizes of layers, read without believing it. Called by facts.py."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.lock.layerkinds import layer_kinds
 from deployer.state.locked import CacheFacts
 
 Config = Mapping[str, Any]
 
-_KIND = re.compile(r"[a-z0-9_]{1,40}")
-_MOST_LAYERS = 2048  # more than any model has; a list longer than that is no list of layers
 _BIGGEST = 2**40  # a number above it is no size of a layer
 
 #: CacheFacts field → names in config.json, the first that is there counts.
 _NUMBERS = {
     "window": ("sliding_window", "sliding_window_size"),
+    "chunk": ("attention_chunk_size",),
     "window_pattern": ("sliding_window_pattern", "_sliding_window_pattern"),
     "full_interval": ("full_attention_interval",),
     "kv_lora_rank": ("kv_lora_rank",),
@@ -22,11 +21,13 @@ _NUMBERS = {
     "global_kv_heads": ("num_global_key_value_heads",),
     "global_head_dim": ("global_head_dim",),
     "shared_layers": ("num_kv_shared_layers",),
-    "linear_key_heads": ("linear_num_key_heads",),
-    "linear_value_heads": ("linear_num_value_heads",),
-    "linear_key_dim": ("linear_key_head_dim",),
-    "linear_value_dim": ("linear_value_head_dim",),
-    "linear_conv": ("linear_conv_kernel_dim",),
+    "index_dim": ("index_head_dim",),
+    # Mamba 2 keeps what a gated delta net keeps: its groups are the keys' heads, its state is as wide as a key
+    "linear_key_heads": ("linear_num_key_heads", "n_groups"),
+    "linear_value_heads": ("linear_num_value_heads", "mamba_num_heads"),
+    "linear_key_dim": ("linear_key_head_dim", "ssm_state_size"),
+    "linear_value_dim": ("linear_value_head_dim", "mamba_head_dim"),
+    "linear_conv": ("linear_conv_kernel_dim", "conv_kernel"),
     "encoder_positions": ("max_source_positions",),
     "intermediate_size": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
     "expert_intermediate_size": ("moe_intermediate_size",),
@@ -40,7 +41,7 @@ def cache_facts(config: Config, text: Config) -> CacheFacts:
     return CacheFacts(
         **numbers,
         text_type=_word(text.get("model_type")) or _word(config.get("model_type")),
-        layer_types=_kinds(text.get("layer_types")),
+        layer_types=layer_kinds(text),
         use_window=_flag(text.get("use_sliding_window")),
         encoder_decoder=config.get("is_encoder_decoder") is True or text.get("is_encoder_decoder") is True,
         tied=_flag(text.get("tie_word_embeddings", config.get("tie_word_embeddings"))),
@@ -63,13 +64,6 @@ def _flag(value: Any) -> bool | None:
 
 def _word(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _kinds(value: Any) -> tuple[str, ...]:
-    """One word per layer; a list with anything else in it says "unreadable", which no reader takes for a kind it knows."""
-    if not isinstance(value, list) or not value or len(value) > _MOST_LAYERS:
-        return ()
-    return tuple(kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "unreadable" for kind in value)
 
 
 def _cache_dtype(config: Config) -> str | None:

@@ -47,6 +47,7 @@ class _Cache(_Doc):
     layer_types: _Runs = ""
     window: int | None = None
     use_window: bool | None = None
+    chunk: int | None = None
     window_pattern: int | None = None
     full_interval: int | None = None
     kv_lora_rank: int | None = None
@@ -54,6 +55,7 @@ class _Cache(_Doc):
     global_kv_heads: int | None = None
     global_head_dim: int | None = None
     shared_layers: int | None = None
+    index_dim: int | None = None
     linear_key_heads: int | None = None
     linear_value_heads: int | None = None
     linear_key_dim: int | None = None

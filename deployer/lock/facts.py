@@ -9,7 +9,15 @@ from deployer.lock.cachefacts import cache_facts
 from deployer.state.locked import AdapterFacts, LockedFile, ModelFacts
 
 _INNER = ("text_config", "llm_config", "language_config")
-_CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
+_CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+    "max_target_positions",
+)
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack")
 #: Kinds of RoPE scaling whose max_position_embeddings already counts the factor.
 _SCALED_ALREADY = frozenset({"default", "su", "longrope", "llama3", "mrope", "proportional"})
@@ -65,8 +73,8 @@ def facts_from_config(
         context=_context(text) or _context(config),
         vocab_size=_number(text, "vocab_size") or _number(config, "vocab_size"),
         hidden_size=_number(text, "hidden_size", "n_embd", "d_model", "dim"),
-        layers=_number(text, "num_hidden_layers", "n_layer", "num_layers", "n_layers"),
-        heads=_number(text, "num_attention_heads", "n_head", "num_heads", "n_heads"),
+        layers=_layers(text),
+        heads=_number(text, "num_attention_heads", "n_head", "num_heads", "n_heads", "decoder_attention_heads"),
         kv_heads=_kv_heads(text),
         head_dim=_number(text, "head_dim", "d_kv", "kv_channels"),
         quantization=_quantization(config) or _quantization(text),
@@ -100,6 +108,12 @@ def _number(config: Config, *names: str) -> int | None:
 
 def _string(config: Config, *names: str) -> str | None:
     return next((value for name in names if isinstance(value := config.get(name), str) and value), None)
+
+
+def _layers(config: Config) -> int | None:
+    """Of the decoder, which is what keeps a cache: num_hidden_layers counts the encoder's where there are both."""
+    both = ("decoder_layers",) if config.get("is_encoder_decoder") is True else ()
+    return _number(config, *both, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
 
 
 def _names(value: Any) -> tuple[str, ...]:

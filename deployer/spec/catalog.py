@@ -9,19 +9,25 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from deployer.spec.base import Model
-from deployer.spec.fields import CatalogName, Line, Parameters, Repo, Url
+from deployer.spec.fields import CatalogName, FileSize, Line, Parameters, Repo, Url
 
 Kind = Literal["chat", "code", "vision", "embedding", "reranking", "translation", "speech"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: What of an entry a source can stand for.
-Fact = Literal["license", "gated", "parameters", "active", "weights", "context", "config", "quantized", "engines"]
+Fact = Literal["license", "gated", "parameters", "active", "weights", "size", "context", "config", "quantized", "engines"]
 FACTS: tuple[Fact, ...] = get_args(Fact)
 _TIMES = {"M": 10**6, "B": 10**9, "T": 10**12}
+_BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def number(written: str) -> int:
     """ "8.2B" → 8 200 000 000: as exact as it is written."""
     return int(Decimal(written[:-1]) * _TIMES[written[-1]])
+
+
+def size_of(written: str) -> int:
+    """ "16.4GB" → 16 400 000 000 bytes, as the hub counts."""
+    return int(Decimal(written[:-2]) * _BYTES[written[-2]])
 
 
 class CatalogSource(Model):
@@ -52,6 +58,9 @@ class CatalogEntry(Model):
     active: Parameters | None = Field(default=None, description="Of a mixture of experts: those that a token uses.")
     weights: Literal["float32", "float16", "bfloat16", "fp8", "mxfp4", "int4"] | None = Field(
         default=None, description="The type in which its repository holds them."
+    )
+    size: FileSize | None = Field(
+        default=None, description="Of the files that hold its weights: 16.4GB. Where parameters times their type is not that."
     )
     context: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(default=None, description="Tokens of one request.")
     config: Mapping[Line, Any] = Field(default_factory=dict, description="Lines of its config.json, as they stand there.")

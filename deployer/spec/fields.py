@@ -167,6 +167,9 @@ CatalogName = Annotated[
 Parameters = Annotated[
     str, text(r"^(0\.[0-9]{0,2}[1-9]|[1-9][0-9]{0,3}(\.[0-9]{1,3})?)[MBT]$", "a number of parameters such as 8.2B or 335M")
 ]
+FileSize = Annotated[
+    str, text(r"^(0\.[0-9]{0,2}[1-9]|[1-9][0-9]{0,3}(\.[0-9]{1,3})?)[MGT]B$", "a size of files such as 16.4GB or 298MB")
+]
 Line = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "one line of text")]
 FilePath = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "a path")]
 AbsolutePath = Annotated[str, text(r"^/[^\x00-\x1f\x7f]*$", "a path that starts with /")]

@@ -27,14 +27,16 @@ def content_digest(files: Iterable[LockedFile]) -> str:
 class CacheFacts:
     """What a config.json says about the layers' caches and sizes, under names close to its own; None: it does not say.
 
-    `layer_types` holds one word per layer ("full_attention", "sliding_attention", "linear_attention", …); sizes are in
-    elements, `window` in tokens. `cache_dtype` is what a quantized checkpoint wants its KV cache to be ("fp8").
+    `layer_types` holds one word per layer ("full_attention", "sliding_attention", "linear_attention", "mamba", …; lock.layerkinds
+    has those that a config.json writes in another way); sizes are in elements, `window` and `chunk` in tokens. `cache_dtype` is
+    what a quantized checkpoint wants its KV cache to be ("fp8").
     """
 
     text_type: str | None = None  # model_type of the language model itself
     layer_types: tuple[str, ...] = ()
     window: int | None = None
     use_window: bool | None = None
+    chunk: int | None = None  # of layers that look at the chunk alone in which a token lies
     window_pattern: int | None = None  # every n-th layer is full
     full_interval: int | None = None  # every n-th layer is full, the others linear
     kv_lora_rank: int | None = None
@@ -42,6 +44,7 @@ class CacheFacts:
     global_kv_heads: int | None = None
     global_head_dim: int | None = None
     shared_layers: int | None = None  # the last ones, which read an earlier layer's cache
+    index_dim: int | None = None  # of the keys by which a sparse layer chooses tokens
     linear_key_heads: int | None = None
     linear_value_heads: int | None = None
     linear_key_dim: int | None = None

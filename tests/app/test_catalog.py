@@ -71,7 +71,9 @@ def test_every_figure_has_an_address_and_every_address_a_figure():
         said = [fact for source in entry.sources for fact in source.says]
         assert stands <= set(said), f"{name}: nothing says {sorted(stands - set(said))}"
         assert all(getattr(entry, fact) not in (None, (), {}) for fact in said), name
-        assert not {"parameters", "config"} & {fact for source in entry.sources if not source.read for fact in source.says}, name
+        assert not {"parameters", "size", "config"} & {
+            fact for source in entry.sources if not source.read for fact in source.says
+        }, name
         assert entry.guidance, name
 
 
@@ -123,11 +125,21 @@ def test_every_engine_reads_the_models_architecture_as_far_as_it_is_known(tmp_pa
             assert not said, f"{shelf.entry.name}, {engine}: {said[0].message}"
 
 
-def test_size_is_parameters_times_their_type_and_nothing_where_they_are_quantized():
+def test_size_is_parameters_times_their_type_or_that_of_the_files_where_they_are_quantized():
     entries = {name: shelf.entry for name, shelf in everything().items()}
     facts = catalog.locked_as(entries["qwen3-8b"], Locked()).facts
     assert (facts.weights_bytes, facts.context, facts.layers) == (2 * number("8.2B"), 40960, 36)
-    assert catalog.locked_as(entries["gpt-oss-20b"], Locked()).facts.weights_bytes is None
+    known = {
+        name: catalog.locked_as(entries[name], Locked()).facts
+        for name in ("gpt-oss-20b", "minimax-m2.7", "ministral-3-14b-instruct-2512")
+    }
+    assert known["gpt-oss-20b"].weights_bytes == 13_760_000_000
+    assert known["minimax-m2.7"].weights_bytes == 230 * 10**9 + 2 * 200064 * 3072, (
+        "fp8, but for the embeddings and the output layer"
+    )
+    assert known["ministral-3-14b-instruct-2512"].quantization == "fp8"
+    bare = entries["kimi-k2.6"].model_copy(update={"size": None})
+    assert catalog.locked_as(bare, Locked()).facts.weights_bytes is None
     exact = LockedModel("hub:Qwen/Qwen3-8B@main", "hub", "Qwen/Qwen3-8B", "main", "c" * 40, "d")
     assert catalog.locked_as(entries["qwen3-8b"], Locked(models={exact.key: exact})) is exact
 

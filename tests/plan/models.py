@@ -1,5 +1,5 @@
 """Facts of published models, as their config.json and cards have them, for tests of fits. `weights_bytes` of QWEN3_CODER,
-QWEN3_235B, QWEN38 and QWEN36 are round figures that no test compares with anything.
+QWEN3_235B, QWEN38, QWEN36 and MINIMAX_M2 are round figures that no test compares with anything.
 """
 
 from typing import Any
@@ -70,6 +70,20 @@ LLAMA_2_70B = facts(
     intermediate_size=28672,
     dtype="float16",
     tensors=(("F16", 2 * 68_976_648_192),),
+)
+MINIMAX_M2 = facts(
+    "minimax_m2",
+    context=204800,
+    vocab_size=200064,
+    hidden_size=3072,
+    layers=62,
+    heads=48,
+    kv_heads=8,
+    head_dim=128,
+    intermediate_size=1536,
+    experts_per_token=8,
+    quantization="awq",
+    weights_bytes=10**9,
 )
 QWEN3_30B_A3B = facts(
     "qwen3_moe",

@@ -106,6 +106,14 @@ CASES = {
     "qwen3 235b a22b fp8 on four h100": Case(
         f"{VLLM}/issues/21348", models.QWEN3_235B_FP8, {"tensor_parallel": 4}, pool=8.11, tokens=178_880, tolerance=0.015
     ),
+    "minimax m2.7 awq on two dgx sparks": Case(
+        "github.com/eugr/spark-vllm-docker/issues/396",
+        models.MINIMAX_M2,
+        {"context": 196_608, "tensor_parallel": 2},
+        pool=22.5,
+        request=23.25,
+        longest=190_272,
+    ),
     "qwen3 coder 30b fp8, a full request": Case(
         f"{VLLM}/issues/34076", models.QWEN3_CODER_30B_FP8, {"context": 262_144}, pool=3.18, request=24.0, longest=34_736
     ),

@@ -245,8 +245,11 @@ CLAIMS = (
         "rope_scaling",
     ),
     *("quantization_config", "kv_lora_rank", "qk_rope_head_dim", "tie_word_embeddings", "num_experts_per_tok"),
+    *("index_topk", "index_topk_freq", "index_topk_pattern", "index_head_dim", "hybrid_override_pattern", "conv_kernel"),
+    *("attention_chunk_size", "no_rope_layers", "is_encoder_decoder", "decoder_layers", "max_target_positions"),
 )
 KINDS = ("llama", "qwen3_moe", "gemma2", "gemma3_text", "deepseek_v3", "qwen3_next", "gpt_oss", "whisper", "bert")
+KINDS += ("deepseek_v32", "llama4_text", "nemotron_h", "mellum", "m2m_100")
 
 
 @settings(max_examples=80)

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from deployer.plan.fit import Gpu, Question, Settings
+from deployer.plan.fit.measured import key
 from deployer.plan.make import make_plan
 from deployer.plan.measured import MEMORY
 from deployer.plan.text import render
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
+from deployer.state.locked import ModelFacts
 from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 from tests.plan import models
@@ -107,3 +110,10 @@ def test_a_vllm_on_a_cpu_is_held_against_the_memory_of_its_host() -> None:
     refused, (notice,) = of_fit(make_plan(replace(world(models.LLAMA_3_8B, 24, spec), observed={"h1": small})))
     assert refused == []
     assert notice.startswith("chat/0 may not fit on h1 (8 GiB): ")
+
+
+def test_what_hosts_noted_of_earlier_versions_keeps_its_key() -> None:
+    question = Question(ModelFacts(), Settings(context=8192, tensor_parallel=2), Gpu(24 * GIB, "NVIDIA L4"))
+    assert key("vllm", "0.32.0", "m" * 8, question) == "33e511572f0c21a4"
+    pooling = question.with_settings(replace(question.settings, pooling=True))
+    assert key("vllm", "0.32.0", "m" * 8, pooling) != "33e511572f0c21a4"

@@ -51,7 +51,7 @@ def test_what_it_extends_may_name_the_entry(load):
         (ENTRY.replace("bfloat16", "bfloat"), "5:25 engines.vllm.dtype must be "),
         (ENTRY.replace("dtype", "dtpye"), "5:18 engines.vllm has no 'dtpye' [did you mean dtype?]"),
         (ENTRY + "parameters: 8\n", "6:13 parameters must be a number of parameters such as 8.2B or 335M, not 8"),
-        (ENTRY + "sources:\n  - {url: https://x.org, says: [size]}\n", "7:33 sources[0].says[0] must be "),
+        (ENTRY + "sources:\n  - {url: https://x.org, says: [taste]}\n", "7:33 sources[0].says[0] must be "),
         (ENTRY.replace("engines: {vllm: {dtype: bfloat16}}", "engines: {}"), "5:10 engines"),
         ("- 1\n", "1:1 an entry of the catalogue is a mapping"),
     ],

@@ -19,6 +19,7 @@ _BYTES = {
     **dict.fromkeys(("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_per_token_head", "int8_per_token_head"), 1),
     **dict.fromkeys(("float32", "float"), 4),
 }
+_FLASHMLA = 656  # a token: 512 elements of 8 bits, 4 scales of 32 bits, 64 elements of 16 bits
 _SCALES = ("fp8_per_token_head", "int8_per_token_head")  # 4 bytes for each of K and V, token and head
 
 
@@ -27,6 +28,8 @@ def element_bytes(question: Question) -> int:
     of 32 bits runs in 16 (vllm/config/model.py, _resolve_auto_dtype).
     """
     asked, dtype = question.settings.cache_dtype, question.settings.dtype
+    if asked == "auto" and _eight_bits_by_itself(question):
+        return 1
     if asked == "auto":
         own = question.facts.cache.cache_dtype if question.facts.cache else None
         asked = own or (dtype if dtype != "auto" else "bfloat16")
@@ -34,6 +37,12 @@ def element_bytes(question: Question) -> int:
     if found is None:
         raise Unknown(f"the size of a cache of type {asked} is not known")
     return found
+
+
+def _eight_bits_by_itself(question: Question) -> bool:
+    """GLM's sparse attention on Blackwell, where nothing is said (vllm/model_executor/models/config.py, GlmMoeDsaForCausalLM)."""
+    cache = question.facts.cache
+    return cache is not None and cache.text_type == "glm_moe_dsa" and question.gpu.capability.startswith("10.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,8 @@ def _pool(question: Question, layers: Sequence[Layer]) -> Pool:
     element = element_bytes(question)
     sizes = {layer: _token_bytes(question, layer, element) for layer in counts}
     block = question.settings.block
+    if len(counts) > 1 and all(layer.grows for layer in counts):
+        return _side_by_side(counts, sizes, block)
     states = {layer: _state_bytes(question, layer) for layer in counts if not layer.width}
     growing = [size for layer, size in sizes.items() if layer.width]
     if states and growing:
@@ -98,8 +109,16 @@ def _pool(question: Question, layers: Sequence[Layer]) -> Pool:
         tokens = block * (page // (sizes[layer] * block)) if layer.width else 0
         own = sizes[layer] * tokens if layer.width else states[layer]
         groups.append(Group(layer, -(-number // held), tokens, own))
-    token = sum(sizes[layer] * number for layer, number in counts.items() if layer.width and not layer.window and not layer.fixed)
+    token = sum(sizes[layer] * number for layer, number in counts.items() if layer.grows)
     return Pool(tuple(groups), held, page, token)
+
+
+def _side_by_side(counts: Counter[Layer], sizes: dict[Layer, int], block: int) -> Pool:
+    """All grow, by steps of unlike size: one group, whose block holds a page of each layer, none of them padded
+    (vllm/v1/kv_cache_interface.py, UniformTypeKVCacheSpecs).
+    """
+    token = sum(sizes[layer] * number for layer, number in counts.items())
+    return Pool((Group(next(iter(counts)), 1, block, token * block),), 1, token * block, token)
 
 
 def _alike(layers: Sequence[Layer]) -> Iterator[tuple[Layer, int]]:
@@ -115,10 +134,22 @@ def _group_size(counts: list[int]) -> int:
 
 def _token_bytes(question: Question, layer: Layer, element: int) -> int:
     if not layer.heads:
-        return layer.width * element
+        return _latent_bytes(question, layer, element) + layer.beside
     heads = max(1, layer.heads // question.settings.tensor_parallel)
     size = layer.width // layer.heads * heads * element
     return size + (2 * heads * 4 if question.settings.cache_dtype in _SCALES else 0)
+
+
+def _latent_bytes(question: Question, layer: Layer, element: int) -> int:
+    """Beside sparse attention a cache of 8 bits has its scales in it on some GPUs and not on others: 656 bytes by FlashMLA's
+    kernel, which Hopper has (vllm/model_executor/layers/attention/mla_attention.py, get_kv_cache_spec).
+    """
+    if layer.kind != "sparse" or element != 1:
+        return layer.width * element
+    major = question.gpu.capability.partition(".")[0]
+    if major not in ("9", "10"):
+        raise Unknown("how large a cache of 8 bits is beside sparse attention is known for Hopper and Blackwell only")
+    return _FLASHMLA if major == "9" else layer.width
 
 
 def _state_bytes(question: Question, layer: Layer) -> int:
@@ -133,6 +164,8 @@ def _blocks(group: Group, context: int, batched: int, states: int) -> int:
         return states
     if layer.fixed:
         return -(-layer.fixed // group.tokens)
+    if layer.chunked:  # ChunkedLocalAttentionSpec: a chunk begins where a block does
+        return -(-min(layer.window + batched, context) // group.tokens)
     if layer.window:
         # what a chunk of a long prompt needs; a window may begin inside a block, hence one more
         return -(-min(layer.window - 1 + batched, context) // group.tokens) + 1

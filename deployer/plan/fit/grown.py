@@ -13,6 +13,8 @@ from deployer.plan.fit.question import Question, Unknown
 #: Cells of a llama.cpp context come in this many; a step takes that many tokens (n_ubatch).
 _CELLS = 256
 UBATCH = 512
+#: Beams of a request that says nothing of them (deployer/serve/whisper.py, translate.py).
+_BEAMS = {"whisper": 5, "m2m_100": 2, "marian": 2}
 #: Bytes of one element, by ggml's types: blocks of 32 with a scale each (ggml/src/ggml-common.h).
 _GGML = {
     **{"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32},
@@ -31,17 +33,15 @@ def weights_bytes(question: Question) -> int:
 
 def token_bytes(question: Question) -> int:
     """One more token of a request costs that, on one GPU."""
-    growing = [layer for layer in layers_of(question.facts) if not layer.window and not layer.fixed]
+    growing = [layer for layer in _layers(question) if layer.grows]
     return _share(question, round(sum(layer.width for layer in growing) * _element(question)))
 
 
 def cache_bytes(question: Question) -> int:
     """CONVERTED and CAST: of one request. SLOTS: of all of them, since they are made at the start."""
     if question.settings.scheme == CONVERTED:
-        # one layer twice, since a step's K and V are appended by copying
-        layers = question.facts.layers or 1
-        return (question.context or 0) * token_bytes(question) * (layers + 1) // layers
-    every, context = layers_of(question.facts), question.context or 0
+        return _converted(question)
+    every, context = _layers(question), question.context or 0
     if question.settings.scheme == CAST:
         held = sum(layer.width * _tokens(layer, context) for layer in every)
         return _share(question, round(held * _element(question)))
@@ -49,6 +49,25 @@ def cache_bytes(question: Question) -> int:
     streams, cells = (1, _padded(context)) if question.settings.shared else (slots, _padded(context))
     held = sum(layer.width * _windowed(question, layer, cells) for layer in every) * streams
     return _share(question, round(held * _element(question)))
+
+
+def _converted(question: Question) -> int:
+    """One layer twice, since a step's K and V are appended by copying. Behind an encoder a request has that for each beam, and
+    once what its decoder looks at (CTranslate2, src/layers/transformer.cc, TransformerDecoder::replicate_state).
+    """
+    facts = question.facts
+    layers = facts.layers or 1
+    beams = _BEAMS.get(facts.model_type or "", 1)
+    crossed = sum(layer.width * layer.fixed for layer in _layers(question) if layer.fixed)
+    grown = (question.context or 0) * token_bytes(question) * (layers + 1) // layers
+    return beams * grown + round(crossed * _element(question))
+
+
+def _layers(question: Question) -> tuple[Layer, ...]:
+    every = layers_of(question.facts)
+    if any(layer.kind == "sparse" for layer in every):
+        raise Unknown("what this engine keeps beside sparse attention is not known")
+    return every
 
 
 def _share(question: Question, whole: int) -> int:

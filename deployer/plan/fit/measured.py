@@ -12,12 +12,14 @@ from deployer.plan.fit.overhead import Overhead
 from deployer.plan.fit.question import Measured, Question, Settings
 from deployer.state.canonical import digest
 
-_COUNTED = sorted({f.name for f in fields(Settings)} - {"context", "utilization", "share", "stated", "unread", "one_cache_type"})
+_LEFT_OUT = {"context", "utilization", "share", "stated", "unread", "one_cache_type", "pooling"}
+_COUNTED = sorted({f.name for f in fields(Settings)} - _LEFT_OUT)
 
 
 def key(engine: str, version: str, model: str, question: Question) -> str:
     """What determines the memory of a start. `model`: the digest of its files."""
     settings = [getattr(question.settings, name) for name in _COUNTED]
+    settings += ["pooling"] if question.settings.pooling else []  # added later: notes of other starts keep their key
     gpu = question.gpu
     return digest([engine, version, model, settings, gpu.name, 0 if gpu.cpu else gpu.memory], 16)
 

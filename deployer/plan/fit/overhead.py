@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from deployer.engines.memory import CAST, CONVERTED, PAGED, SLOTS
 from deployer.plan.fit.grown import UBATCH
+from deployer.plan.fit.layers import whole_prompts
 from deployer.plan.fit.lora import adapter_bytes
 from deployer.plan.fit.question import GIB, Question
 from deployer.plan.fit.weights import computed_width
@@ -83,9 +84,14 @@ def _activation(question: Question) -> int:
     facts = question.facts
     hidden = facts.hidden_size or 0
     inner = _inner(question) // question.settings.tensor_parallel
-    tokens = question.batched_tokens * (4 * hidden + 3 * inner) * 2
+    batch = question.batched_tokens
+    if question.settings.batched_tokens is None and whole_prompts(facts):
+        batch = max(batch, question.context or 0)
+    tokens = batch * (4 * hidden + 3 * inner) * 2
     seen = facts.cache is not None and facts.cache.text_type not in (None, facts.model_type)
-    return tokens + _logits(question, question.sequences) + (_ENCODER if seen else 0)
+    # a model that pools has no scores of words to make (vllm/v1/worker/gpu_model_runner.py, _dummy_pooler_run)
+    scores = 0 if question.settings.pooling else _logits(question, question.sequences)
+    return tokens + scores + (_ENCODER if seen else 0)
 
 
 def _inner(question: Question) -> int:

@@ -63,9 +63,22 @@ def _computed(dtype: str) -> int:
 
 
 #: Models that learn their positions: those are in the files.
-_LEARNED = ("gpt2", "gpt_bigcode", "opt", "whisper", "bert", "roberta", "xlm-roberta", "distilbert", "camembert", "mpnet")
+_LEARNED = (
+    "gpt2",
+    "gpt_bigcode",
+    "opt",
+    "whisper",
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "distilbert",
+    "camembert",
+    "mpnet",
+    "m2m_100",
+    "marian",
+)
 #: Those whose full and windowed layers turn by other angles.
-_TWO_TABLES = ("gemma3_text", "gemma4_text")
+_TWO_TABLES = ("gemma3_text", "gemma4_text", "gemma4_unified_text")
 
 
 def tables_bytes(facts: ModelFacts) -> int:
