@@ -6,7 +6,7 @@ it, and placing is the plan's matter.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -35,7 +35,8 @@ _RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
 @dataclass(frozen=True, slots=True)
 class Wish:
     """None: as the engine and the model have it; `tensor_parallel` None: as few GPUs as do. `base`: a deployment whose settings
-    count where nothing else is said; `rank`: the highest of its adapters.
+    count where nothing else is said; `rank`: the highest of its adapters. `settings`: by engine, those to begin with where
+    there is no such deployment.
     """
 
     engine: str | None = None
@@ -44,6 +45,7 @@ class Wish:
     tensor_parallel: int | None = None
     base: DeploymentSpec | None = None
     rank: int = 0
+    settings: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ def deployment(model: LockedModel, wish: Wish, engine: str, gpus: int) -> Deploy
     """What the wish would be as a deployment with so many GPUs. Raises UsageError."""
     base = wish.base if wish.base is not None and wish.base.engine.name == engine else None
     said: dict[str, Any] = base.engine.settings.model_dump(exclude_unset=True) if base is not None else {}
+    said = said or dict(wish.settings.get(engine) or {})
     fields = ENGINES[engine].Settings.model_fields
     if wish.context is not None and "max_model_len" in fields:  # others take requests of any length
         said["max_model_len"] = wish.context

@@ -2,10 +2,10 @@
 a folder or a GGUF file here, else a repository of the hub. Called by `deployer fit`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployer.app import catalog
 from deployer.app.locking import existing_lock
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Which:
     """`base`: the deployment that was named, whose settings count. `whence`: in words, where the facts are from. `rank`: the
-    highest of its LoRA adapters.
+    highest of its LoRA adapters. `settings`: by engine, those that an entry of the catalogue begins with.
     """
 
     model: LockedModel
     base: DeploymentSpec | None
     whence: str
     rank: int = 0
+    settings: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
 def which_model(fleet: "Fleet", word: str, file: str | None = None) -> Which:
@@ -44,7 +45,7 @@ def which_model(fleet: "Fleet", word: str, file: str | None = None) -> Which:
     if file is None and (found := _locked(locked.models.values(), word)) is not None:
         return Which(found, None, "deployer.lock")
     if file is None and (entry := _entry(fleet, word)) is not None:
-        return Which(catalog.locked_as(entry, locked), None, "the catalogue")
+        return Which(catalog.locked_as(entry, locked), None, "the catalogue", settings=entry.engines)
     for path in dict.fromkeys((Path(word), fleet.root / word)):
         if path.is_dir():
             return Which(look_at_folder(path, name=word, file=file), None, "its folder")

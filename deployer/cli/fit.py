@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         fleet.known(hosts=args.host)
         which = which_model(fleet, args.model, args.file)
         engine = args.engine or (which.base.engine.name if which.base else None)
-        wish = Wish(engine, args.context, args.quantization, args.tensor_parallel, which.base, which.rank)
+        wish = Wish(engine, args.context, args.quantization, args.tensor_parallel, which.base, which.rank, which.settings)
         observed = fleet.probe(args.host) if fleet.spec.hosts else {}
         found = survey(which.model, wish, observed, fleet.spec.hosts)
     if args.json:

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,32 +107,61 @@ def _fits(args: argparse.Namespace, wanted: "Sequence[Shelved]") -> int:
 
 
 def _table(found: "Sequence[tuple[Shelved, Survey]]") -> None:
-    """Those that some host could serve, and those of which only the weights are known to fit. Of the others, how many."""
-    from deployer.app import catalog
-    from deployer.app.catalogfits import ways
-    from deployer.app.fitting import device
+    """Those that some host could serve, also those that need shorter requests, and those of which only the weights are known to
+    fit. Of those that fit nowhere, how many; of those that nobody knows, which and why.
+    """
+    from deployer.app.catalogfits import HOWS, best, stands
 
-    marks = {"fits": "✓", "tight": "≈"} if console.unicode() else {}
     rows: list[tuple[str, ...]] = [("", *_HEAD[:4], "HOST", "ENGINE", "ON")]
-    counts = dict.fromkeys(("fit", "weights", "no", "unknown"), 0)
+    by_how: dict[str, list[tuple[Shelved, Survey]]] = {how: [] for how in HOWS}
     for shelf, survey in found:
-        said = "no"
-        for way in ways(shelf, survey):
-            alone = catalog.weights_alone(survey.model, way)
-            if way.serves or alone:
-                mark, where = (marks.get(way.verdict, way.verdict), device(way)) if way.serves else ("?", device(way, alone))
-                rows.append((mark, *_row(shelf)[:4], way.host, way.engine, where))
-            said = "fit" if way.serves or said == "fit" else "weights" if alone else way.verdict if said == "no" else said
-        counts[said] += 1
+        every = stands(shelf, survey)
+        by_how[best(every)].append((shelf, survey))
+        for one in every:
+            if one.how in ("fit", "shorter", "weights"):
+                rows.append((_mark(one.how, one.way.verdict), *_row(shelf)[:4], one.way.host, one.way.engine, one.where))
     if len(rows) > 1:
         console.out(console.table(rows))
-    console.say(f"{counts['fit']} of {len(found)} fit, {counts['no']} do not")
+    _totals({how: len(those) for how, those in by_how.items()})
+    for lacks, names in _unknown(by_how["unknown"]).items():
+        console.say(f"  {lacks}: {', '.join(names)}")
+
+
+_MARKS = {"fits": "✓", "tight": "≈", "shorter": "↓", "weights": "?"}
+
+
+def _mark(how: str, verdict: str) -> str:
+    key = verdict if how == "fit" else how
+    return _MARKS[key] if console.unicode() else key
+
+
+def _totals(counts: "Mapping[str, int]") -> None:
+    """Together they are all that were asked about."""
+    said = [f"{counts['fit']} of {sum(counts.values())} fit"]
+    said += [f"{counts['shorter']} more with shorter requests"] if counts["shorter"] else []
+    said += [f"{counts['no']} do not"]
+    said += [f"of {counts['weights']} only the weights are known to"] if counts["weights"] else []
+    said += [f"{counts['unknown']} not computed"] if counts["unknown"] else []
+    console.say(", ".join(said))
+    if counts["shorter"]:
+        console.say(f"{_mark('shorter', '')} with max_model_len, the longest requests that fit")
     if counts["weights"]:
-        console.say(f"? {counts['weights']} whose weights fit; how much goes beside them is known once deployer.lock has them")
+        console.say(f"{_mark('weights', '')} how much goes beside the weights is known once deployer.lock has its layers")
     if counts["unknown"]:
         console.say(
-            f"{counts['unknown']} are not computed: the catalogue or the engine says too little; deployer fit ORG/NAME asks"
+            "not computed: deployer fit ORG/NAME asks the hub, and deployer.lock has it once a deployment of it is locked"
         )
+
+
+def _unknown(found: "Sequence[tuple[Shelved, Survey]]") -> dict[str, list[str]]:
+    """What is lacking → of which entries."""
+    from deployer.app.catalogfits import lacking
+
+    lacks: dict[str, list[str]] = {}
+    for shelf, survey in found:
+        word, sentence = lacking(shelf, survey)
+        lacks.setdefault(word if word != "not computed" else sentence, []).append(shelf.entry.name)
+    return lacks
 
 
 def _json(shelf: "Shelved") -> dict[str, Any]:

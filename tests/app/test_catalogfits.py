@@ -1,9 +1,11 @@
 """Which hosts could serve an entry of the catalogue, in words."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.app.catalog import entries
 from deployer.app.catalogfits import Fits, fits, needed, words
 from deployer.spec.catalog import CatalogEntry
 from deployer.spec.shelf import Shelved
@@ -68,8 +70,56 @@ def test_what_is_not_known_is_not_said_to_be_missing() -> None:
     alone = said(hosts(a=80, b=8), config={})
     assert words(alone) == "its weights fit a"
     assert "deployer.lock" in alone.why
-    assert words(said(hosts(a=80), config={}, parameters=None)) == "whether it fits is not computed"
-    assert words(said({})) == "whether it fits is not computed"
+    nothing = said(hosts(a=80), config={}, parameters=None)
+    assert words(nothing) == words(said({})) == "whether it fits is not computed"
+    assert nothing.lacks == "size not known"
+    assert nothing.why.startswith("its entry does not say its size; deployer fit org/m asks the hub, and deployer.lock has it")
+    assert said(hosts(a=8), config={}).lacks == "layers not known"
+    assert said({"a": Unreached("a", "timeout", "no answer")}).why == "no host answered"
+
+
+@pytest.mark.parametrize("memory", [24, 20])
+def test_what_fits_with_shorter_requests_alone_says_how_long_they_may_be(memory: int) -> None:
+    found = said(hosts(a=memory, b=6), config={**LLAMA, "max_position_embeddings": 1 << 20})
+    assert words(found) == f"fits a with requests of at most {found.context} tokens"
+    assert f"with max_model_len {found.context}; weights " in found.why
+    short = {**LLAMA, "max_position_embeddings": found.context}
+    assert said(hosts(a=memory), config=short).hosts == ("a",)
+
+
+def test_requests_that_are_too_short_for_anybody_are_no_fit() -> None:
+    """704 tokens go into the cache of an 8B on one GPU of 18 GiB."""
+    one = hosts(a=18)
+    assert isinstance(one["a"], Reached)
+    one["a"].probe["gpus"] = one["a"].probe["gpus"][:1]
+    found = said(one)
+    assert (found.hosts, found.shorter, found.computed) == ((), (), True)
+    assert words(found).startswith("fits no host: needs ")
+
+
+def test_settings_that_an_entry_begins_with_count() -> None:
+    """Without its languages no engine takes a model that translates between many; int8 is half of 16 bits."""
+    nllb = entries(Path("/nowhere"))["nllb-200-3.3b"]
+    assert fits([nllb], Locked(), hosts(a=80), {})["nllb-200-3.3b"].hosts == ("a",)
+    eight = said(hosts(a=12), engines={"ctranslate2": {"quantization": "int8"}})
+    assert eight.hosts == ("a",)
+    assert said(hosts(a=12), engines={"ctranslate2": {}}).hosts == ()
+
+
+def test_of_ours_nearly_all_are_answered() -> None:
+    """Those that are not have no address for a figure; whoever finds one takes the name out."""
+    everything = entries(Path("/nowhere"))
+    found = fits(everything.values(), Locked(), hosts(a=4), {})
+    lacking = {name: one.lacks for name, one in found.items() if not one.computed}
+    assert lacking == {
+        "gemma-4-12b-it": "layers not known",
+        "granite-3.3-2b-instruct": "size not known",
+        "granite-3.3-8b-instruct": "size not known",
+        "qwen3-coder-30b-a3b-instruct": "size not known",
+        "qwen3-vl-30b-a3b-instruct": "size not known",
+        "qwen3.5-4b": "layers not known",
+        "qwen3.5-9b": "layers not known",
+    }
 
 
 @pytest.mark.parametrize(("gpus", "text"), [(0, "needs 18 GiB"), (1, "needs 18 GiB"), (4, "needs 4 × 18 GiB")])

@@ -1,6 +1,7 @@
 """`deployer models`: the list, one entry whole, and what the hosts could serve of it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,21 @@ def test_what_a_host_could_serve_of_it(gpus: Bench) -> None:
     ways = {m["name"]: m["ways"] for m in gpus.json("models", "--fits", "h1")["models"]}
     assert ways["ours-70b"][0]["verdict"] == "no"
     assert ways["ours-4b"][0]["verdict"] == "unknown"
+    assert rows["llama-3.1-8b-instruct"].startswith("↓")
+    assert "24 GiB, max_model_len " in rows["llama-3.1-8b-instruct"]
+
+
+def test_the_totals_are_all_that_were_asked_about_and_what_is_not_computed_has_a_name_and_a_reason(gpus: Bench) -> None:
+    (gpus.root / "catalog/bare.yaml").write_text(BARE.replace("parameters: 4B\n", ""))
+    done = gpus("models", "--fits", "h1")
+    total, *more = done.err.splitlines()
+    numbers = [int(number) for number in re.findall(r"(?<!\S)\d+", total)]
+    assert numbers[0] + sum(numbers[2:]) == numbers[1] == len(gpus.json("models")["models"]), total
+    assert f"{numbers[-1]} not computed" in total
+    reasons = {line.strip().partition(": ")[0]: line.partition(": ")[2].split(", ") for line in more if line.startswith("  ")}
+    assert "ours-4b" in reasons["size not known"]
+    assert sum(map(len, reasons.values())) == numbers[-1]
+    assert [line for line in more if line.startswith("not computed: deployer fit ORG/NAME ")]
 
 
 def test_whether_one_entry_fits(gpus: Bench) -> None:
@@ -123,3 +139,6 @@ def test_fit_knows_the_names_of_the_catalogue(gpus: Bench) -> None:
     assert done.code == 0
     assert done.out.splitlines()[0].endswith("(from the catalogue)")
     assert "did you mean qwen3-8b?" in gpus("fit", "qwen3-8").err
+    translator = gpus.json("fit", "nllb-200-3.3b", "--engine", "ctranslate2", "--host", "h1")
+    assert [way["verdict"] for way in translator["ways"]] == ["fits"]
+    assert translator["ways"][0]["settings"]["target_language"] == "deu_Latn"

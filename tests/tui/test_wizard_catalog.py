@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from deployer.app.catalog import entries
+from deployer.app.catalog import Shelved, entries
+from deployer.app.catalogfits import Fits
 from deployer.app.draft import Draft
 from deployer.app.drafting import is_taken, taken
 from deployer.app.fleet import Fleet
 from deployer.spec.catalog import CatalogEntry
 from deployer.tui.app import DeployerApp
+from deployer.tui.glyphs import UNICODE
+from deployer.tui.line import text_of
+from deployer.tui.screens.wizardlines import catalog_about, catalog_row
 from tests.tui.conftest import see, shown, travel, until
 from tests.tui.test_wizard import focus, forward, opened, write
 
@@ -45,6 +49,23 @@ def test_an_entry_gives_its_engine_settings_and_a_name_and_another_takes_them_ba
     assert "args" not in other.yaml()
     assert taken(draft.say("name", "mine"), entry("small")).get("name") == "mine"
     assert not is_taken(draft.say("model.catalog", "tiny"))
+
+
+@pytest.mark.parametrize(
+    ("fits", "row", "about"),
+    [
+        (Fits(hosts=("h1",), computed=True), "✓ h1", "fits h1"),
+        (Fits(shorter=("h1",), context=8192, computed=True), "✓ to 8192 tokens", "fits h1 with requests of at most 8192 tokens"),
+        (Fits(weights=("h1",)), "? h1", "its weights fit h1"),
+        (Fits(needs=18 << 30, computed=True), "✗ needs 18 GiB", "fits no host: needs 18 GiB"),
+        (Fits(lacks="size not known", why="nobody says it"), "size not known", "is not computed · nobody says it"),
+    ],
+)
+def test_how_it_fits_is_said_in_its_row_and_below(fits: Fits, row: str, about: str) -> None:
+    shelf = Shelved(entry("tiny"), "catalog/tiny.yaml", True)
+    said = text_of(catalog_row(shelf, fits, chosen=False, asking=False, glyphs=UNICODE).left)
+    assert row in said
+    assert any(about in text_of(one) for one in catalog_about(shelf, fits, UNICODE))
 
 
 def test_every_entry_of_ours_makes_a_draft_that_validates(loaded: Fleet) -> None:

@@ -104,12 +104,14 @@ def catalog_row(shelf: Shelved, fits: Fits | None, *, chosen: bool, asking: bool
 def _fits(fits: Fits, glyphs: Glyphs) -> Line:
     if fits.hosts:
         return line((f"{glyphs.good} ", "good"), clean(named(fits.hosts)))
+    if fits.shorter:
+        return line((f"{glyphs.good} ", "warn"), f"to {fits.context} tokens")
     if fits.weights:
         return line(("? ", "warn"), clean(named(fits.weights)))
     if fits.computed:
         needs = needed(fits)
         return line((f"{glyphs.bad} ", "bad"), needs or "no host")
-    return line(("not computed", "dim"))
+    return line((fits.lacks, "dim"))
 
 
 def catalog_about(shelf: Shelved, fits: Fits | None, glyphs: Glyphs) -> list[Line]:
@@ -121,7 +123,7 @@ def catalog_about(shelf: Shelved, fits: Fits | None, glyphs: Glyphs) -> list[Lin
         line((clean(f"{entry.repo}{gate}"), "warn" if gate else "dim")),
     ]
     if fits is not None:
-        role = "good" if fits.hosts else "bad" if fits.computed else "dim"
+        role = "good" if fits.hosts else "warn" if fits.shorter else "bad" if fits.computed else "dim"
         said = words(fits)
         why = f" {glyphs.dot} {fits.why}" if fits.why and fits.why not in said else ""
         found.append(line((clean(said), role), (clean(why), "dim")))
