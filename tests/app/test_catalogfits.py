@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deployer.app.catalog import entries
-from deployer.app.catalogfits import Fits, fits, needed, words
+from deployer.app.catalogfits import Fits, best, fits, needed, stands, surveys, words
 from deployer.spec.catalog import CatalogEntry
 from deployer.spec.shelf import Shelved
 from deployer.state.locked import Locked
@@ -95,6 +95,14 @@ def test_requests_that_are_too_short_for_anybody_are_no_fit() -> None:
     found = said(one)
     assert (found.hosts, found.shorter, found.computed) == ((), (), True)
     assert words(found).startswith("fits no host: needs ")
+
+
+def test_of_several_hosts_the_one_that_suits_it_best_counts() -> None:
+    shelf = entries(Path("/nowhere"))["qwen3-8b"]
+    ours = [(one, found) for one, found in surveys([shelf], Locked(), hosts(small=6, large=80), {})]
+    assert [best(stands(one, found)) for one, found in ours] == ["fit"]
+    assert {one.way.host: one.how for one in stands(*ours[0])}["large"] == "fit"
+    assert best([]) == "unknown"
 
 
 def test_settings_that_an_entry_begins_with_count() -> None:
