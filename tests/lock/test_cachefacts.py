@@ -53,8 +53,9 @@ def test_the_type_of_the_cache_in_a_quantized_checkpoint_is_read() -> None:
             ["layer_types", "sliding_window", "kv_lora_rank", "quantization_config", "use_sliding_window", "model_type"]
         ),
         st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+            lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=20), inner, max_size=5),
+            max_leaves=20,
         ),
     )
 )
