@@ -12,6 +12,7 @@ from deployer.agent import wire
 GOOD = wire.CANARY_GOOD
 WORSE = "worse"
 FEW = "few"  # too few requests: nothing is said of it, neither good nor bad
+UNTOLD = FEW, "not judged: the gateway does not say what it counts"
 
 
 class Counts(NamedTuple):
@@ -59,21 +60,23 @@ def _number(row: Dict[str, Any], name: str) -> int:
 
 
 class Tally:
-    """Counts since the first look, over all workers. A worker that ends takes its counts along: the last ones are kept."""
+    """Counts since the first `take`, over all workers. A worker that ends takes its counts along: the last ones are kept."""
 
     def __init__(self, canary: int, against: List[int]) -> None:
         self.ports = {canary, *against}
         self._canary = canary
         self._first: Dict[Tuple[str, int], Counts] = {}
         self._last: Dict[Tuple[str, int], Counts] = {}
+        self._begun = False
 
-    def take(self, texts: Dict[str, str], begin: bool = False) -> None:
-        """`texts`: `show stat` by worker. `begin`: what is counted until now does not count."""
+    def take(self, texts: Dict[str, str]) -> None:
+        """`texts`: `show stat` by worker. What is counted until the first time does not count."""
         for worker, text in texts.items():
             for port, counts in read(text, self.ports).items():
                 self._last[worker, port] = counts
-                if begin:
+                if not self._begun:
                     self._first[worker, port] = counts
+        self._begun = True
 
     @property
     def both(self) -> Tuple[Counts, Counts]:

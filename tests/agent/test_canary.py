@@ -46,7 +46,7 @@ def test_answer_times_count_only_at_the_end() -> None:
 
 def test_what_was_counted_before_does_not_count_and_a_worker_that_ends_leaves_its_counts() -> None:
     tally = Tally(20001, [20000])
-    tally.take({"7": HEAD + row(20000, 500, 50)}, begin=True)
+    tally.take({"7": HEAD + row(20000, 500, 50)})
     tally.take({"7": HEAD + row(20000, 510, 50), "8": HEAD + row(20000, 40) + row(20001, 5, 1)})
     tally.take({"8": HEAD + row(20000, 60) + row(20001, 9, 2), "9": HEAD + row(20001, 1, econ=1, wretr=2)})
     canary, old = tally.both
@@ -56,5 +56,6 @@ def test_what_was_counted_before_does_not_count_and_a_worker_that_ends_leaves_it
 
 def test_other_servers_and_what_is_no_table_count_for_nothing() -> None:
     tally = Tally(20001, [20000])
+    tally.take({})
     tally.take({"7": "", "8": HEAD + row(30000, 9, 9) + "be_chat,BACKEND,9,9,0,0,0,1,\n"})
     assert tally.both == (Counts(), Counts())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deployer.agent import canary
-from deployer.agent.steps.traffic import stats
+from deployer.agent.steps.traffic import tables
 from deployer.agent.system import System
 from deployer.plan.rounds import CLEARLY_WORSE
 from deployer.render.gateway import Route, Server
@@ -54,6 +54,7 @@ def counted(gateway: Gateway, tried: Server, *old: Server) -> tuple[canary.Count
     """As the agent counts, from nothing on."""
     tally = canary.Tally(tried.port, [server.port for server in old])
     text = System("/").ask_socket(str(gateway.folder.parent / "admin.sock"), "show stat").decode()
+    tally.take({})
     tally.take({"worker": text})
     return tally.both
 
@@ -108,13 +109,13 @@ def test_what_was_counted_before_and_after_a_reload_is_counted_together(gateway:
         up(gateway, old, new)
         who_answers(gateway, 30)
         tally = canary.Tally(new.port, [old.port])
-        tally.take(stats(asking, str(gateway.master)), begin=True)
+        tally.take(tables(asking, str(gateway.master)))
         first = who_answers(gateway, 40)
-        tally.take(stats(asking, str(gateway.master)))
+        tally.take(tables(asking, str(gateway.master)))
         assert gateway.reload().returncode == 0
         up(gateway, old, new)
         second = who_answers(gateway, 40)
-        tally.take(stats(asking, str(gateway.master)))
+        tally.take(tables(asking, str(gateway.master)))
     mine, others = tally.both
     assert (mine.requests, others.requests) == (first["new"] + second["new"], first["old"] + second["old"])
     assert (mine.failed, others.failed) == (0, 0)

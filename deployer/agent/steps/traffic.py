@@ -11,6 +11,7 @@ from deployer.agent import canary, paths, systemctl
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.steps import units
 from deployer.agent.steps.base import Before, Step
+from deployer.agent.system import TooLong
 
 POLL_S = 0.2
 QUIET_S = 0.6  # so long nothing may run before a server counts as left
@@ -19,38 +20,59 @@ REFUSED_S = 5.0  # so long a master's socket may refuse and count as being there
 MISSED = 3  # looks in a row that may go wrong before a replica does not count as steady
 
 
-def sessions(ctx: Context, socket: str, ports: Set[str]) -> int:
+def sessions(ctx: Context, gateway: str, ports: Set[str]) -> Optional[int]:
     """Requests that run on or wait for the engines at these addresses, in every worker of HAProxy: those of before a reload
-    still serve what they have begun. A HAProxy that is not there sends nothing.
+    still serve what they have begun. None: nobody can tell, so there may be some.
+    """
+    told = stats(ctx, gateway)
+    return None if told is None else sum(_on(text, ports) for text in told.values())
+
+
+def stats(ctx: Context, gateway: str) -> Optional[Dict[str, str]]:
+    """`show stat` of every worker of the HAProxy that is this unit; empty when it does not run and so sends nothing. None: it may
+    run, and does not say.
     """
     try:
-        workers = _workers(_told(ctx, socket, "show proc"))
-        return sum(_of_worker(ctx, socket, pid, ports) for pid in workers)
+        return tables(ctx, "/run/%s/master.sock" % gateway.rpartition(".")[0])
+    except Silent:
+        return None
     except OSError:
-        return 0
+        return None if _may_run(ctx, gateway) else {}
 
 
-def stats(ctx: Context, socket: str) -> Dict[str, str]:
-    """`show stat` of every worker of HAProxy; empty when it is not there."""
-    try:
-        workers = _workers(_told(ctx, socket, "show proc"))
-    except OSError:
-        return {}
-    return {pid: _stat(ctx, socket, pid) for pid in workers}
+def tables(ctx: Context, socket: str) -> Dict[str, str]:
+    """`show stat` by worker. Raises OSError and Silent."""
+    return {pid: _told(ctx, socket, "@!%s show stat" % pid) for pid in _workers(_told(ctx, socket, "show proc"))}
+
+
+class Silent(Exception):
+    """An answer came that is none: the master starts itself anew, or the worker has ended meanwhile."""
 
 
 def _told(ctx: Context, socket: str, line: str) -> str:
     """What the master says. While it starts itself anew, after a start and at each reload, its socket is there and refuses: that
-    is not a HAProxy without requests.
+    is not a HAProxy without requests. Raises as `tables`.
     """
     end = ctx.system.clock() + REFUSED_S
     while True:
         try:
-            return ctx.system.ask_socket(socket, line).decode("utf-8", "replace")
+            text = ctx.system.ask_socket(socket, line).decode("utf-8", "replace")
         except ConnectionRefusedError:
             if ctx.system.clock() >= end:
                 raise
+        else:
+            if not text.startswith("#"):  # both answers begin with the names of their columns
+                raise Silent
+            return text
         ctx.system.sleep(POLL_S / 4)
+
+
+def _may_run(ctx: Context, unit: str) -> bool:
+    """Only what systemd says to be down is down."""
+    try:
+        return systemctl.show_one(ctx.system, unit).get("ActiveState") not in ("inactive", "failed")
+    except TooLong:
+        return True
 
 
 def _workers(text: str) -> List[str]:
@@ -59,15 +81,8 @@ def _workers(text: str) -> List[str]:
     return [row[0] for row in rows if len(row) > 1 and row[1] == "worker" and row[0].isdigit()]
 
 
-def _stat(ctx: Context, socket: str, pid: str) -> str:
-    try:
-        return _told(ctx, socket, "@!%s show stat" % pid)
-    except OSError:
-        return ""  # it ended meanwhile
-
-
-def _of_worker(ctx: Context, socket: str, pid: str, ports: Set[str]) -> int:
-    text = _stat(ctx, socket, pid)
+def _on(text: str, ports: Set[str]) -> int:
+    """Of one worker."""
     rows = csv.DictReader(text.lstrip("# ").splitlines())
     mine = [row for row in rows if (row.get("addr") or "") in ports]
     return sum(_number(row.get("scur")) + _number(row.get("qcur")) for row in mine)
@@ -79,7 +94,8 @@ def _number(text: Optional[str]) -> int:
 
 class Drained(Step):
     """Waits until the gateway has no request left on the engines on these `ports`, at most `deadline_s`: what runs longer is
-    cut, and that is said. `quiet_s`: how long nothing may come. With `undo` it does nothing, and waits when it is undone.
+    cut, and that is said. A gateway that does not say what it has may have some. `quiet_s`: how long nothing may come. With
+    `undo` it does nothing, and waits when it is undone.
     """
 
     after_files = True
@@ -92,22 +108,27 @@ class Drained(Step):
             self._wait(ctx)
 
     def _wait(self, ctx: Context) -> Optional[str]:
-        socket = "/run/%s/master.sock" % units.own(ctx).rpartition(".")[0]
-        ports = {"127.0.0.1:%d" % int(port) for port in ctx.args["ports"]}
-        quiet = float(ctx.args.get("quiet_s") or QUIET_S)
-        now = ctx.system.clock()
-        end, since = now + float(ctx.args.get("deadline_s") or DRAIN_S), now
+        gateway, ports = units.own(ctx), {"127.0.0.1:%d" % int(port) for port in ctx.args["ports"]}
+        quiet, patience = float(ctx.args.get("quiet_s") or QUIET_S), float(ctx.args.get("deadline_s") or DRAIN_S)
+        began, since = ctx.system.clock(), float("inf")
         while True:
             ctx.check()
-            left, now = sessions(ctx, socket, ports), ctx.system.clock()
-            if left:
-                since = now
-            elif now >= since + quiet:
+            left, now = sessions(ctx, gateway, ports), ctx.system.clock()
+            since = min(since, now) if left == 0 else float("inf")
+            if now >= since + quiet:
                 return None
-            if now > end:
-                return "%d requests still ran after %.0f s" % (left, now - end + float(ctx.args.get("deadline_s") or DRAIN_S))
-            ctx.progress(phase="waiting for %d requests to end" % left if left else "waiting for silence")
+            if now > began + patience:
+                if left is None:
+                    return "the gateway does not say whether requests still ran after %.0f s" % (now - began)
+                return "%d requests still ran after %.0f s" % (left, now - began)
+            ctx.progress(phase=_waiting_for(left))
             ctx.system.sleep(POLL_S)
+
+
+def _waiting_for(left: Optional[int]) -> str:
+    if left is None:
+        return "waiting for the gateway to say which requests run"
+    return "waiting for %d requests to end" % left if left else "waiting for silence"
 
 
 class Steady(Step):
@@ -157,26 +178,36 @@ class Watch(Steady):
 
     def do(self, ctx: Context, before: Before) -> Optional[str]:
         tally = canary.Tally(int(ctx.args["port"]), [int(port) for port in ctx.args["against"]])
-        tally.take(self._stats(ctx), begin=True)
+        self._look(ctx, tally)
         self._hold(ctx, lambda: self._errors(ctx, tally))
-        tally.take(self._stats(ctx))
-        verdict, why = canary.judge(*tally.both, ctx.args["rules"])
+        verdict, why = canary.judge(*tally.both, ctx.args["rules"]) if self._last_look(ctx, tally) else canary.UNTOLD
         self._fail_if(verdict, why)
         ctx.progress(phase="judged: %s" % verdict, verdict=verdict)
         return why
 
     def _errors(self, ctx: Context, tally: canary.Tally) -> None:
-        tally.take(self._stats(ctx))
-        self._fail_if(*canary.judge(*tally.both, ctx.args["rules"], slow=False))
+        if self._look(ctx, tally):
+            self._fail_if(*canary.judge(*tally.both, ctx.args["rules"], slow=False))
 
     def _fail_if(self, verdict: str, why: str) -> None:
         if verdict == canary.WORSE:
             raise StepFailed("the canary is clearly worse: %s" % why, cause=why)
 
-    def _stats(self, ctx: Context) -> Dict[str, str]:
-        """What cannot be asked now is asked again."""
+    def _look(self, ctx: Context, tally: canary.Tally) -> bool:
+        """Whether the gateway said what it counts. From the first time on that it does, it counts."""
         try:
             gateway = paths.own_unit(ctx.fleet, str(ctx.args["gateway"]))
         except paths.Refusal as error:
             raise StepFailed(str(error)) from None
-        return stats(ctx, "/run/%s/master.sock" % gateway.rpartition(".")[0])
+        told = stats(ctx, gateway)
+        if told is not None:
+            tally.take(told)
+        return told is not None
+
+    def _last_look(self, ctx: Context, tally: canary.Tally) -> bool:
+        """What the old ones go for must be known to the end."""
+        for _ in range(MISSED):
+            if self._look(ctx, tally):
+                return True
+            ctx.system.sleep(self.turn_s)
+        return False
