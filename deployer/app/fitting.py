@@ -103,13 +103,21 @@ class Survey:
     engines: Sequence[str] = ()
 
     @property
-    def serves(self) -> bool:
-        return any(way.serves for way in self.ways)
+    def serves(self) -> bool | None:
+        """Whether some host could. None: none that is known to, and nobody can tell it of all of them."""
+        if any(way.serves for way in self.ways):
+            return True
+        return None if self.unknown or self.left_open else False
 
     @property
     def unknown(self) -> bool:
         """Whether nobody can tell it of one way at least."""
         return any(way.verdict == "unknown" for way in self.ways)
+
+    @property
+    def left_open(self) -> bool:
+        """Whether a host that did not answer might: some engine reads the model."""
+        return bool(self.silent and self.engines)
 
     def best(self, host: str) -> Way | None:
         """The first way of a host that serves; None when none does."""

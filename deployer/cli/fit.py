@@ -66,7 +66,7 @@ def exit_code(found: "Survey") -> int:
         return 0
     if found.unknown:
         return 1
-    return 6 if found.silent and found.engines else 4
+    return 6 if found.left_open else 4
 
 
 def _show(which: "Which", found: "Survey", *, explain: bool) -> None:

@@ -95,7 +95,7 @@ def test_a_host_without_enough_gpus_offers_no_way() -> None:
 def test_an_architecture_that_is_not_known_is_no_yes() -> None:
     odd = replace(models.LLAMA_3_8B, model_type="zebra", cache=models.facts("zebra").cache)
     found = asked(host(gpu(0, 80)), odd)
-    assert (only(found).verdict, found.serves) == ("unknown", False)
+    assert (only(found).verdict, found.serves) == ("unknown", None)
     assert "unknown architecture zebra" in only(found).what
 
 

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -114,22 +116,31 @@ def test_hosts_that_do_not_answer_are_said_and_when_none_does_the_code_is_6(llam
     llama.hosts["h1"].unreachable = "timeout"
     found = llama.json("fit", "models/llama")
     assert set(found["unreachable"]) == {"h1"}
-    assert found["serves"]
+    assert found["serves"] is True
     words = ("fit", "models/llama", "--engine", "vllm", "--context", "1310720")
     assert llama(*words).code == 4, "its context is shorter: no host can, also not the silent one"
+    assert llama.json(*words)["serves"] is False
     llama.hosts["h2"].unreachable = "timeout"
     assert llama("fit", "models/llama").code == 6
+    assert llama.json("fit", "models/llama")["serves"] is None, "nobody said no"
 
 
 def test_where_those_that_answered_cannot_a_silent_one_still_may() -> None:
     way = Way("h1", "vllm", "no", 1, "NVIDIA L4", 24 * GIB, 1, 1, {}, "it lacks 3 GiB")
     model = LockedModel("path:m", "path", "m", None, None, "d", (), ModelFacts())
-    assert exit_code(Survey(model, (way,), {}, {}, ("vllm",))) == 4
-    assert exit_code(Survey(model, (way,), {}, {"h2": "timed out"}, ("vllm",))) == 6
-    assert exit_code(Survey(model, (replace(way, verdict="fits"),), {}, {"h2": "timed out"}, ("vllm",))) == 0
+
+    def said(*ways: Way, silent: Mapping[str, str] = MappingProxyType({})) -> tuple[int, bool | None]:
+        found = Survey(model, ways, {}, silent, ("vllm",))
+        return exit_code(found), found.serves
+
+    late = {"h2": "timed out"}
+    assert said(way) == (4, False)
+    assert said(way, silent=late) == (6, None)
+    assert said(replace(way, verdict="fits"), silent=late) == (0, True)
     unknown = replace(way, verdict="unknown")
-    assert exit_code(Survey(model, (way, unknown), {}, {"h2": "timed out"}, ("vllm",))) == 1
-    assert exit_code(Survey(model, (replace(way, verdict="tight"), unknown), {}, {}, ("vllm",))) == 0
+    assert said(way, unknown, silent=late) == (1, None)
+    assert said(way, unknown) == (1, None)
+    assert said(replace(way, verdict="tight"), unknown) == (0, True)
 
 
 def test_what_cannot_be_computed_is_no_clear_no(bench: Bench) -> None:
@@ -138,6 +149,9 @@ def test_what_cannot_be_computed_is_no_clear_no(bench: Bench) -> None:
     assert done.code == 1
     assert "not known: whether it is served, only a start tells" in done.err
     assert "memory not computed: " in done.out
+    found = bench.json("fit", "models/tiny", "--engine", "vllm")
+    assert found["serves"] is None
+    assert {way["verdict"] for way in found["ways"]} == {"unknown"}
 
 
 @pytest.mark.parametrize(
