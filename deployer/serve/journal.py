@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from typing import Any
 
 from deployer.serve.request import Job
 from deployer.serve.row import Row
+
+_VANISHED = "socket.send() raised exception."
 
 
 def say(message: str) -> None:
@@ -26,6 +29,13 @@ def _write(line: str) -> None:
     with contextlib.suppress(OSError):  # nobody reads the log: that is no reason to fail a request
         while data:
             data = data[os.write(1, data) :]
+
+
+def silent_about_the_vanished() -> None:
+    """asyncio warns of each write to a connection that broke, until it has told us: dozens for a client that is gone from the
+    middle of a stream. That request's own line says that it was aborted.
+    """
+    logging.getLogger("asyncio").addFilter(lambda record: record.msg != _VANISHED)
 
 
 class Entry:

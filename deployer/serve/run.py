@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 
 from deployer.serve.config import Config, load_config
 from deployer.serve.errors import ConfigError
-from deployer.serve.journal import Journal, say
+from deployer.serve.journal import Journal, say, silent_about_the_vanished
 from deployer.serve.kinds import GENERATOR, check_kind
 from deployer.serve.model import load_generator, load_model, warm_up
 from deployer.serve.server import build_app
@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
     # Read when the engine is loaded. Its threads would spin while they wait for each other, and where anything else wants a
     # processor, if only our own event loop, each step would then wait for the scheduler: measured 5 tokens a second, not 90.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    silent_about_the_vanished()
     process = _Process(config, listener.getsockname()[1])
     asyncio.run(process.serve(listener))
     os._exit(process.code)

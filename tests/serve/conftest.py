@@ -64,12 +64,16 @@ class Process:
             self.lines.append("")
             self._more.notify_all()
 
-    def line(self, text: str, deadline_s: float = 30) -> str:
-        """The first line with `text`; waits for it."""
+    def line(self, text: str, number: int = 0, deadline_s: float = 30) -> str:
+        """The first line with `text`, or a later one by `number`; waits for it."""
         with self._more:
-            found = self._more.wait_for(lambda: [ln for ln in self.lines if text in ln] or self.lines[-1:] == [""], deadline_s)
-        assert isinstance(found, list), f"no line with {text!r} in {self.lines}"
-        return str(found[0])
+            self._more.wait_for(lambda: len(self._with(text)) > number or self.lines[-1:] == [""], deadline_s)
+            found = self._with(text)
+        assert len(found) > number, f"no line with {text!r} in {self.lines}"
+        return found[number]
+
+    def _with(self, text: str) -> list[str]:
+        return [line for line in self.lines if text in line]
 
     @property
     def url(self) -> str:

@@ -4,6 +4,7 @@ import http.client
 import json
 import signal
 import socket
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,20 @@ def test_a_client_that_closes_its_connection_frees_the_engine(start: Start) -> N
     entry = json.loads(server.line('"event": "request"'))
     assert entry["finish_reason"] == "abort"
     assert entry["completion_tokens"] < 1000
+
+
+def test_clients_that_vanish_in_the_middle_of_their_streams_leave_one_line_each_and_no_noise(start: Start) -> None:
+    server = start(max_batch_size=64)
+    streams = [_post(server.url, {**_LONG, "n": 16}) for _ in range(8)]
+    for stream in streams:
+        assert stream.readline().startswith(b"data: ")
+        taken = stream.fp.raw._sock  # type: ignore[attr-defined]
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, as of one whose host goes down
+        stream.close()
+    ends = [json.loads(server.line('"event": "request"', number)) for number in range(len(streams))]
+    assert {end["finish_reason"] for end in ends} == {"abort"}
+    assert _health(server.url) == 200
+    assert [line for line in server.lines if not line.startswith(("serve: ", "{"))] == []
 
 
 def test_an_idle_server_ends_at_once(start: Start) -> None:
