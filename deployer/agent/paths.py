@@ -62,7 +62,7 @@ def peers(fleet: wire.Fleet) -> str:
 
 
 def unit_prefix(fleet: wire.Fleet) -> str:
-    return "deployer-%s-" % fleet["name"]
+    return "%s%s-" % (wire.UNIT, fleet["name"])
 
 
 def run(run_id: str) -> str:
@@ -72,7 +72,7 @@ def run(run_id: str) -> str:
 
 
 def run_unit(run_id: str) -> str:
-    return "deployer-run-%s.service" % run_id
+    return "%s%s.service" % (wire.RUN_UNIT, run_id)
 
 
 def engines(paths: object) -> str:

@@ -31,7 +31,7 @@ def unit(system: System, request: Dict[str, Any], talk: Talk) -> None:
     fleet, name = paths.check_fleet(request["fleet"]), str(request["unit"])
     if not paths.UNIT.match(name) or not name.endswith(".service"):
         raise paths.Refusal("%r is not the name of a service" % (name,))
-    if name.startswith("deployer-"):
+    if name.startswith(wire.UNIT):
         raise paths.Refusal("%s is deployer's own already" % name)
     talk.say(dict(read(system, name), type="unit", fleet=fleet["name"]))
 

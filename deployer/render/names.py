@@ -6,9 +6,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-ETC = "/etc/deployer"
-UNITS = "/etc/systemd/system"
-UNIT = "deployer-"  # how the name of each of our units begins, of every fleet
+from deployer.agent import wire
+
+# The agent knows these too, and imports nothing of ours: they stand with the words that it shares with the controller.
+ETC, UNITS, UNIT = wire.ROOT_ETC, wire.UNITS, wire.UNIT
 DIGEST = 8  # hex digits of the runtime digest in a name
 
 
@@ -85,7 +86,7 @@ def certificate_path(fleet: str) -> str:
 
 def peer_path(fleet: str) -> str:
     """The host's own certificate and key for other gateways, made by its agent."""
-    return f"/var/lib/deployer/{fleet}/peer.pem"
+    return f"{wire.ROOT_STATE}/{fleet}/peer.pem"
 
 
 def peers_path(fleet: str) -> str:

@@ -7,12 +7,13 @@ programs; systemd ignores sections that begin with "X-".
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deployer.agent import wire
 from deployer.render import names, programs
 from deployer.render.quote import unit_command, unit_environment, unit_line
 from deployer.render.sandbox import APART, UNPRIVILEGED
 
 PYTHON = "/usr/bin/python3"
-CLAIMS = "/run/deployer/gpus"
+CLAIMS = f"{wire.ROOT_RUN}/gpus"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class RemoveAgent(Step):
 def remains(ctx: Context) -> List[str]:
     """What other fleets, or artifacts, still have on this host."""
     found = ["the fleet " + name for _fleet_id, name in state.fleets(ctx.system)]
-    found += ["%s/%s" % (wire.UNITS, n) for n in state.listing(ctx.system, wire.UNITS) if n.startswith("deployer-")]
+    found += ["%s/%s" % (wire.UNITS, n) for n in state.listing(ctx.system, wire.UNITS) if n.startswith(wire.UNIT)]
     for root in (wire.ROOT_ETC, wire.ROOT_ENGINES, wire.ROOT_MODELS):
         found += ["%s/%s" % (root, name) for name in state.listing(ctx.system, root)]
     return found

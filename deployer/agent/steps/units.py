@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from deployer.agent import paths, starts, systemctl
+from deployer.agent import paths, starts, systemctl, wire
 from deployer.agent.context import Context, StepFailed, last_words
 from deployer.agent.facts.ports import unit_of
 from deployer.agent.steps import gpuroom
@@ -162,7 +162,7 @@ class Retire(Step):
 
     def _unit(self, ctx: Context) -> str:
         unit = str(ctx.args["unit"])
-        if not paths.UNIT.match(unit) or not unit.endswith(".service") or unit.startswith("deployer-"):
+        if not paths.UNIT.match(unit) or not unit.endswith(".service") or unit.startswith(wire.UNIT):
             raise StepFailed("%r is not a service of somebody else" % (unit,))
         return unit
 

@@ -234,7 +234,7 @@ class Units:
 
     def _show(self, name: str, glance: bool) -> str:
         """Time does not go on for who only glances: an engine's start takes as long, whoever watches it."""
-        if name.startswith("deployer-run-"):
+        if name.startswith(wire.RUN_UNIT):
             return f"Id={name}\nActiveState={'active' if self.runs.get(name) else 'inactive'}\n"
         unit = self.unit(name)
         if not glance:
