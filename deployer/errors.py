@@ -18,6 +18,8 @@ An error says where, what, and the next thing to do. `worst` folds several exit 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from deployer.agent.plain import plain
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -39,15 +41,17 @@ class Problem:
 
 
 class DeployerError(Exception):
-    """The root. `where` is a file:line, a host or a deployment; `hint` is the next thing to do."""
+    """The root. `where` is a file:line, a host or a deployment; `hint` is the next thing to do. All of it may quote a host, a
+    hub, git or a file, and is made plain here: nothing in it can tell a terminal anything.
+    """
 
     exit_code = 1
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.hint = hint
+        self.what = plain(what)
+        super().__init__(self.what)
+        self.where = None if where is None else plain(where)
+        self.hint = None if hint is None else plain(hint)
 
 
 class SpecError(DeployerError):

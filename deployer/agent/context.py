@@ -7,6 +7,7 @@ import os
 from typing import Any, Callable, Dict, Optional, Sequence
 
 from deployer.agent import paths, wire
+from deployer.agent.plain import plain
 from deployer.agent.system import Done, System, TooLong
 
 LOG_LINES = 40
@@ -14,14 +15,16 @@ DEFAULT_TIMEOUT_S = 3600.0
 
 
 class StepFailed(Exception):
-    """A step could not be done. `cause` and `hint` are for people, `log` the last lines of what failed."""
+    """A step could not be done. `cause` and `hint` are for people, `log` the last lines of what failed. All of it may be what
+    somebody else said, and is made plain here.
+    """
 
     def __init__(self, message: str, *, cause: Optional[str] = None, hint: Optional[str] = None, log: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.message = message
-        self.cause = cause
-        self.hint = hint
-        self.log = list(log)[-LOG_LINES:]
+        self.message = plain(message)
+        super().__init__(self.message)
+        self.cause = None if cause is None else plain(cause)
+        self.hint = None if hint is None else plain(hint)
+        self.log = [plain(line) for line in list(log)[-LOG_LINES:]]
 
 
 class Stopped(Exception):

@@ -8,6 +8,7 @@ import os
 from typing import Any, Dict, List, Tuple
 
 from deployer.agent import files, paths
+from deployer.agent.plain import plain_values
 from deployer.agent.system import System
 from deployer.agent.times import iso
 
@@ -45,7 +46,7 @@ class Journal:
     def say(self, event_type: str, **fields: Any) -> None:
         """Progress is not worth a sync of the disk; everything else is there before the next thing is done."""
         event = {"type": event_type, "at": iso(self._system.now())}
-        event.update({key: value for key, value in fields.items() if value is not None})
+        event.update({key: plain_values(value) for key, value in fields.items() if value is not None})
         data = json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:
             self._write(data, fields.get("state") != "progress")

@@ -9,19 +9,10 @@ import time
 from typing import Any, Dict, List, Optional
 
 from deployer.agent import paths, requestlog, wire
+from deployer.agent.plain import CONTROL
 from deployer.agent.system import System
 from deployer.agent.talk import Talk
 from deployer.agent.times import iso
-
-#: What moves a terminal's cursor, colours it, names its window or rings: sequences of ECMA-48, those that are cut off, and bare
-#: control characters. Tabs stay, and carriage returns, which say what is overwritten. Each part ends where the next one may
-#: begin, so that no line takes long.
-_CONTROL = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]*[0-~]"
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-)
 
 
 def logs(system: System, request: Dict[str, Any], talk: Talk) -> None:
@@ -93,7 +84,7 @@ def parse(line: bytes) -> Optional[Dict[str, Any]]:
         message = bytes(b & 255 for b in message).decode("utf-8", "replace")
     lines: List[str] = []
     for one in str(message).split("\n"):
-        last = _CONTROL.sub("", one).rstrip("\r").rpartition("\r")[2].rstrip()
+        last = CONTROL.sub("", one).rstrip("\r").rpartition("\r")[2].rstrip()
         if last:
             lines.append(last)
     return {

@@ -13,6 +13,8 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from deployer.agent.plain import plain
+
 OUTPUT_LIMIT = 1 << 20  # bytes of a program's output that are kept: its end
 POLL_S = 0.1
 
@@ -26,9 +28,9 @@ class Done(NamedTuple):
 
     @property
     def lines(self) -> List[str]:
-        """Both outputs as text lines without the empty ones, standard error last."""
-        text = (self.out + b"\n" + self.err).decode("utf-8", "replace")
-        return [line.rstrip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
+        """Both outputs as plain text lines without the empty ones, standard error last."""
+        text = plain((self.out + b"\n" + self.err).decode("utf-8", "replace"))
+        return [line.rstrip() for line in text.split("\n") if line.strip()]
 
 
 class TooLong(Exception):

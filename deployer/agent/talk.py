@@ -8,6 +8,7 @@ import threading
 from typing import Any, BinaryIO, Dict, Iterator, Optional
 
 from deployer.agent.paths import Refusal
+from deployer.agent.plain import plain_values
 
 LINE_LIMIT = 64 << 20
 
@@ -39,6 +40,8 @@ class Talk:
         return self._in.read(size)
 
     def say(self, line: Dict[str, Any]) -> None:
+        """What a probe tells is compared, and comes as it is."""
+        line = line if line.get("type") == "probe" else plain_values(line)
         self.send(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
     def send(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The words that controller and agent exchange. The only part of the agent that the controller imports.
+"""The words that controller and agent exchange. With `plain`, the only part of the agent that the controller imports.
 
 One SSH exec carries one verb. Standard input: one JSON line (the request), then whatever the verb says. Standard
 output: JSON lines; the last one has `type` "end" or "error". A request always holds `fleet` {"id", "name"}.

@@ -2,30 +2,48 @@
 
 import json
 import os
+import re
 import sys
 from typing import Any, TextIO
+
+from deployer.agent.plain import plain
+
+#: Those that we write ourselves.
+_COLOUR = re.compile(r"(\x1b\[(?:[012]|3[1-6])m)")
+_OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def out(text: str) -> None:
     """A result, for a person or a pipe."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    sys.stdout.write(_shown(text if text.endswith("\n") else f"{text}\n"))
 
 
 def emit(data: Any) -> None:
     """A result for a program: one JSON document."""
-    out(json.dumps(data, indent=2, ensure_ascii=False))
+    sys.stdout.write(_json(data, indent=2) + "\n")
 
 
 def line(data: Any) -> None:
     """One line of a JSON stream, at once."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    sys.stdout.write(_json(data) + "\n")
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
     """Narration: what is being done, what comes next."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(_shown(f"{text}\n"))
     sys.stderr.flush()
+
+
+def _shown(text: str) -> str:
+    """With our own colours and nothing else that a terminal obeys, whoever wrote the text."""
+    return "".join(part if number % 2 else plain(part) for number, part in enumerate(_COLOUR.split(text)))
+
+
+def _json(data: Any, indent: int | None = None) -> str:
+    """Every value as it is; what a terminal would obey is escaped, as JSON does with the first 32 characters by itself."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return text if text.isprintable() else _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def color(stream: TextIO | None = None) -> bool:

@@ -8,7 +8,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
+from rich.text import Text
 
+from deployer.agent.plain import plain
 from deployer.app.board import Board, HostRow, amount
 from deployer.app.steptimes import Times
 from deployer.app.times import clock
@@ -43,17 +45,23 @@ class LiveProgress:
         rows = [row for row in list(self._board.hosts.values()) if not row.ended]
         table = Table.grid(padding=(0, 2))
         for row in rows[:SHOWN]:
-            table.add_row(self._spinner, row.host, row.label, _bar(row), row.message or amount(row.data), self._since(row))
+            said = _text(row.message or amount(row.data))
+            table.add_row(self._spinner, _text(row.host), _text(row.label), _bar(row), said, self._since(row))
         if len(rows) > SHOWN:
             table.add_row("", f"and {len(rows) - SHOWN} more hosts")
         if self._board.said:
-            table.add_row("", self._board.said)
+            table.add_row("", _text(self._board.said))
         return table
 
     def _since(self, row: HostRow) -> str:
         expected = self._times.get(row.host, {}).get(row.label)
         about = f" of about {clock(expected)}" if expected else ""
         return clock(time.monotonic() - row.began) + about
+
+
+def _text(said: str) -> Text:
+    """What others said is no markup, and nothing in it moves the cursor."""
+    return Text(" ".join(plain(said).split("\n")))
 
 
 def _bar(row: HostRow) -> ProgressBar | str:

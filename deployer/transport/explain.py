@@ -2,6 +2,7 @@
 
 import re
 
+from deployer.agent.plain import plain
 from deployer.errors import Unreachable
 from deployer.transport.verb import Exec
 
@@ -10,7 +11,7 @@ _MISSING = r"(command not found|not found|No such file or directory|Unknown comm
 
 def explain(host: str, user: str, running: Exec, out: bytes, err: bytes) -> Unreachable:
     """The error of a verb that ended before its first word. Never holds what was sent, only what was said."""
-    said = err.decode(errors="replace") + "\n" + out.decode(errors="replace")
+    said = plain(err.decode(errors="replace") + "\n" + out.decode(errors="replace"))
     if running.lost():
         return Unreachable("the connection was lost", where=host, kind="timeout")
     status = running.status()

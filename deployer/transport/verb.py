@@ -1,16 +1,22 @@
 """One running verb of the agent as a Channel, whatever carries its bytes. Made by `transport.bootstrap`."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from deployer.agent.plain import plain, plain_values
 from deployer.errors import DeployerError, Unreachable
 
 #: How often a reader looks whether its link is still alive, in seconds.
 LOOK_S = 5.0
 _KEPT_ERR = 8192
+#: Of a probe: what is held against the files, byte by byte.
+_COMPARED = frozenset({"records", "history", "roster", "secret_key"})
+#: Whether a line may hold a character that `plain` takes away, escaped or not: most hold none, and a probe is long.
+_ODD = re.compile(rb"\\[ubfr]|[\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xed[\xa0-\xbf]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,7 @@ class VerbChannel:
         if self._exec.lost():
             return Unreachable("the connection was lost", where=self._host)
         status = self._exec.status()
-        lines = [line.strip() for line in self._err.decode(errors="replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in plain(self._err.decode(errors="replace")).splitlines() if line.strip()]
         last = f": {lines[-1][:300]}" if lines else ""
         if status is None:
             return Unreachable(f"the agent went away{last}", where=self._host)
@@ -155,9 +161,13 @@ class VerbChannel:
 
 
 def _parsed(raw: bytes) -> dict[str, Any] | None:
-    """A line that is no JSON object is no line of the agent."""
+    """A line that is no JSON object is no line of the agent. It may hold what anybody on the host said: nothing is left in it for
+    a terminal to obey, but in what a plan compares.
+    """
     try:
         line = json.loads(raw)
     except ValueError:
         return None
-    return line if isinstance(line, dict) else None
+    if not isinstance(line, dict) or _ODD.search(raw) is None:
+        return line if isinstance(line, dict) else None
+    return {key: value if key in _COMPARED else plain_values(value) for key, value in line.items()}

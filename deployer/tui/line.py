@@ -76,7 +76,12 @@ def columns(cells: Iterable[tuple[Line, int]], gap: int = 2) -> Line:
 
 def content(spans: Line) -> Content:
     """For widgets that take a Content; roles become Textual's own style words."""
-    return Content.assemble(*((text, " ".join(_STYLES[role] for role in roles.split())) for text, roles in spans))
+    return Content.assemble(*((plain_text(text), " ".join(_STYLES[role] for role in roles.split())) for text, roles in spans))
+
+
+def plain_text(text: str) -> str:
+    """As `clean`, of text that has several lines."""
+    return text if text.isprintable() else "\n".join(clean(part) for part in text.split("\n"))
 
 
 def paragraphs(lines: Iterable[Line]) -> Content:

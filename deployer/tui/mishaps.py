@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
+from typing import Any
 
 from textual.app import App
 from textual.message import Message
@@ -15,6 +16,7 @@ from textual.message import Message
 from deployer.app.faults import unexpected
 from deployer.errors import DeployerError
 from deployer.tui import jobs
+from deployer.tui.line import plain_text
 from deployer.tui.modals.failure import failure
 
 #: So many faults within so many seconds, and we leave: more would be a panel that fails again and again.
@@ -67,6 +69,10 @@ class Mishaps(App[int]):
         self.settled = False
         self.exit(1)
         self._close_messages_no_wait()
+
+    def notify(self, message: str, *, title: str = "", markup: bool = False, **more: Any) -> None:
+        """What is told may quote a host or a file: no markup unless it is asked for, and nothing for the terminal to obey."""
+        super().notify(plain_text(message), title=plain_text(title), markup=markup, **more)
 
     # from outside
 

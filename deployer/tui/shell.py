@@ -9,6 +9,7 @@ from textual.app import SuspendNotSupported
 
 from deployer.app.shell import shell_command
 from deployer.errors import DeployerError, UsageError
+from deployer.tui.line import plain_text
 
 if TYPE_CHECKING:
     from deployer.tui.app import DeployerApp
@@ -40,6 +41,6 @@ def open_shell(app: "DeployerApp", host: str) -> None:
 
 def _suspended(app: "DeployerApp", argv: list[str]) -> int:
     with app.suspend():
-        sys.stdout.write(f"$ {shlex.join(argv)}\n")
+        sys.stdout.write(f"$ {plain_text(shlex.join(argv))}\n")
         sys.stdout.flush()
         return subprocess.run(argv, check=False).returncode

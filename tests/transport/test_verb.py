@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployer.agent.plain import plain_values
 from deployer.errors import DeployerError, Unreachable
 from deployer.transport.local import LocalRunning
 from deployer.transport.verb import VerbChannel
@@ -25,7 +26,7 @@ def test_lines_end_with_the_end() -> None:
 @settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.text(), st.text()), max_size=6), st.integers(1, 9))
 def test_lines_do_not_depend_on_how_the_network_cuts_them(values: list[dict[str, str]], size: int) -> None:
-    lines = [{"type": "x", "value": value} for value in values] + [{"type": "end"}]
+    lines = [{"type": "x", "value": plain_values(value)} for value in values] + [{"type": "end"}]
     data = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
     pieces = [(data[i : i + size], b"") for i in range(0, len(data), size)]
     assert list(VerbChannel("h", Scripted(pieces)).lines()) == lines

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from deployer.tui.line import content, line
 from deployer.tui.sturdy import Sturdy
 from deployer.tui.widgets.keybar import KeyBar
 
@@ -26,7 +27,7 @@ class Panel(Sturdy, ModalScreen[T]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel"):
-            yield Static(Content(self._title), classes="panel-title")
+            yield Static(content(line(self._title)), classes="panel-title")
             yield from self.parts()
             yield KeyBar()
 

@@ -7,7 +7,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.scroll_view import ScrollView
 
-from deployer.tui.line import ROLES, Line
+from deployer.tui.line import ROLES, Line, clean
 from deployer.tui.sturdy import Sturdy
 
 
@@ -35,4 +35,4 @@ class Drawn(Sturdy, ScrollView):
             style = base
             for role in roles.split():
                 style += self.look_of(f"drawn--{role}")
-            yield Segment(text, style)
+            yield Segment(clean(text), style)
