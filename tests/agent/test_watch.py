@@ -36,10 +36,11 @@ class Watching:
         return self._take()
 
     def until(self, reached: Callable[[Sample], Any], limit: int = 200) -> Sample:
+        sample = self.next()
         for _ in range(limit):
-            sample = self.next()
             if reached(sample):
                 return sample
+            sample = self.next()
         raise AssertionError(f"not in {limit} samples: {sample}")
 
     def _take(self) -> Sample:

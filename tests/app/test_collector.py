@@ -6,6 +6,7 @@ from deployer.app.collector import collector_waits
 
 
 def test_it_waits_and_goes_on_also_after_an_error() -> None:
+    waited = False
     try:
         with collector_waits():
             waited = not gc.isenabled()
