@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from deployer.serve.request import Job
@@ -62,7 +62,7 @@ class Entry:
         now = time.monotonic()
         facts: dict[str, Any] = {
             "event": "request",
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),  # noqa: UP017  Python 3.9
             "id": self._id,
             "path": self._path,
             "status": self.status,

@@ -109,7 +109,7 @@ class Metrics:
 
     def _buckets(self, name: str, histogram: Histogram) -> list[str]:
         lines, total = [], 0
-        for bound, count in zip([*map(str, histogram.bounds), "+Inf"], histogram.counts, strict=False):
+        for bound, count in zip([*map(str, histogram.bounds), "+Inf"], histogram.counts):  # noqa: B905  Python 3.9
             total += count
             lines.append(f"vllm:{name}_bucket{self._tags(le=bound)} {float(total)}")
         return [*lines, f"vllm:{name}_sum{self._tags()} {histogram.sum}", f"vllm:{name}_count{self._tags()} {float(total)}"]

@@ -74,7 +74,7 @@ def score(generator: Forward, rows: Sequence[Scoring], vocabulary: int) -> None:
             import ctranslate2
 
             view = view.to(ctranslate2.DataType.float32).to_device(ctranslate2.Device.cpu)
-        for row, table in zip(some, numpy.asarray(view), strict=True):
+        for row, table in zip(some, numpy.asarray(view)):  # noqa: B905  Python 3.9
             row.take(table)
 
 

@@ -1,0 +1,43 @@
+"""The server runs in the engine's environment, whose Python is the host's: 3.9 on many."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SERVE = Path(__file__).parents[2] / "deployer/serve"
+
+
+def newer(code: str) -> Iterator[tuple[int, str]]:
+    """What Python 3.9 does not have, with its line. Raises SyntaxError."""
+    for node in ast.walk(ast.parse(code, feature_version=(3, 9))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "zip":
+            yield from ((node.lineno, "zip(strict=)") for word in node.keywords if word.arg == "strict")
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, f"{node.module}.{one.name}") for one in node.names if (node.module, one.name) in SINCE)
+        if isinstance(node, ast.keyword) and node.arg in ("slots", "kw_only"):
+            yield node.value.lineno, f"dataclass({node.arg}=)"
+
+
+SINCE = {
+    ("datetime", "UTC"),
+    ("itertools", "pairwise"),
+    ("itertools", "batched"),
+    ("enum", "StrEnum"),
+    ("contextlib", "aclosing"),
+    ("typing", "TypeAlias"),
+    ("typing", "ParamSpec"),
+    ("typing", "Self"),
+    ("asyncio", "timeout"),
+    ("asyncio", "TaskGroup"),
+}
+
+
+def test_nothing_in_the_server_is_newer_than_python_3_9() -> None:
+    files = sorted(SERVE.rglob("*.py"))
+    assert len(files) > 30
+    assert [(file.name, *one) for file in files for one in newer(file.read_text(encoding="utf-8"))] == []
+
+
+def test_the_check_sees_what_is_newer() -> None:
+    code = "from datetime import UTC\nfor a, b in zip(x, y, strict=True): pass\n@dataclass(slots=True)\nclass A: ...\n"
+    assert sorted(newer(code)) == [(1, "datetime.UTC"), (2, "zip(strict=)"), (3, "dataclass(slots=)")]
