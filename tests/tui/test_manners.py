@@ -364,3 +364,19 @@ def colours(pilot: Pilot[int]) -> set[str]:
                     if max(red, green, blue) - min(red, green, blue) > 2:
                         found.add(colour.name)
     return found
+
+
+def test_a_note_and_an_error_that_quote_a_host_are_text(start: Start) -> None:
+    said = "\x1b[2J\x1b]0;title\x07a [bold]word[/bold] [/INST] \u202eback\x9b31m"
+    app = start()
+
+    async def journey(pilot: Pilot[int]) -> None:
+        await see(pilot, "Fleet")
+        app.notify(said, title=said, timeout=600)
+        await see(pilot, "a [bold]word[/bold] [/INST]")
+        app.wrong(DeployerError(said, where="h1", hint=said))
+        await see(pilot, "h1: a [bold]word[/bold] [/INST] back")
+        obeyed = [char for char in shown(pilot) if not char.isprintable() and char != "\n"]
+        assert obeyed == []
+
+    travel(app, journey, (200, 50), toasts=True)
