@@ -47,7 +47,7 @@ class Counters:
             lines = [f"# HELP {name} Time in functions of the scripts.", f"# TYPE {name} histogram"]
         for where, row in sorted(self._calls.items()):
             count = 0
-            for bound, more in zip((*BOUNDS, "+Inf"), row[:-1], strict=True):
+            for bound, more in zip((*BOUNDS, "+Inf"), row[:-1]):  # noqa: B905  Python 3.9
                 count += int(more)
                 lines.append(f'{name}_bucket{{where="{where}",le="{bound}"}} {count}')
             lines += [f'{name}_sum{{where="{where}"}} {row[-1]:.6f}', f'{name}_count{{where="{where}"}} {count}']

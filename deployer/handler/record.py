@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from deployer.handler.answer import EVENTS
@@ -70,7 +70,7 @@ class Writer:
         usage = _usage(answered)
         made: dict[str, Any] = {
             "schema": SCHEMA,
-            "at": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "at": _at(entry.at),
             **self._about,
             "id": entry.id,
             "key": entry.key,
@@ -114,6 +114,12 @@ class Writer:
         if self._redactor.needs_json:
             return {"left_out": "not JSON", "bytes": size}
         return text.decode("utf-8", "replace")
+
+
+def _at(seconds: float) -> str:
+    """UTC, to a millisecond."""
+    moment = datetime.fromtimestamp(seconds, timezone.utc)  # noqa: UP017  Python 3.9
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _json(text: bytes | None) -> Any:
