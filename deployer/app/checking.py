@@ -6,11 +6,11 @@ from pathlib import Path
 from deployer.engines import ENGINES, front, settings_models, sharing
 from deployer.engines.base import TakesAdapters, TakesFiles
 from deployer.errors import LockfileError, Problem, SpecError
+from deployer.plan.artifacts import locked_model
 from deployer.plan.policies import Broken, broken, waiting
 from deployer.spec.load import Loaded, load_fleet
 from deployer.spec.models import DeploymentSpec
 from deployer.spec.problems import ordered, problem_at
-from deployer.state.needs import ModelNeed
 
 
 def load(root: Path, instead: Mapping[str, str | None] | None = None) -> Loaded:
@@ -73,8 +73,7 @@ def check_models(loaded: Loaded) -> None:
         return  # not there yet, or to be made anew: what is wrong with it is said by whoever needs it
     found = []
     for name, spec in loaded.fleet.deployments.items():
-        m = spec.model
-        model = locked.models.get(ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path).key)
+        model = locked_model(locked, spec)
         for said in ENGINES[spec.engine.name].check_model(spec, model) if model else ():
             found.append(problem_at(loaded.positions, f"deployment:{name}", said.path, said.message, said.hint))
     if found:

@@ -4,7 +4,7 @@ pure, and plan, execute and tui never ask which one it is.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -52,8 +52,7 @@ class Adapter:
     rank: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """Where one replica stands, and the adapters that lie there for it, in the order of the YAML."""
 
     host: str

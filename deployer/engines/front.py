@@ -76,7 +76,7 @@ def complaints(deployment: DeploymentSpec) -> Iterator[Complaint]:
 
 def inner(deployment: DeploymentSpec, slot: Slot) -> Slot:
     """Where the engine itself stands."""
-    return replace(slot, address=ENGINE_ADDRESS) if wanted(deployment) else slot
+    return slot._replace(address=ENGINE_ADDRESS) if wanted(deployment) else slot
 
 
 def behind(process: Process, deployment: DeploymentSpec, slot: Slot) -> Process:

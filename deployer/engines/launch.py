@@ -5,8 +5,7 @@ whatever is replaced is the engine's own text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.engines.base import Complaint, Process, Slot
 from deployer.render import names
@@ -19,8 +18,7 @@ HANDLER = ("{handler}", "{handler_env}", "{handler_scripts}", "{handler_revision
 PLACEHOLDERS = ("{env}", "{model}", "{credentials}", "{cache}", "{serve}", *HANDLER)
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """One replica as text. `files` are (path, content), to be written 0600 root before the unit starts."""
 
     unit: str

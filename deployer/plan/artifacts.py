@@ -10,7 +10,7 @@ from deployer.plan.model import Refusal
 from deployer.plan.world import World
 from deployer.spec.models import AdapterSpec, DeploymentSpec, HostSpec
 from deployer.state.locked import Locked, LockedModel
-from deployer.state.needs import ModelNeed
+from deployer.state.needs import ModelNeed, model_key
 from deployer.state.observed import Reached
 from deployer.state.resources import Resource
 
@@ -42,6 +42,12 @@ def model_need(spec: DeploymentSpec) -> ModelNeed:
     m = spec.model
     plain = spec.handler is not None and spec.handler.predictor is not None
     return ModelNeed(repo=m.repo, revision=m.revision, path=m.path, host_path=m.host_path, file=m.file, plain=plain)
+
+
+def locked_model(locked: Locked, spec: DeploymentSpec) -> LockedModel | None:
+    """What the lock knows of a deployment's model."""
+    m = spec.model
+    return locked.models.get(model_key(m.repo, m.revision, m.path, m.host_path, m.file))
 
 
 def adapter_need(adapter: AdapterSpec) -> ModelNeed:

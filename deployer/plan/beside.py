@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
-from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.artifacts import adapter_rank, locked_model
 from deployer.plan.model import Change
 from deployer.plan.room import WHOLE, Claims, alike, free_gpus, free_port
 from deployer.plan.roster import Place
@@ -126,7 +126,7 @@ def _gpu_memory(world: World, spec: DeploymentSpec, reached: Reached, gpus: tupl
 
 def _need(world: World, spec: DeploymentSpec, gpu: fit.Gpu) -> int | None:
     """Bytes of one GPU that a replica takes. vLLM takes its whole share, whatever it needs."""
-    settings, locked = memory_settings(spec, adapter_rank(world, spec)), world.locked.models.get(model_need(spec).key)
+    settings, locked = memory_settings(spec, adapter_rank(world, spec)), locked_model(world.locked, spec)
     if settings is None or locked is None or settings.cpu:
         return None
     found = fit.answer(fit.Question(locked.facts, settings, gpu))
@@ -159,6 +159,6 @@ def _host_need(world: World, spec: DeploymentSpec, change: Change, probe: Mappin
     measured = next((u.get("memory") for u in found if u["name"] == unit), None)
     if measured:
         return int(measured) * 5 // 4, "what the old one takes, and a quarter"
-    locked = world.locked.models.get(model_need(spec).key)
+    locked = locked_model(world.locked, spec)
     weights = 2 * locked.bytes if locked is not None else 0
     return weights + UNMEASURED, "not measured yet"

@@ -8,8 +8,8 @@ from deployer.errors import DeployerError
 from deployer.plan.counts import summary
 from deployer.plan.model import FORMAT_VERSION, Change, Delta, Drift, Finding, Impact, Notice, Plan, PlannedHost, Refusal, Rollout
 from deployer.plan.preflight.finding import WARN, everything
-from deployer.plan.record import resource_from, resource_json, source_from, source_json, without_sources
-from deployer.state.resources import Kind, Resource
+from deployer.plan.record import resource_from, resource_json, source_from, source_json
+from deployer.state.resources import Kind
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -40,8 +40,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def change_json(change: Change, *, positions: bool = True) -> dict[str, Any]:
-    """`positions`: false leaves out where things are written."""
+def change_json(change: Change) -> dict[str, Any]:
     return {
         "id": change.id,
         "host": change.host,
@@ -49,33 +48,27 @@ def change_json(change: Change, *, positions: bool = True) -> dict[str, Any]:
         "resource": change.address,
         "actions": list(change.actions),
         "reason": change.reason,
-        **({"source": source_json(change.source)} if positions else {}),
-        "deltas": [_plain(d, positions=positions) for d in change.deltas],
-        "before": _resource(change.before, positions=positions),
-        "after": _resource(change.after, positions=positions),
-        "impact": _plain(change.impact),
+        "source": source_json(change.source),
+        "deltas": [_plain(d) for d in change.deltas],
+        "before": None if change.before is None else resource_json(change.before),
+        "after": None if change.after is None else resource_json(change.after),
+        "impact": change.impact._asdict(),
         "depends_on": list(change.depends_on),
         "drift": change.drift,
         "kind": str(change.kind) if change.kind else None,
         "name": change.name,
-        "data": dict(change.data) if positions else without_sources(change.data),
+        "data": dict(change.data),
     }
-
-
-def _resource(resource: Resource | None, *, positions: bool) -> dict[str, Any] | None:
-    return None if resource is None else resource_json(resource, positions=positions)
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
     return _plain(finding)
 
 
-def _plain(value: PlannedHost | Drift | Refusal | Notice | Finding | Delta | Impact, *, positions: bool = True) -> dict[str, Any]:
+def _plain(value: PlannedHost | Drift | Refusal | Notice | Finding | Delta) -> dict[str, Any]:
     """A flat dataclass as JSON; its only nested value may be a source."""
     found = {}
     for name in value.__dataclass_fields__:
-        if name == "source" and not positions:
-            continue
         item = getattr(value, name)
         found[name] = source_json(item) if name == "source" else list(item) if isinstance(item, tuple) else item
     return found

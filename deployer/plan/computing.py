@@ -3,10 +3,9 @@ where the engine would not start. Called by make, once changes are known.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from deployer.engines.effective import Computes, Machine, computes
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import locked_model
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Place
 from deployer.plan.world import World
@@ -31,7 +30,7 @@ def _telling(world: World, place: Place | None, change: Change) -> Change:
     if found is None:
         return change
     told = {"type": found.type, "asked": found.asked, "why": found.why}
-    return replace(change, data={**change.data, COMPUTES: told})
+    return change._replace(data={**change.data, COMPUTES: told})
 
 
 def refusals(world: World, places: Sequence[Place], changes: Iterable[Change]) -> Iterator[Refusal]:
@@ -77,4 +76,4 @@ def on_machine(spec: DeploymentSpec, locked: Locked, reached: Reached, uuids: Se
     """What a replica of it computes in there, on these GPUs."""
     gpus = {gpu["uuid"]: gpu.get("capability") for gpu in reached.probe.get("gpus", [])}
     machine = Machine(reached.probe.get("arch", ""), reached.probe.get("cpu_vendor") or None, tuple(gpus.get(u) for u in uuids))
-    return computes(spec, locked.models.get(model_need(spec).key), machine)
+    return computes(spec, locked_model(locked, spec), machine)

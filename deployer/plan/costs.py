@@ -6,7 +6,6 @@ in two currencies are never added.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from deployer.plan.model import Change, Notice
 from deployer.plan.room import WHOLE, usable_gpus
@@ -70,7 +69,7 @@ def _costing(world: World, change: Change) -> Change:
     if change.kind is not Kind.REPLICA:
         return change
     cost = month(world.fleet, change.host, _gpus(change.after) - _gpus(change.before))
-    return change if cost is None else replace(change, impact=replace(change.impact, month=round(cost[0], 2), currency=cost[1]))
+    return change if cost is None else change._replace(impact=change.impact._replace(month=round(cost[0], 2), currency=cost[1]))
 
 
 def _gpus(resource: Resource | None) -> float:

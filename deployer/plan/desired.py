@@ -106,16 +106,12 @@ def _put(out: Desired, resource: Resource) -> None:
 
 def _noted(world: World, spec: DeploymentSpec, host: str) -> Resource:
     """What is only written down: changing it restarts nothing."""
-    document = f"deployment:{spec.name}"
-    values = {
-        "description": spec.description,
-        "tags": ", ".join(spec.tags) or None,
-        "protected": spec.protected,
-        "rollout": str(spec.rollout.strategy),
-        "auto_revert": spec.rollout.auto_revert,
-    }
-    paths = {"rollout": ("rollout", "strategy"), "auto_revert": ("rollout", "auto_revert")}
-    attributes = tuple(
-        Attribute(name, value, source=world.positions.of(document, *paths.get(name, (name,)))) for name, value in values.items()
+    document, rollout, at = f"deployment:{spec.name}", spec.rollout, world.positions.of
+    attributes = (
+        Attribute("description", spec.description, source=at(document, "description")),
+        Attribute("tags", ", ".join(spec.tags) or None, source=at(document, "tags")),
+        Attribute("protected", spec.protected, source=at(document, "protected")),
+        Attribute("rollout", str(rollout.strategy), source=at(document, "rollout", "strategy")),
+        Attribute("auto_revert", rollout.auto_revert, source=at(document, "rollout", "auto_revert")),
     )
-    return Resource(host, Kind.DEPLOYMENT, spec.name, spec.name, attributes, source=world.positions.of(document, "name"))
+    return Resource(host, Kind.DEPLOYMENT, spec.name, spec.name, attributes, source=at(document, "name"))

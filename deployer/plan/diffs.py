@@ -1,7 +1,7 @@
 """One host: what is wanted there against what is noted there, and what is noted against what is there."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from deployer.agent import wire
 from deployer.plan import diff, drift, retention, takeover
@@ -99,7 +99,7 @@ def _one(
         return
     if findings and not change.drift:
         dropins = drift.repair(before, findings).data
-        change = replace(change, data={**change.data, **dropins})
+        change = change._replace(data={**change.data, **dropins})
     out.changes.append(change)
     out.drift += drift.report(before, findings, change.id)
 
@@ -159,7 +159,7 @@ def _removed(
                 gone = diff.delete(resource, "its time as a canary is over" if is_canary(resource) and in_files else reason)
                 orphan = not in_files and name not in destroyed and name not in options.prune_approved
                 if resource.kind is Kind.DEPLOYMENT and any(map(_logs_to_files, resources)):
-                    gone = replace(gone, data={**gone.data, LOG_FILES: True})
+                    gone = gone._replace(data={**gone.data, LOG_FILES: True})
                 out.changes.append(_as_pruned(gone) if orphan else gone)
 
 
@@ -169,7 +169,7 @@ def _logs_to_files(resource: Resource) -> bool:
 
 def _as_pruned(change: Change) -> Change:
     """What no file names goes only when a person has said yes to just that."""
-    return replace(change, data={**change.data, PRUNED: True})
+    return change._replace(data={**change.data, PRUNED: True})
 
 
 def _why_removed(world: World, host: str, name: str, destroyed: bool) -> str:

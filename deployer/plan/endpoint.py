@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer.engines.base import Slot
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import locked_model
 from deployer.plan.canaries import CANARY, is_canary
 from deployer.plan.gatewayhost import MODE, peer_port
 from deployer.plan.replica import file_json
@@ -154,7 +154,7 @@ def _facts(world: World, spec: DeploymentSpec, places: Sequence[Place]) -> dict[
     """What a host without a replica must know of one: the paths a client may reach."""
     engine = world.engines[spec.engine.name]
     first = places[0]
-    locked = world.locked.models.get(model_need(spec).key)
+    locked = locked_model(world.locked, spec)
     process = engine.process(spec, locked, Slot(first.host, first.number, first.port, first.gpus, ""))
     return {"paths": list(process.paths), "ready_path": process.ready_path, "inference": dict(process.inference)}
 

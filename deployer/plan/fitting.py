@@ -9,7 +9,7 @@ from typing import Any
 from deployer.engines.choosing import choice
 from deployer.engines.memory import memory_settings
 from deployer.plan import computing, fit
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import locked_model
 from deployer.plan.conversions import memory_needed
 from deployer.plan.fitted import FIT
 from deployer.plan.measured import notes, question_of
@@ -62,7 +62,7 @@ def with_fits(changes: Iterable[Change], asking: Asked) -> tuple[Change, ...]:
     """The same changes; those that start a replica on GPUs carry the terms of its memory."""
     found = ((change, asking.get((change.host, change.name))) for change in changes)
     return tuple(
-        replace(change, data={**change.data, FIT: told.brief})
+        change._replace(data={**change.data, FIT: told.brief})
         if told is not None and starting(change) and not told.question.gpu.cpu
         else change
         for change, told in found
@@ -131,7 +131,7 @@ def _explained(world: World, place: Place) -> Notice:
 
 def _converting(world: World, place: Place) -> int:
     spec = world.fleet.deployments[place.deployment]
-    locked = world.locked.models.get(model_need(spec).key)
+    locked = locked_model(world.locked, spec)
     return memory_needed(locked, world.engines[spec.engine.name].conversion(spec, locked)) if locked is not None else 0
 
 
@@ -141,7 +141,7 @@ def _chosen(world: World, place: Place) -> Iterable[Notice]:
     if spec is None or not isinstance(reached, Reached):
         return
     known = {g["uuid"]: g.get("capability") for g in reached.probe.get("gpus", [])}
-    locked = world.locked.models.get(model_need(spec).key)
+    locked = locked_model(world.locked, spec)
     found = choice(spec.engine.name, locked, [known.get(uuid) for uuid in place.gpus])
     if found is not None:
         now = "" if found.engine == spec.engine.name else f" (the file says {spec.engine.name})"
@@ -166,7 +166,7 @@ def _asking(world: World, place: Place, gpu: fit.Gpu, known: Mapping[str, fit.Me
     question = question_of(world, spec, gpu, known)
     if question is None or question.settings.cpu != gpu.cpu:
         return None
-    return Asking(question, spec.engine.name, world.locked.models.get(model_need(spec).key), fit.brief(question))
+    return Asking(question, spec.engine.name, locked_model(world.locked, spec), fit.brief(question))
 
 
 def _why_not(world: World, place: Place) -> str:
@@ -176,7 +176,7 @@ def _why_not(world: World, place: Place) -> str:
         return "this engine says nothing of its memory"
     if settings.cpu and place.gpus:
         return "it runs on the CPU, whatever GPUs it is given"
-    if world.locked.models.get(model_need(spec).key) is None:
+    if locked_model(world.locked, spec) is None:
         state = "" if settings.cpu else "; resources: {gpu_memory: …} states it"
         return f"the model lies on the host already, so deployer.lock knows nothing of it{state}"
     return f"{place.host} does not say how much memory {'its GPUs have' if place.gpus else 'it has'}"

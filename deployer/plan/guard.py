@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from deployer.engines.base import ChecksGpus, RunsPrograms, TakesAdapters
 from deployer.plan import certificate
-from deployer.plan.artifacts import adapter_need, model_need
+from deployer.plan.artifacts import adapter_need, locked_model
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Roster
 from deployer.plan.world import World
@@ -85,7 +85,7 @@ def renames(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]
 def licences(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]:
     """A gated model wants its licence accepted in the repository, by the people who review it."""
     for spec in wanted:
-        locked = world.locked.models.get(model_need(spec).key)
+        locked = locked_model(world.locked, spec)
         if locked is None or not locked.facts.gated:
             continue
         licence = locked.facts.license
@@ -99,7 +99,7 @@ def licences(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal
 def models(world: World, wanted: Sequence[DeploymentSpec]) -> Iterable[Refusal]:
     """A model that the engine cannot serve, by what the lock knows of it."""
     for spec in wanted:
-        locked = world.locked.models.get(model_need(spec).key)
+        locked = locked_model(world.locked, spec)
         for said in world.engines[spec.engine.name].check_model(spec, locked) if locked else ():
             source = world.positions.of(f"deployment:{spec.name}", *said.path)
             yield Refusal("model", f"{spec.name}: {said.message}", (), said.hint, deployment=spec.name, source=source)
@@ -125,8 +125,8 @@ def _adapters(world: World, spec: DeploymentSpec, base: LockedModel | None) -> I
 
 
 def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
-    by_name = {spec.name: spec for spec in wanted}
-    for change in changes:
+    by_name = {spec.name: spec for spec in wanted if spec.model.host_path is not None}
+    for change in changes if by_name else ():
         spec = by_name.get(change.deployment or "")
         if change.kind is not Kind.REPLICA or spec is None or spec.model.host_path is None or change.after is None:
             continue
@@ -145,17 +145,14 @@ def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence
 
 def programs(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
     """What an engine runs that is not ours to bring."""
-    by_name = {spec.name: spec for spec in wanted}
     # asked of each engine once: to look whether a value has a protocol's methods is slow
     running = {name: engine for name, engine in world.engines.items() if isinstance(engine, RunsPrograms)}
-    for change in changes:
-        spec = by_name.get(change.deployment or "")
-        if change.kind is not Kind.REPLICA or spec is None or change.after is None:
+    by_name = {spec.name: spec for spec in wanted if spec.engine.name in running}
+    for change in changes if by_name else ():
+        spec, reached = by_name.get(change.deployment or ""), world.observed.get(change.host)
+        if change.kind is not Kind.REPLICA or spec is None or change.after is None or not isinstance(reached, Reached):
             continue
-        engine, reached = running.get(spec.engine.name), world.observed[change.host]
-        if engine is None or not isinstance(reached, Reached):
-            continue
-        for program in engine.programs(spec):
+        for program in running[spec.engine.name].programs(spec):
             folder, _, name = program.rpartition("/")
             there = reached.probe.get("host_paths", {}).get(folder or "/") or {}
             if name not in there.get("files", {}):
@@ -168,10 +165,11 @@ def programs(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[C
 def foreign_units(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
     for change in changes:
         reached = world.observed.get(change.host)
-        if change.after is None or "unit" not in change.after.payload or not isinstance(reached, Reached):
+        theirs = reached.probe.get("foreign_units") if isinstance(reached, Reached) else None
+        if not theirs or change.after is None:
             continue
-        unit = change.after.payload["unit"]
-        if unit in reached.probe.get("foreign_units", []):
+        unit = change.after.payload.get("unit")
+        if unit in theirs:
             what = f"{change.host} has a unit {unit} that is not ours"
             yield Refusal("foreign", what, hint="remove or rename it", host=change.host, deployment=change.deployment)
 
@@ -205,9 +203,8 @@ def _wanted_ports(change: Change) -> tuple[int, ...]:
         return ()
     if change.kind is Kind.GATEWAY:
         return tuple(change.after.payload[key] for key in ("port", "peer_port", "metrics_port") if key in change.after.payload)
-    starts = change.kind is Kind.REPLICA and "create" in change.actions
-    state = change.after.attribute("state")
-    return (int(change.after.payload["port"]),) if starts and (state is None or state.value == "running") else ()
+    starts = change.kind is Kind.REPLICA and "create" in change.actions and change.after.runs
+    return (int(change.after.payload["port"]),) if starts else ()
 
 
 def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
@@ -229,16 +226,14 @@ def silent_driver(world: World, reached: Reached) -> Iterable[Refusal]:
 
 def gpu_kinds(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
     """A GPU that cannot compute what the engine is asked to: once per deployment, host and kind of GPU."""
-    by_name, seen = {spec.name: spec for spec in wanted}, set()
     checking = {name: engine for name, engine in world.engines.items() if isinstance(engine, ChecksGpus)}
-    for change in changes:
+    by_name, seen = {spec.name: spec for spec in wanted if spec.engine.name in checking}, set()
+    for change in changes if by_name else ():
         spec, reached = by_name.get(change.deployment or ""), world.observed.get(change.host)
         if change.kind is not Kind.REPLICA or spec is None or change.after is None or not isinstance(reached, Reached):
             continue
-        engine = checking.get(spec.engine.name)
-        if engine is None:
-            continue
-        locked = world.locked.models.get(model_need(spec).key)
+        engine = checking[spec.engine.name]
+        locked = locked_model(world.locked, spec)
         for gpu in reached.probe.get("gpus", []):
             capability, name = gpu.get("capability"), gpu.get("name") or "its GPU"
             key = (spec.name, change.host, name, capability)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
-from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.artifacts import adapter_rank, locked_model
 from deployer.plan.fit.measured import key, measured
 from deployer.plan.fit.question import Measured
 from deployer.plan.model import Change
@@ -53,7 +53,7 @@ def question_of(world: World, spec: DeploymentSpec, gpu: fit.Gpu, known: Mapping
     """What is asked about a replica on such a GPU, or in the memory of such a host. None: nobody knows what its engine takes, or
     neither the lock knows the model nor a person states its memory.
     """
-    settings, locked = memory_settings(spec, adapter_rank(world, spec)), world.locked.models.get(model_need(spec).key)
+    settings, locked = memory_settings(spec, adapter_rank(world, spec)), locked_model(world.locked, spec)
     if settings is None or (locked is None and settings.stated is None):
         return None
     question = fit.Question(locked.facts if locked is not None else ModelFacts(), settings, gpu)
@@ -85,4 +85,4 @@ def _keyed(change: Change, place: Place | None, asking: "Mapping[tuple[str, str]
         "gpus": list(place.gpus if place is not None else ()),
         **({"shared": True} if place is not None and place.share is not None else {}),
     }
-    return replace(change, data={**change.data, MEMORY: noted})
+    return change._replace(data={**change.data, MEMORY: noted})

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.spec.source import Source
 from deployer.state.resources import Kind, Resource, Scalar
@@ -24,8 +24,7 @@ class Delta:
     source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Impact:
+class Impact(NamedTuple):
     """What a change costs. `downtime_s` None: none; bytes where the name says so. `start_s`: what the start of a replica is
     expected to take, `start_basis` from what ("as the last 5 starts there"); the downtime rests on the same. `month`: what it
     costs more each month, in `currency`; None: the host's file says no price.
@@ -42,9 +41,8 @@ class Impact:
     currency: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of a plan.
+class Change(NamedTuple):
+    """One line of a plan. A tuple, as Resource is and for the same reason.
 
     `actions`: ("create",), ("update",), ("delete",), ("delete", "create") for a replacement that stops the old one
     first, ("create", "delete") for one that starts the new one first, ("adopt",), ("move",), ("undo",) for an
@@ -65,7 +63,7 @@ class Change:
     impact: Impact = Impact()
     depends_on: tuple[str, ...] = ()
     drift: bool = False  # it puts back what somebody changed on the host
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}  # one for all that have none: nobody writes to it
 
     @property
     def address(self) -> str:

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from deployer.plan.artifacts import complete, model_need
+from deployer.plan.artifacts import complete, locked_model
 from deployer.plan.modelfiles import folder
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -32,7 +32,7 @@ class ModelPlaces:
 
     def name(self, spec: DeploymentSpec) -> str | None:
         """What the artifact is called that its engine loads: as plan.conversions and plan.modelfiles call it."""
-        locked = self._world.locked.models.get(model_need(spec).key) if self._hosts else None
+        locked = locked_model(self._world.locked, spec) if self._hosts else None
         if locked is None:
             return None
         conversion = self._world.engines[spec.engine.name].conversion(spec, locked)

@@ -10,7 +10,7 @@ from typing import Any
 from deployer.engines.memory import memory_settings
 from deployer.plan import fit
 from deployer.plan.apart import Neighbours
-from deployer.plan.artifacts import adapter_rank, model_need
+from deployer.plan.artifacts import adapter_rank, locked_model
 from deployer.plan.room import Claims, free, gpu_number
 from deployer.plan.roster import Place
 from deployer.plan.seeker import Seeker
@@ -202,7 +202,7 @@ def _moving(asked: _Asked) -> Iterable[str]:
 def _question(asked: _Asked) -> fit.Question | None:
     """For no GPU yet: see _on."""
     spec, world = asked.spec, asked.world
-    settings, locked = memory_settings(spec, adapter_rank(world, spec)), world.locked.models.get(model_need(spec).key)
+    settings, locked = memory_settings(spec, adapter_rank(world, spec)), locked_model(world.locked, spec)
     return None if settings is None or locked is None else fit.Question(locked.facts, settings, fit.Gpu(0))
 
 

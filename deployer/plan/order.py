@@ -5,7 +5,7 @@ where the other one started.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from deployer.plan.aftermath import OF_DEPLOYMENT
 from deployer.plan.model import Change
@@ -31,7 +31,7 @@ class Here:
 
     def making(self, addresses: Iterable[str]) -> list[str]:
         """Ids of the changes that make these."""
-        return [self.changes[number].id for number in sorted(n for a in set(addresses) for n in self.made.get(a, ()))]
+        return [self.changes[number].id for number in sorted([n for a in set(addresses) for n in self.made.get(a, ())])]
 
 
 def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -43,7 +43,10 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     routes: dict[str | None, list[str]] = {}  # the same for its routes
     made: dict[tuple[str, str], str] = {}  # models that a host converts, maybe for others: (host, address) → id
     for change in sorted_changes:
-        by_host.setdefault(change.host, Here()).add(change)
+        here = by_host.get(change.host)
+        if here is None:
+            here = by_host[change.host] = Here()
+        here.add(change)
         if change.kind is Kind.REPLICA and change.after is not None:
             replicas.setdefault(change.deployment, []).append(change.id)
             new.setdefault(change.deployment, []).extend([change.id] if change.before is None else ())
@@ -52,7 +55,7 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
         if change.kind is Kind.ENDPOINT and change.after is not None:
             routes.setdefault(change.deployment, []).append(change.id)
     needs = ((c, _needs(c, by_host[c.host], replicas, new, routes, made)) for c in sorted_changes)
-    return tuple(replace(c, depends_on=found) if found != c.depends_on else c for c, found in needs)
+    return tuple(c._replace(depends_on=found) if found != c.depends_on else c for c, found in needs)
 
 
 def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
@@ -62,7 +65,8 @@ def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
     if change.after is None:
         last = change.before is not None and "agent" in change.before.payload
         return (change.host, 3 if last else 2, -rank, False, change.deployment or "", change.name)
-    made_of_another = any(need.startswith(f"{change.kind}:") for need in change.after.needs)  # a converted model
+    own = f"{change.kind}:"
+    made_of_another = any([need.startswith(own) for need in change.after.needs])  # a converted model
     return (change.host, 1, rank, made_of_another, change.deployment or "", change.name)
 
 

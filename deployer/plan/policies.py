@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import locked_model
 from deployer.plan.model import Notice, Refusal
 from deployer.plan.record import source_json
 from deployer.plan.roster import Place
@@ -118,7 +118,7 @@ def _document(
     if "engine" in asked:
         found["engine"] = {spec.engine.name: spec.engine.settings.model_dump(mode="json")}
     found["fleet"] = {"name": fleet.name, "environment": fleet.environment}
-    model = locked.models.get(model_need(spec).key) if locked else None
+    model = locked_model(locked, spec) if locked else None
     if model is not None:
         facts = model.facts
         found["locked"] = {

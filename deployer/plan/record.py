@@ -18,27 +18,26 @@ def source_from(data: Mapping[str, Any] | None) -> Source | None:
     return None if data is None else Source(data["file"], data["line"], data["column"])
 
 
-def attribute_json(attribute: Attribute, *, positions: bool = True) -> dict[str, Any]:
+def attribute_json(attribute: Attribute) -> dict[str, Any]:
     return {
         "name": attribute.name,
         "value": attribute.value,
         "restarts": attribute.restarts,
         "secret": attribute.secret,
-        **({"source": source_json(attribute.source)} if positions else {}),
+        "source": source_json(attribute.source),
     }
 
 
-def resource_json(resource: Resource, *, positions: bool = True) -> dict[str, Any]:
-    """`positions`: false leaves out where things are written, as `without_sources` would, but sooner."""
+def resource_json(resource: Resource) -> dict[str, Any]:
     return {
         "host": resource.host,
         "kind": str(resource.kind),
         "name": resource.name,
         "deployment": resource.deployment,
-        "attributes": [attribute_json(a, positions=positions) for a in resource.attributes],
-        "payload": dict(resource.payload) if positions else without_sources(resource.payload),
+        "attributes": [attribute_json(a) for a in resource.attributes],
+        "payload": dict(resource.payload),
         "needs": list(resource.needs),
-        **({"source": source_json(resource.source)} if positions else {}),
+        "source": source_json(resource.source),
         "download_bytes": resource.download_bytes,
         "disk_bytes": resource.disk_bytes,
         "vram_bytes": resource.vram_bytes,
@@ -62,15 +61,6 @@ def resource_from(data: Mapping[str, Any]) -> Resource:
         disk_bytes=data.get("disk_bytes", 0),
         vram_bytes=data.get("vram_bytes", 0),
     )
-
-
-def without_sources(data: Any) -> Any:
-    """The same JSON without positions: a value that moved to another line is still the same value."""
-    if isinstance(data, Mapping):
-        return {k: without_sources(v) if isinstance(v, dict | list) else v for k, v in data.items() if k != "source"}
-    if isinstance(data, list):
-        return [without_sources(v) for v in data]
-    return data
 
 
 def known_secrets(resource: Resource, fingerprints: Mapping[str, str]) -> Resource:

@@ -1,6 +1,5 @@
 """One running copy as a resource: its unit and files as text, and what a person sees of it in a diff."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from deployer.engines import front
@@ -15,7 +14,7 @@ from deployer.render import names
 from deployer.spec.models import DeploymentSpec
 from deployer.state.canonical import digest, text_digest
 from deployer.state.observed import Reached
-from deployer.state.resources import Attribute, Kind, Resource, Scalar
+from deployer.state.resources import Attribute, Kind, Resource
 
 
 def replica(
@@ -126,42 +125,38 @@ def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, An
 def _attributes(
     world: World, spec: DeploymentSpec, place: Place, process: Process, serving: Serving, runs: bool, texts: str
 ) -> tuple[Attribute, ...]:
-    document = f"deployment:{spec.name}"
-
-    def attribute(name: str, value: Scalar, *path: str | int, restarts: bool = True) -> Attribute:
-        return Attribute(name, value, restarts, source=world.positions.of(document, *path))
-
+    document, engine, at = f"deployment:{spec.name}", spec.engine.name, world.positions.of
     found = [
-        attribute("state", "running" if runs else "stopped", "state"),
-        attribute("engine", spec.engine.name, "engine"),
-        attribute("environment", serving.identity[0], "engine", spec.engine.name, "version"),
-        attribute("model", serving.identity[1], "model"),
-        attribute("port", place.port, "placement"),
-        attribute("gpus", ", ".join(place.gpus) or None, "placement", "gpus"),
-        attribute("memory", spec.resources.memory, "resources", "memory"),
-        attribute("cpu", spec.resources.cpu, "resources", "cpu"),
+        Attribute("state", "running" if runs else "stopped", True, False, at(document, "state")),
+        Attribute("engine", engine, True, False, at(document, "engine")),
+        Attribute("environment", serving.identity[0], True, False, at(document, "engine", engine, "version")),
+        Attribute("model", serving.identity[1], True, False, at(document, "model")),
+        Attribute("port", place.port, True, False, at(document, "placement")),
+        Attribute("gpus", ", ".join(place.gpus) or None, True, False, at(document, "placement", "gpus")),
+        Attribute("memory", spec.resources.memory, True, False, at(document, "resources", "memory")),
+        Attribute("cpu", spec.resources.cpu, True, False, at(document, "resources", "cpu")),
     ]
     if place.share is not None:
-        found.append(attribute("gpu_share", f"{place.share}%", "placement", "gpu_share", restarts=False))
+        found.append(Attribute("gpu_share", f"{place.share}%", source=at(document, "placement", "gpu_share")))
     for name, made in zip(("handler.environment", "handler.scripts"), serving.identity[2:], strict=False):
-        found.append(attribute(name, made, "handler"))
-    found += [attribute(n, v, *_path(process.sources, n, spec)) for n, v in process.runtime.items()]
+        found.append(Attribute(name, made, True, False, at(document, "handler")))
+    for name, shown in process.runtime.items():
+        path = process.sources.get(name, ("engine", engine, name))
+        found.append(Attribute(name, shown, True, False, at(document, *path)))
     if serving.adapters:
         told = ", ".join(f"{a.name} {a.revision}" for a in serving.adapters)
-        found.append(attribute("adapters", told, "adapters", restarts=False))
+        found.append(Attribute("adapters", told, source=at(document, "adapters")))
     for name, secret in process.secrets.items():
         value = world.secrets.get((place.host, secret))
-        found.append(Attribute(f"key {name}", value, secret=True, source=world.positions.of(document, "logging", "kafka")))
-    found.append(attribute("files", texts, "engine", restarts=False))
+        found.append(Attribute(f"key {name}", value, secret=True, source=at(document, "logging", "kafka")))
+    found.append(Attribute("files", texts, source=at(document, "engine")))
     return tuple(_distinct(found))
-
-
-def _path(sources: Mapping[str, tuple[str | int, ...]], name: str, spec: DeploymentSpec) -> tuple[str | int, ...]:
-    return sources.get(name, ("engine", spec.engine.name, name))
 
 
 def _distinct(attributes: list[Attribute]) -> list[Attribute]:
     """The first of each name: an engine may show what is already shown here."""
+    if len({attribute.name for attribute in attributes}) == len(attributes):
+        return attributes
     found: dict[str, Attribute] = {}
     for attribute in attributes:
         found.setdefault(attribute.name, attribute)

@@ -212,7 +212,7 @@ def _said(change: Change, held: Held | None) -> Change:
         return change
     verb = "back to" if held.asked else "held at"
     reason = f"not in revision {held.number}" if change.after is None else f"{verb} revision {held.number}: {change.reason}"
-    return replace(change, reason=reason)
+    return change._replace(reason=reason)
 
 
 # when the files say the same again

@@ -46,6 +46,11 @@ class Claims:
         """How much of a GPU nobody has, in percent."""
         return max(0, WHOLE - self.gpus[host, gpu])
 
+    def unclaimed(self, host: str, gpus: Iterable[Mapping[str, Any]], share: int | None) -> list[Mapping[str, Any]]:
+        """Of these GPUs of a host the ones that no slot has, or of which so large a `share` is left."""
+        most, taken = 0 if share is None else WHOLE - share, self.gpus
+        return [gpu for gpu in gpus if taken.get((host, gpu["uuid"]), 0) <= most]
+
 
 def amount(place: Place) -> int:
     """Of each of its GPUs, in percent."""
@@ -88,10 +93,13 @@ def usable_gpus(host: HostSpec, reached: Reached) -> list[str]:
 
 def free(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[Mapping[str, Any]]:
     """Those that no slot has, or of which so large a `share` is left; on which no process that is not ours holds memory."""
-    most = 0 if share is None else WHOLE - share
+    return claims.unclaimed(host.name, at_hand(host, reached, claims), share)
+
+
+def at_hand(host: HostSpec, reached: Reached, claims: Claims) -> list[Mapping[str, Any]]:
+    """Those on which no process that is not ours holds memory. As long as no other world is asked, they stay the same."""
     leaving = [unit for where, unit in claims.leaving if where == host.name]
-    there = [g for g in usable(host, reached) if claims.gpus.get((host.name, g["uuid"]), 0) <= most]
-    return [g for g in there if not foreign(g, leaving)]
+    return [g for g in usable(host, reached) if not foreign(g, leaving)]
 
 
 def free_gpus(host: HostSpec, reached: Reached, claims: Claims, share: int | None = None) -> list[str]:

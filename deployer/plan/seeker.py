@@ -12,7 +12,7 @@ from typing import Any
 from deployer.plan import gpupick
 from deployer.plan.apart import HOST, Neighbours, domain
 from deployer.plan.modelplace import ModelPlaces
-from deployer.plan.room import WHOLE, Claims, free, free_port
+from deployer.plan.room import WHOLE, Claims, at_hand, free_port
 from deployer.plan.roster import Place
 from deployer.plan.wishes import GpuKind, Wish, Wishes, hosts_of
 from deployer.plan.world import World
@@ -43,6 +43,7 @@ class Seeker:
         self._heaps: dict[tuple[Wish, str | None, object], list[tuple[Rank, str]]] = {}
         self._domains: dict[tuple[Wish, str], set[str | None]] = {}
         self._links: dict[str, gpupick.Links] = {}
+        self._fitting: dict[tuple[str, frozenset[GpuKind]], list[Mapping[str, Any]]] = {}  # taken or not
         for place in self._leaving.values():
             claims.take(place)
 
@@ -214,7 +215,11 @@ class Seeker:
 
     def free(self, wish: Wish, host: HostSpec, reached: Reached) -> list[Mapping[str, Any]]:
         """The free GPUs of a host that would do."""
-        return [gpu for gpu in free(host, reached, self._claims, wish.share) if GpuKind.of(gpu) in wish.kinds]
+        key = host.name, wish.kinds
+        if key not in self._fitting:
+            there = at_hand(host, reached, self._claims)
+            self._fitting[key] = [gpu for gpu in there if GpuKind.of(gpu) in wish.kinds]
+        return self._claims.unclaimed(host.name, self._fitting[key], wish.share)
 
     def could_move(self, spec: DeploymentSpec, old: Place) -> Place | None:
         """Where a slot that stands could stand as well, on another host; nothing is claimed."""

@@ -3,7 +3,7 @@ needs them: the environment of a converter is wanted only where the converted mo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from deployer.engines import front
 from deployer.engines.base import Adapter, Engine, RunsPrograms
@@ -15,8 +15,7 @@ from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(NamedTuple):
     """What a replica stands on: paths on the host, the artifacts' addresses, and the model's locked facts."""
 
     environment: str
@@ -26,7 +25,7 @@ class Serving:
     identity: tuple[str, ...]  # environment and model by name: part of what a running process is; then the handler's
     locked: LockedModel | None
     adapters: tuple[Adapter, ...] = ()
-    handler: Mapping[str, str] = field(default_factory=dict)  # placeholders of engines.front and what they stand for
+    handler: Mapping[str, str] = {}  # placeholders of engines.front and what they stand for
 
 
 def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, out: Artifacts) -> Serving | None:
@@ -47,7 +46,7 @@ def prepare(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached
         "handler_scripts": scripts.payload["path"] if scripts else "",
     }
     identity = (*serving.identity, environment.name, *((scripts.name,) if scripts else ()))
-    return replace(serving, needs=tuple(dict.fromkeys(needs)), identity=identity, handler=handler)
+    return serving._replace(needs=tuple(dict.fromkeys(needs)), identity=identity, handler=handler)
 
 
 def _served(world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, out: Artifacts) -> Serving | None:

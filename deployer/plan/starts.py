@@ -5,7 +5,7 @@ disappointed. It is an estimate: no part of a plan's identity, and nothing is re
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.plan.diff import UNKNOWN_START_S
@@ -67,10 +67,10 @@ def _expecting(change: Change, known: Starts) -> Change:
     if after is None or not starting(change):
         return change
     found = expect(after, known)
-    impact = replace(change.impact, start_s=found.start_s, start_basis=found.basis)
+    impact = change.impact._replace(start_s=found.start_s, start_basis=found.basis)
     if impact.downtime_s is not None:
-        impact = replace(impact, downtime_s=found.down_s)
-    return replace(change, impact=impact)
+        impact = impact._replace(downtime_s=found.down_s)
+    return change._replace(impact=impact)
 
 
 def starting(change: Change) -> bool:

@@ -5,7 +5,7 @@ refuses that the one before took. Called by make.
 from collections.abc import Iterable, Iterator, Sequence
 
 from deployer.engines.base import Complaint, Lacking, Versioned
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import locked_model
 from deployer.plan.model import Change, Notice
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -27,7 +27,7 @@ def notices(world: World, planned: Sequence[DeploymentSpec], changes: Iterable[C
     for spec in planned:
         engine = world.engines[spec.engine.name]
         if spec.name in moved and isinstance(engine, Lacking):
-            for said in engine.lacks(spec, world.locked.models.get(model_need(spec).key)):
+            for said in engine.lacks(spec, locked_model(world.locked, spec)):
                 yield _notice(world, spec, "lacks", f"{spec.name}: {said.message}", said)
         known = versioned.get(spec.engine.name)
         if spec.name not in started or known is None:

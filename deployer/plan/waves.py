@@ -5,7 +5,6 @@ stays and the host's front says that it leaves, so that other gateways send noth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from deployer.plan import endpoint, gatewayhost
@@ -57,7 +56,7 @@ def _placed(
     wave = decided.waves.get(key) or _wave(change, waves[change.host, change.deployment])
     drain = drains[change.deployment].get(key)
     data = {**change.data, **({"wave": wave} if wave > 1 else {}), **({"drain": drain} if drain else {})}
-    return replace(change, data=data, impact=replace(change.impact, downtime_s=None) if key in decided.waves else change.impact)
+    return change._replace(data=data, impact=change.impact._replace(downtime_s=None) if key in decided.waves else change.impact)
 
 
 def _wave(change: Change, here: Sequence[int]) -> int:

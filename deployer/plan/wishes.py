@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.engines.base import ChecksGpus
 from deployer.plan import fit
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import locked_model
 from deployer.plan.measured import notes, question_of
 from deployer.plan.room import usable
 from deployer.plan.words import size
@@ -25,8 +25,7 @@ from deployer.state.observed import Reached
 _SLICES = re.compile(r"\bmig\b|\b[1-9]g\.[0-9]+gb\b")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class GpuKind:
+class GpuKind(NamedTuple):
     """What tells GPUs apart for a placement. `slice`: one of MIG. `capability` as in "9.0", "" where the driver does not say."""
 
     name: str
@@ -84,6 +83,8 @@ class Wishes:
         self._kinds: dict[tuple[object, ...], Counter[GpuKind]] = {}
         self._holds: dict[tuple[str, GpuKind], bool | None] = {}
         self._made: dict[str, Wish] = {}
+        # asked of each engine once: to look whether a value has a protocol's methods is slow
+        self._checking = {name: engine for name, engine in world.engines.items() if isinstance(engine, ChecksGpus)}
 
     def of(self, spec: DeploymentSpec) -> Wish:
         made = self._made.get(spec.name)
@@ -109,10 +110,10 @@ class Wishes:
 
     def _cannot(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
         """Why the engine cannot compute on it what it is asked to."""
-        engine = self._world.engines[spec.engine.name] if kind.capability else None
-        if not isinstance(engine, ChecksGpus):
+        engine = self._checking.get(spec.engine.name) if kind.capability else None
+        if engine is None:
             return None
-        locked = self._world.locked.models.get(model_need(spec).key)
+        locked = locked_model(self._world.locked, spec)
         said = engine.check_gpu(spec, locked, kind.name, kind.capability)
         return said[0].message if said else None
 

@@ -5,7 +5,7 @@ programs; systemd ignores sections that begin with "X-".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from deployer.agent import wire
 from deployer.render import names, programs
@@ -16,8 +16,7 @@ PYTHON = "/usr/bin/python3"
 CLAIMS = f"{wire.ROOT_RUN}/gpus"
 
 
-@dataclass(frozen=True, slots=True)
-class UnitSpec:
+class UnitSpec(NamedTuple):
     """Everything the text depends on; all placeholders are replaced.
 
     `credentials`: (name, path of the file on the host); `unit_files` are to be written as well. `memory` in bytes, `cpu` in
@@ -37,7 +36,7 @@ class UnitSpec:
     stop_timeout_s: float
     stop_signal: str
     description: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}  # one for all that have none: nobody writes to it
     credentials: tuple[tuple[str, str], ...] = ()
     gpus: tuple[str, ...] = ()
     memory: int | None = None

@@ -65,13 +65,14 @@ class Found(NamedTuple):
 
 def walk(root: Node, path: Path) -> Found:
     """Follows the path as far as it was written."""
-    found = Found((), root.place, root)
-    for number, part in enumerate(path, 1):
-        step = found.node.child(part)
+    key, node, length = root.place, root, 0
+    for part in path:
+        step = node.child(part)
         if step is None:
             break
-        found = Found(path[:number], *step)
-    return found
+        key, node = step
+        length += 1
+    return Found(path[:length], key, node)
 
 
 def get(root: Node, *path: str | int) -> Node | None:

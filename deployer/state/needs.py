@@ -38,7 +38,12 @@ class ModelNeed:
 
     @property
     def key(self) -> str:
-        one = f":{self.file}" if self.file else ""
-        if self.repo:
-            return f"hub:{self.repo}@{self.revision}{one}"
-        return f"path:{self.path}{one}" if self.path else f"host:{self.host_path}"
+        return model_key(self.repo, self.revision, self.path, self.host_path, self.file)
+
+
+def model_key(repo: str | None, revision: str, path: str | None, host_path: str | None, file: str | None) -> str:
+    """What a model is called in the lock."""
+    one = f":{file}" if file else ""
+    if repo:
+        return f"hub:{repo}@{revision}{one}"
+    return f"path:{path}{one}" if path else f"host:{host_path}"

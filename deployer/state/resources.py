@@ -68,7 +68,10 @@ class Resource(NamedTuple):
         return f"{self.kind}:{self.name}"
 
     def attribute(self, name: str) -> Attribute | None:
-        return next((a for a in self.attributes if a.name == name), None)
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute
+        return None
 
     @property
     def runs(self) -> bool:

@@ -179,7 +179,7 @@ def test_what_hosts_remember_of_starts_is_expected_before_what_this_machine_saw(
     plan = loaded.plan().plan
     (change,) = (c for c in plan.changes if c.name == "chat/0" and c.kind == "replica")
     assert steptimes.expecting({"h": {"x": 1.0}}, plan) == {"h": {"x": 1.0}}, "nothing was seen yet"
-    seen = replace(change, impact=replace(change.impact, start_s=41.0, start_basis="as the last start there"))
+    seen = change._replace(impact=change.impact._replace(start_s=41.0, start_basis="as the last start there"))
     known = replace(plan, changes=tuple(seen if c is change else c for c in plan.changes))
     assert steptimes.expecting({change.host: {"chat/0 answers": 7.0}}, known) == {change.host: {"chat/0 answers": 41.0}}
 

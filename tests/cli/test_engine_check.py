@@ -1,7 +1,6 @@
 """The engine is asked about its options before anything stops for them, once for the same ones."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +161,7 @@ def test_what_cannot_be_told_is_left_to_the_start(
 
 def test_the_question_is_the_same_for_all_replicas_and_runs_nobodys_code() -> None:
     plain = deployment("vllm", {"version": "0.33.0", "args": {"seed": 1}})
-    one, two = (VLLM.process(plain, None, replace(CPU_SLOT, number=n, port=20000 + n)).check for n in (0, 1))
+    one, two = (VLLM.process(plain, None, CPU_SLOT._replace(number=n, port=20000 + n)).check for n in (0, 1))
     assert one == two
     assert one is not None
     assert "seed: 1" in one.text

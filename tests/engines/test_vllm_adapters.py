@@ -19,7 +19,7 @@ ON_HOST = Adapter("sql", "/models/sql/1", "a1b2c3d", 8)
 
 
 def process(*adapters: Adapter, settings: dict[str, Any] | None = None, specs: tuple[AdapterSpec, ...] = (SQL,)) -> Process:
-    return VLLM.process(deployment("vllm", settings, adapters=specs), model(), replace(GPU_SLOT, adapters=adapters))
+    return VLLM.process(deployment("vllm", settings, adapters=specs), model(), GPU_SLOT._replace(adapters=adapters))
 
 
 def options(made: Process) -> dict[str, Any]:

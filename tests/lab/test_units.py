@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,7 +53,7 @@ def spec(name: str, port: int, **changes: Any) -> UnitSpec:
         stop_signal="SIGINT",
         env={"CACHE": f"/var/cache/deployer/units/{name}/0"},
     )
-    return replace(plain, **changes)
+    return plain._replace(**changes)
 
 
 class Units:
@@ -71,7 +70,7 @@ class Units:
         self.fleet.run(HOST, ["install", "-D", "-m", mode, "/dev/stdin", path], stdin=content)
 
     def add(self, unit: UnitSpec, said: str = "hello") -> str:
-        unit = replace(unit, credentials=(("said.txt", f"{unit.directory}/said.txt"),))
+        unit = unit._replace(credentials=(("said.txt", f"{unit.directory}/said.txt"),))
         for path, content in ((f"{unit.directory}/said.txt", said), *unit_files(unit)):
             self.write(path, content)
         return self.text(unit.name, render_unit(unit))
@@ -125,8 +124,8 @@ def test_every_argument_and_variable_arrives_as_it_was_written(units: Units) -> 
     odd = [word for word in ODD if "\x07" not in word]
     env = {f"ODD_{n}": word for n, word in enumerate(odd)}
     unit = spec("odd", 28500)
-    unit = replace(
-        unit, argv=(*unit.argv, *ODD), env={**unit.env, **env}, description='100% "odd" $HOME \\ \n[Service]\nUser=root'
+    unit = unit._replace(
+        argv=(*unit.argv, *ODD), env={**unit.env, **env}, description='100% "odd" $HOME \\ \n[Service]\nUser=root'
     )
     units.run("systemctl", "start", units.add(unit, said="sécret 'x' \"y\" %h $HOME\n"))
     seen = units.seen(28500)
@@ -147,7 +146,7 @@ def test_a_replica_is_nobody_and_can_write_only_to_its_cache(units: Units) -> No
 
 def test_a_start_returns_only_when_the_engine_is_ready(units: Units) -> None:
     unit = spec("slow", 28502)
-    name = units.add(replace(unit, env={**unit.env, "FLAG": "/run/units-flag"}))
+    name = units.add(unit._replace(env={**unit.env, "FLAG": "/run/units-flag"}))
     units.run("systemctl", "start", "--no-block", name)
     units.until(lambda: units.show(name, "SubState") == ("start-post",), "it waits for the engine")
     units.run("touch", "/run/units-flag")
@@ -155,7 +154,7 @@ def test_a_start_returns_only_when_the_engine_is_ready(units: Units) -> None:
 
 
 def test_an_engine_that_dies_while_it_starts_fails_at_once_and_not_for_ever(units: Units) -> None:
-    name = units.add(replace(spec("broken", 28503), argv=("/usr/bin/python3", "-c", "raise SystemExit(3)")))
+    name = units.add(spec("broken", 28503)._replace(argv=("/usr/bin/python3", "-c", "raise SystemExit(3)")))
     units.run("systemctl", "start", name, check=False)
     assert units.show(name, "Result", "ExecMainStatus") == ("exit-code", "3")
     units.until(lambda: units.show(name, "ActiveState") == ("failed",), "the start limit is reached", 60)
@@ -172,7 +171,7 @@ def test_an_engine_that_dies_with_exit_code_0_comes_back(units: Units) -> None:
 
 def test_two_replicas_on_one_gpu_start_one_after_the_other(units: Units) -> None:
     first, second = (spec(name, port, gpus=("GPU-1",)) for name, port in (("one", 28505), ("two", 28506)))
-    one = units.add(replace(first, env={**first.env, "FLAG": "/run/units-flag"}))
+    one = units.add(first._replace(env={**first.env, "FLAG": "/run/units-flag"}))
     two = units.add(second)
     units.run("systemctl", "start", "--no-block", one)
     units.until(lambda: units.show(one, "SubState") == ("start-post",), "the first one starts")

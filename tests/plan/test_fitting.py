@@ -191,7 +191,7 @@ def test_the_terms_stand_under_the_change_in_text_and_markdown_and_do_not_move_t
     assert f"\n       {line}\n" in render(plan)
     assert escaped(line) in markdown(plan)
     measured = {**started(plan).data, fitted.FIT: {**started(plan).data[fitted.FIT], "overhead": 1, "source": "measured"}}
-    other = replace(plan, changes=tuple(replace(c, data=measured) if c is started(plan) else c for c in plan.changes))
+    other = replace(plan, changes=tuple(c._replace(data=measured) if c is started(plan) else c for c in plan.changes))
     assert plan_id(other) == plan_id(plan)
     assert from_json(to_json(plan)).changes == plan.changes
 

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
@@ -301,9 +300,9 @@ def test_a_gateway_sends_nothing_to_a_front_that_is_not_the_one_it_knows(gateway
     if lie == "another certificate":
         trusted = gateway.folder.parent / "other.pem"
         trusted.write_text(made("gpu-02")[0])
-        front = replace(front, peers=str(trusted))
+        front = front._replace(peers=str(trusted))
     else:
-        front = replace(front, name="gpu-03")
+        front = front._replace(name="gpu-03")
     gateway.start(route(gateway, "chat", engine, open=True, fronts=(front,), peers=True))
     gateway.until(lambda: gateway.get("/chat/v1/models").status == 503)
     assert "handshake" in gateway.statistic("be_chat", front.name, "last_chk").lower() or not gateway.is_up("be_chat", front.name)
@@ -311,7 +310,7 @@ def test_a_gateway_sends_nothing_to_a_front_that_is_not_the_one_it_knows(gateway
 
 def test_a_front_whose_name_is_not_known_does_not_keep_the_others_from_answering(gateway: Gateway, engine: Server) -> None:
     front = gateway.with_peers()
-    lost = replace(front, name="gpu-09", address="gpu-09.invalid")
+    lost = front._replace(name="gpu-09", address="gpu-09.invalid")
     both = route(gateway, "chat", engine, open=True, fronts=(front, lost), peers=True), route(gateway, "lost", lost, open=True)
     gateway.start(*both, warning="could not resolve address 'gpu-09.invalid'")
     gateway.until(lambda: gateway.get("/chat/v1/models").status == 200)

@@ -1,6 +1,5 @@
 """A replica's unit: systemd takes it without a word, whatever the YAML holds; the text says whose it is."""
 
-import dataclasses
 import string
 import subprocess
 from pathlib import Path
@@ -55,7 +54,7 @@ def lines(spec: UnitSpec) -> list[str]:
     ids=["plain", "gpus", "limits", "description", "environment", "arguments"],
 )
 def test_systemd_takes_the_unit_without_a_word(tmp_path: Path, changes: dict[str, object]) -> None:
-    spec = dataclasses.replace(SPEC, **changes)  # type: ignore[arg-type]
+    spec = SPEC._replace(**changes)  # type: ignore[arg-type]
     assert verify(tmp_path, spec.name, render_unit(spec)) == ""
 
 
@@ -75,8 +74,8 @@ ODD = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_odd_texts_never_become_settings(tmp_path: Path, description: str, word: str, env: dict[str, str]) -> None:
     env = {k: "".join(c for c in v if c.isprintable()) for k, v in env.items()}
-    spec = dataclasses.replace(SPEC, description=description, argv=("/bin/true", word), env=env)
-    plain = dataclasses.replace(SPEC, description="x", argv=("/bin/true", "x"), env=dict.fromkeys(env, "x"))
+    spec = SPEC._replace(description=description, argv=("/bin/true", word), env=env)
+    plain = SPEC._replace(description="x", argv=("/bin/true", "x"), env=dict.fromkeys(env, "x"))
     settings_of = [line.partition("=")[0] for line in render_unit(spec).split("\n")]
     assert settings_of == [line.partition("=")[0] for line in render_unit(plain).split("\n")]
     assert verify(tmp_path, spec.name, render_unit(spec)) == ""
@@ -96,7 +95,7 @@ def test_without_gpus_it_sees_no_device_and_claims_none() -> None:
 
 
 def test_with_gpus_it_claims_exactly_those_and_sees_only_nvidias_devices() -> None:
-    text = render_unit(dataclasses.replace(SPEC, gpus=("GPU-1", "GPU-2")))
+    text = render_unit(SPEC._replace(gpus=("GPU-1", "GPU-2")))
     claim = next(line for line in text.splitlines() if line.startswith("ExecStartPre=+"))
     assert claim.endswith(f"/run/deployer/gpus {SPEC.name} GPU-1 GPU-2")
     assert "DevicePolicy=closed" in text
@@ -104,7 +103,7 @@ def test_with_gpus_it_claims_exactly_those_and_sees_only_nvidias_devices() -> No
 
 
 def test_the_programs_it_runs_are_written_beside_its_other_files() -> None:
-    for spec in (SPEC, dataclasses.replace(SPEC, gpus=("GPU-1",))):
+    for spec in (SPEC, SPEC._replace(gpus=("GPU-1",))):
         text = render_unit(spec)
         for path, content in unit_files(spec):
             name = path.rpartition("/")[2]
@@ -115,7 +114,7 @@ def test_the_programs_it_runs_are_written_beside_its_other_files() -> None:
 
 
 def test_limits_come_from_the_resources() -> None:
-    spec = dataclasses.replace(SPEC, memory=64 << 30, cpu=2.5)
+    spec = SPEC._replace(memory=64 << 30, cpu=2.5)
     assert {"MemoryMax=68719476736", "CPUQuota=250%"} <= set(lines(spec))
     assert "MemoryMax" not in render_unit(SPEC)
 
@@ -125,5 +124,5 @@ def test_it_comes_back_after_a_death_with_exit_code_0_but_not_for_ever() -> None
 
 
 def test_the_same_spec_gives_the_same_bytes() -> None:
-    other = dataclasses.replace(SPEC, env=dict(reversed({"B": "2", "A": "1"}.items())))
-    assert render_unit(other) == render_unit(dataclasses.replace(SPEC, env={"A": "1", "B": "2"}))
+    other = SPEC._replace(env=dict(reversed({"B": "2", "A": "1"}.items())))
+    assert render_unit(other) == render_unit(SPEC._replace(env={"A": "1", "B": "2"}))

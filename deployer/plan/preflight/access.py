@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from deployer.plan.artifacts import adapter_need, model_need
+from deployer.plan.artifacts import adapter_need, locked_model
 from deployer.plan.model import Finding
 from deployer.plan.modelfiles import name_of
 from deployer.plan.preflight.finding import REFUSE, WARN
@@ -35,7 +35,7 @@ def findings(world: World, found: Sequence[Subject], fetched: set[tuple[str, str
 
 def models(world: World, subject: Subject) -> Iterator[tuple[LockedModel, SecretRef | None, _Path]]:
     spec = subject.spec
-    own = world.locked.models.get(model_need(spec).key)
+    own = locked_model(world.locked, spec)
     if own is not None and own.source == "hub":
         yield own, spec.model.token, ("model",)
     for number, adapter in enumerate(spec.adapters):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from deployer.plan.artifacts import model_need
+from deployer.plan.artifacts import locked_model
 from deployer.plan.model import Finding
 from deployer.plan.preflight.finding import WARN
 from deployer.plan.preflight.subject import Subject
@@ -40,7 +40,7 @@ def _promised(world: World, host: str, mine: Sequence[Subject]) -> Iterator[Find
 
 def _weights(world: World, subject: Subject, total: int) -> Iterator[Finding]:
     """On the CPU the weights are in the host's memory."""
-    locked = world.locked.models.get(model_need(subject.spec).key)
+    locked = locked_model(world.locked, subject.spec)
     if locked is None or subject.place.gpus:
         return
     conversion = world.engines[subject.spec.engine.name].conversion(subject.spec, locked)

@@ -1,6 +1,7 @@
 """What a gateway and a route are, as values: made by plan, read by the files beside this one."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from deployer.render import names
 
@@ -38,8 +39,7 @@ class GatewayConfig:
         return f"{self.runtime}/master.sock"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """Where a request can go: an engine on loopback, or a host's front, with this `certificate` and `peers` (paths) and under the
     name of the host. `at_once`: more than so many wait.
     """
@@ -52,8 +52,7 @@ class Server:
     peers: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a route lets through. `rate`: so many requests of one key in so many seconds. `max_body`: bytes. `queue`: so many
     requests wait for a free replica, or for one that is up, so many seconds.
     """
@@ -63,8 +62,7 @@ class Limits:
     queue: tuple[int, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One deployment on one host's gateway.
 
     `engines`: this host's replicas. `fronts`: gateways of all hosts with a replica, this one included, when this host is

@@ -1,7 +1,5 @@
 """One deployment's file: the backend that clients reach, and the front for gateways on other hosts."""
 
-from dataclasses import replace
-
 from deployer.render.gateway import limits
 from deployer.render.gateway.answers import answer
 from deployer.render.gateway.model import CHECK_S, KEY, KEY_NAME, PEER, Route, Server
@@ -30,7 +28,7 @@ def _metrics(route: Route) -> list[str]:
         "    http-request set-var(txn.slot) path,field(3,/)",
         "    http-request set-path /metrics",
         *(f"    use-server {server.name} if {{ var(txn.slot) -m str {slot} }}" for server, slot in slots),
-        *(f"    {limits.line(replace(server, at_once=None))}" for server, _ in slots),
+        *(f"    {limits.line(server._replace(at_once=None))}" for server, _ in slots),
     ]
 
 
