@@ -2,7 +2,7 @@
 where the engine would not start. Called by make, once changes are known.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from deployer.engines.effective import Computes, Machine, computes
 from deployer.plan.artifacts import locked_model
@@ -21,12 +21,13 @@ COMPUTES = "computes"
 def with_types(world: World, places: Sequence[Place], changes: Iterable[Change]) -> tuple[Change, ...]:
     """The same changes; those that start a replica as the files say it tell what it computes in."""
     by_name = {(place.host, f"{place.deployment}/{place.number}"): place for place in places}
-    return tuple(_telling(world, by_name.get((change.host, change.name)), change) for change in changes)
+    return tuple([_telling(world, by_name, change) if change.kind is Kind.REPLICA else change for change in changes])
 
 
-def _telling(world: World, place: Place | None, change: Change) -> Change:
-    starts = change.kind is Kind.REPLICA and "create" in change.actions and change.after is not None
-    found = _computes(world, place) if place is not None and starts else None
+def _telling(world: World, by_name: Mapping[tuple[str, str], Place], change: Change) -> Change:
+    starts = "create" in change.actions and change.after is not None
+    place = by_name.get((change.host, change.name)) if starts else None
+    found = _computes(world, place) if place is not None else None
     if found is None:
         return change
     told = {"type": found.type, "asked": found.asked, "why": found.why}

@@ -66,7 +66,7 @@ def change_of(resource: Resource, actions: tuple[str, ...], reason: str, **rest:
 
 
 def create(after: Resource, reason: str) -> Change:
-    impact = Impact(vram_bytes=after.vram_bytes, disk_bytes=after.disk_bytes, download_bytes=after.download_bytes)
+    impact = Impact(None, 0, after.vram_bytes, after.disk_bytes, after.download_bytes)
     return change_of(after, ("create",), reason, after=after, source=after.source, impact=impact)
 
 

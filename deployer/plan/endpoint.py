@@ -110,7 +110,7 @@ def _files(fleet: str, route: gateway.Route) -> list[dict[str, str]]:
     parts = sorted(gateway.fragments(route).items())
     return [
         file_json(names.route_path(fleet, route.deployment), gateway.deployment_config(route), MODE),
-        *(file_json(names.fragment_path(fleet, route.deployment, kind), text, MODE) for kind, text in parts),
+        *[file_json(names.fragment_path(fleet, route.deployment, kind), text, MODE) for kind, text in parts],
     ]
 
 
@@ -183,17 +183,17 @@ def _attributes(
     text: str,
     source: Source | None,
 ) -> tuple[Attribute, ...]:
-    document, endpoint = f"deployment:{spec.name}", spec.endpoint
+    document, endpoint, at = f"deployment:{spec.name}", spec.endpoint, world.positions.of
     found = [
         Attribute("path", f"/{spec.name}/v1", source=source),
-        Attribute("answers", "requests" if runs else "503, stopped", source=world.positions.of(document, "state")),
-        Attribute("servers", servers, source=world.positions.of(document, "replicas")),
+        Attribute("answers", "requests" if runs else "503, stopped", source=at(document, "state")),
+        Attribute("servers", servers, source=at(document, "replicas")),
         Attribute("replicas on port", ports, source=source),
-        Attribute("open", endpoint.open, source=world.positions.of(document, "endpoint", "open")),
-        Attribute("timeout", endpoint.timeout, source=world.positions.of(document, "endpoint", "timeout")),
+        Attribute("open", endpoint.open, source=at(document, "endpoint", "open")),
+        Attribute("timeout", endpoint.timeout, source=at(document, "endpoint", "timeout")),
     ]
     found += [
-        Attribute(name.replace("_", " "), value, source=world.positions.of(document, "endpoint", name))
+        Attribute(name.replace("_", " "), value, source=at(document, "endpoint", name))
         for name, value in _limit_words(endpoint).items()
     ]
     for i, key in enumerate(endpoint.keys):

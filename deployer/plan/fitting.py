@@ -20,6 +20,7 @@ from deployer.plan.starts import starting
 from deployer.plan.world import World
 from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
+from deployer.state.resources import Kind
 
 Misfit = tuple[Place, fit.Answer]
 
@@ -40,7 +41,7 @@ Asked = Mapping[tuple[str, str], Asking]
 
 def asked(world: World, places: Sequence[Place], changes: Sequence[Change]) -> Asked:
     """What is about to start, where enough is known to ask."""
-    starts = {(c.host, c.name) for c in changes if starting(c)}
+    starts = {(c.host, c.name) for c in changes if c.kind is Kind.REPLICA and starting(c)}
     if not starts:
         return {}
     known, found = notes(world.observed), {}
@@ -60,6 +61,8 @@ def asked(world: World, places: Sequence[Place], changes: Sequence[Change]) -> A
 
 def with_fits(changes: Iterable[Change], asking: Asked) -> tuple[Change, ...]:
     """The same changes; those that start a replica on GPUs carry the terms of its memory."""
+    if not asking:
+        return tuple(changes)
     found = ((change, asking.get((change.host, change.name))) for change in changes)
     return tuple(
         change._replace(data={**change.data, FIT: told.brief})

@@ -68,6 +68,8 @@ def with_keys(
     """The same changes; those that start a replica say under what its memory is noted. `asking`: by host and
     replica.
     """
+    if not asking:
+        return tuple(changes)
     stands = {(place.host, f"{place.deployment}/{place.number}"): place for place in places}
     return tuple(_keyed(change, stands.get((change.host, change.name)), asking) for change in changes)
 

@@ -67,7 +67,7 @@ class Change(NamedTuple):
 
     @property
     def address(self) -> str:
-        return f"{self.kind}:{self.name}" if self.kind else self.name
+        return self.kind + ":" + self.name if self.kind else self.name
 
     @property
     def wave(self) -> int:

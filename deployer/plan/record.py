@@ -51,8 +51,10 @@ def resource_from(data: Mapping[str, Any]) -> Resource:
         name=data["name"],
         deployment=data.get("deployment"),
         attributes=tuple(
-            Attribute(a["name"], a["value"], a["restarts"], a["secret"], source_from(a.get("source")))
-            for a in data.get("attributes", ())
+            [
+                Attribute(a["name"], a["value"], a["restarts"], a["secret"], source_from(a.get("source")))
+                for a in data.get("attributes", ())
+            ]
         ),
         payload=data.get("payload", {}),
         needs=tuple(data.get("needs", ())),
@@ -67,7 +69,8 @@ def known_secrets(resource: Resource, fingerprints: Mapping[str, str]) -> Resour
     """The resource with the fingerprints that the host itself made when it wrote the secrets: when a plan is made for a new
     host there is no key yet to make one with. `fingerprints`: by secret id.
     """
-    ids = {f"key {key['name']}": key["secret"] for key in resource.payload.get("keys", ()) if "secret" in key}
+    keys = resource.payload.get("keys")
+    ids = {f"key {key['name']}": key["secret"] for key in keys if "secret" in key} if keys else {}
     if not ids:
         return resource
 

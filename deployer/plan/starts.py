@@ -59,7 +59,7 @@ class Expected:
 def with_expectations(changes: Iterable[Change], observed: Observed) -> tuple[Change, ...]:
     """The same changes; those that start a replica say how long that takes, and for how long nobody answers meanwhile."""
     known = starts(observed)
-    return tuple(_expecting(change, known) for change in changes)
+    return tuple([_expecting(change, known) if change.kind is Kind.REPLICA else change for change in changes])
 
 
 def _expecting(change: Change, known: Starts) -> Change:

@@ -61,7 +61,7 @@ def unit_program(path: str) -> str:
 
 
 def unit_command(argv: tuple[str, ...]) -> str:
-    return " ".join((unit_program(argv[0]), *(unit_word(word) for word in argv[1:])))
+    return " ".join([unit_program(argv[0]), *map(unit_word, argv[1:])])
 
 
 def unit_environment(name: str, value: str) -> str:

@@ -107,6 +107,7 @@ def _unit(spec: UnitSpec) -> str:
 
 def _service(spec: UnitSpec) -> str:
     ready = unit_command((PYTHON, "-I", f"{spec.directory}/{programs.READY_FILE}", str(spec.port), spec.ready_path))
+    environment = [f"Environment={unit_environment(name, value)}" for name, value in sorted(spec.env.items())]
     lines = [
         "[Service]",
         "Type=exec",
@@ -115,8 +116,8 @@ def _service(spec: UnitSpec) -> str:
         f"CacheDirectory={names.cache_directory(spec.fleet, spec.deployment, spec.slot)}",
         *_logs(spec),
         f"SyslogIdentifier={spec.name.removesuffix('.service')}",
-        *(f"LoadCredential={name}:{path}" for name, path in spec.credentials),
-        *(f"Environment={unit_environment(name, value)}" for name, value in sorted(spec.env.items())),
+        *[f"LoadCredential={name}:{path}" for name, path in spec.credentials],
+        *environment,
         *_claims(spec),
         f"ExecStart={unit_command(spec.argv)}",
         # "!": in the sandbox, but able to read a file of root's; a credential is there for the main process only

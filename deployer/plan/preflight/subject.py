@@ -1,7 +1,7 @@
 """Replicas that a preflight looks at, each with its host's answer. Called by preflight."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from deployer.plan.model import Change
 from deployer.plan.roster import Place
@@ -12,8 +12,7 @@ from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     spec: DeploymentSpec
     place: Place
     reached: Reached
