@@ -14,7 +14,7 @@ A peer that is not there is named and left out:
     llama-server  DEPLOYER_LLAMA_SERVER names the folder with the wheel of script/llama-server
 
     --clients 1,16   only these    --tokens 24   of each answer    --turns 2   of each server    --threads 2   of each
-    --minutes 8      at most
+    --minutes 8      at most            --workers 2   that the threads of ours are divided among
 """
 
 import argparse
@@ -65,7 +65,8 @@ def peers(options: argparse.Namespace, folder: Path) -> list[Peer]:
     """Ours first. Says which are not there."""
     checkpoint = make_checkpoint(BUILD / "model" / "checkpoint")  # always there: vLLM finds by its path what it has compiled
     threads, length = options.threads, {"max_model_len": CONTEXT}
-    ours = {**length, "quantization": "float32", "intra_threads": threads}
+    workers = min(options.workers, threads)
+    ours = {**length, "quantization": "float32", "inter_threads": workers, "intra_threads": threads // workers}
     found = [
         Peer(
             f"CTranslate2 {CTRANSLATE2}", "ctranslate2", convert(checkpoint, folder / "converted"), Path(PYTHON).parents[1], ours
@@ -192,6 +193,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=24)
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="that the threads of our server are divided among")
     parser.add_argument("--minutes", type=float, default=8, help="no turn begins that would end later")
     parser.add_argument("--vllm", metavar="FOLDER", help="an environment with vLLM for CPUs, instead of the one under build/")
     parser.add_argument("--json", action="store_true")

@@ -19,8 +19,8 @@ from deployer.serve.rebatch import Going, Pace, worth
 from deployer.serve.row import Row
 from deployer.serve.sampling import engine_options, may_restart
 from deployer.serve.scoring import Forward, Scoring, score
+from deployer.serve.sharing import first_batch, together
 
-SPREAD = 64  # tokens: rows of one batch differ by no more; the engine feeds what is longer one token per step
 STRIKES = 3  # batches that fail one after another: the engine is broken, and a new process is the remedy
 
 
@@ -53,6 +53,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._waiting: deque[Row | Scoring] = deque()
         self._running: list[Row | Scoring] = []
+        self._idle = threads
         self._gathering = Gathering(
             self._changed,
             size=max_batch_size,
@@ -89,7 +90,7 @@ class Batcher:
                 raise ApiError(429, message, kind="rate_limit_error", code="queue_full", retry_after_s=1)
             self._waiting.extend(rows)
             self._gathering.came()
-            self._changed.notify()
+            self._changed.notify_all()
 
     def abort(self, message: str) -> None:
         """Ends everything that waits or runs, with an error for its client; nothing is taken any more."""
@@ -117,30 +118,25 @@ class Batcher:
             finally:
                 with self._changed:
                     self._running = [row for row in self._running if row not in rows]
+                    self._idle += 1
 
     def _take(self) -> list[Row | Scoring]:
-        """The oldest row and those behind it that may share its batch; waits a moment for more of them."""
+        """The oldest row and those that share its batch; waits a moment for more of them."""
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
             self._gathering.wait()
-            rows = self._matching()
-            self._running += rows
+            self._waiting = deque(row for row in self._waiting if not row.ended)
+            rows = first_batch(self._waiting, self._size, self._idle)
+            if rows:
+                taken = set(map(id, rows))
+                self._waiting = deque(row for row in self._waiting if id(row) not in taken)
+                self._running += rows
+                self._idle -= 1
             return rows
 
     def _present(self) -> int:
         return len(self._waiting) + self.running
-
-    def _matching(self) -> list[Row | Scoring]:
-        rows: list[Row | Scoring] = []
-        rest: deque[Row | Scoring] = deque()
-        for row in self._waiting:
-            if row.ended:
-                continue
-            fits = not rows or _together(rows[0], row)
-            (rows if fits and len(rows) < self._size else rest).append(row)
-        self._waiting = rest
-        return rows
 
     def _run(self, rows: Sequence[Row]) -> None:
         if not rows:
@@ -170,7 +166,7 @@ class Batcher:
         self._metrics.count("num_preemptions", len(rows))
         with self._changed:
             self._waiting.extendleft(reversed(rows))
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _joining(self, rows: Sequence[Row]) -> list[int]:
         """Lengths of those who wait and could go on together with these."""
@@ -178,7 +174,7 @@ class Batcher:
             return []
         with self._changed:
             free = self._size - len(rows)
-            fitting = (w.length for w in self._waiting if not w.ended and _together(rows[0], w))
+            fitting = (w.length for w in self._waiting if not w.ended and together(rows[0], w))
             return [length for length, _ in zip(fitting, range(free))]  # noqa: B905  as many as there is room for
 
     def _struck(self, rows: Sequence[Row | Scoring], error: Exception) -> None:
@@ -214,10 +210,6 @@ class _Batch:
         if not joining:
             return False
         return worth(self._pace, [Going(row.length, row.tokens, row.limit - row.tokens) for row in going], joining, now)
-
-
-def _together(one: Row | Scoring, other: Row | Scoring) -> bool:
-    return one.key == other.key and abs(one.length - other.length) <= SPREAD
 
 
 def _step(row: Row, token: int) -> bool:

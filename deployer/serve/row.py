@@ -50,6 +50,11 @@ class Row:
         return len(self.prompt) + len(self.ids)
 
     @property
+    def begun(self) -> bool:
+        """It has run already, and was stopped if it waits."""
+        return self.started is not None
+
+    @property
     def said(self) -> list[int]:
         """All that it has chosen: probabilities are told of the token that ended it too, as vLLM tells them."""
         return self.ids if self.closing is None else [*self.ids, self.closing]

@@ -34,6 +34,7 @@ class Scoring:
     """One text that waits and runs like a Row. `done` takes the Scores, or a message when there are none."""
 
     key: tuple[Any, ...] = ("scores",)
+    begun = False
 
     def __init__(self, prompt: list[int], top: int, done: Callable[[Scores | str], None]) -> None:
         self.prompt, self._top, self._done = prompt, max(1, top), done

@@ -30,6 +30,12 @@ def test_many_who_wait_stop_one_that_has_just_begun() -> None:
     assert _worth([Going(60, 20, 200)], [40] * 8)
 
 
+def test_many_short_ones_are_let_in_as_soon_as_a_long_answer_has_run_for_as_long_as_its_start() -> None:
+    let_in = [steps for steps in range(1, 40) if _worth([Going(40 + steps, steps, 1000)], [40] * 8, start_s=0.1, steps=steps)]
+    assert let_in[0] in (10, 11), "steps of 10 ms after a start of 100 ms"
+    assert let_in == list(range(let_in[0], 40))
+
+
 def test_one_who_waits_does_not_stop_many() -> None:
     assert not _worth([Going(60, 20, 200)] * 8, [40])
 
