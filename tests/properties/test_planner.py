@@ -58,9 +58,11 @@ def makers(draw: st.DrawFn) -> WorldMaker:
 
 
 def settled(maker: WorldMaker) -> WorldMaker:
-    """The world after its plan was applied; deployments with no room are taken out first."""
-    refused = {r.deployment for r in make_plan(maker.world()).refusals}
-    maker.deployments = [d for d in maker.deployments if d.name not in refused]
+    """The world after its plan was applied; deployments with no room are taken out first, and those that lose theirs by that."""
+    while refused := {r.deployment for r in make_plan(maker.world()).refusals}:
+        staying = [d for d in maker.deployments if d.name not in refused]
+        assert len(staying) < len(maker.deployments)
+        maker.deployments = staying
     maker.done(make_plan(maker.world()))
     return maker
 
