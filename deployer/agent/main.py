@@ -15,9 +15,12 @@ Verb = Callable[[System, Dict[str, Any], Talk], None]
 
 
 def _probe(system: System, request: Dict[str, Any], talk: Talk) -> None:
+    from deployer.agent import wire
     from deployer.agent.probe import probe
 
-    talk.say(dict(probe(system, request), type="probe"))
+    found = probe(system, request)
+    roster = None if found["roster"] is None else wire.packed(found["roster"])
+    talk.say(dict(found, roster=roster, type="probe"))
 
 
 def _put(system: System, request: Dict[str, Any], talk: Talk) -> None:

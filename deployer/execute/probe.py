@@ -1,12 +1,13 @@
 """What is on the hosts: one connection and one exec per host, many hosts at once. Called by app before plan and status."""
 
+import functools
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import cast
+from typing import Any, cast
 
-from deployer.agent.wire import Probe, ProbeRequest
+from deployer.agent.wire import Probe, ProbeRequest, unpacked
 from deployer.engines import programs
 from deployer.errors import DeployerError, HostKeyError, Unreachable
 from deployer.execute.fanout import fan_out
@@ -87,13 +88,29 @@ def _ahead(at: str | None, asked: float, answered: float) -> float | None:
     return there - answered if there > answered else there - asked if there < asked else 0.0
 
 
+def _roster(host: str, packed: str | None) -> dict[str, Any] | None:
+    """Of a large fleet it is a large part of every answer, and everywhere the same: it is read once, and shared."""
+    if packed is None:
+        return None
+    try:
+        return _unpacked(packed)
+    except ValueError as error:
+        raise Unreachable(f"the agent's roster cannot be read: {error}", where=host) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _unpacked(packed: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", unpacked(packed))
+
+
 def _probe(pool: Pool, name: str, request: ProbeRequest) -> Probe:
     channel = pool.connection(name).open("probe", cast("dict[str, object]", request))
     try:
         found: Probe | None = None
         for line in channel.lines():
             if line.get("type") == "probe":
-                found = cast(Probe, {key: value for key, value in line.items() if key != "type"})
+                read = {key: value for key, value in line.items() if key != "type"}
+                found = cast(Probe, {**read, "roster": _roster(name, line.get("roster"))})
     finally:
         channel.close()
     if found is None:

@@ -1,7 +1,13 @@
 """What is on the hosts, and what is said of those that do not answer."""
 
 import threading
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.agent.wire import packed, unpacked
 from deployer.errors import DeployerError, HostKeyError, Unreachable
 from deployer.execute.pool import Pool
 from deployer.execute.probe import probe_hosts, probe_request
@@ -35,6 +41,40 @@ def test_every_way_not_to_answer_is_data_with_its_kind() -> None:
     assert {r.name: r.kind for r in found.values() if isinstance(r, Unreached)} == {
         "key": "key", "auth": "auth", "slow": "timeout", "agent": "agent"
     }  # fmt: skip
+
+
+def test_a_roster_that_all_hosts_have_is_read_once() -> None:
+    roster = {"generation": 3, "hosts": {"a": {"machine_id": "m", "address": "10.0.0.1"}}, "slots": {}, "holds": {}}
+    hosts = {
+        name: Host(name, probe={"roster": packed(one)}) for name, one in (("a", roster), ("b", dict(reversed(roster.items()))))
+    }
+    hosts |= {"new": Host("new", probe={"roster": None}), "odd": Host("odd", probe={"roster": "no roster"})}
+    spec = fleet(hosts)
+    with Pool(StubTransport(hosts), spec.hosts) as pool:
+        found = probe_hosts(pool, hosts, spec)
+    read = {name: one.probe["roster"] for name, one in found.items() if isinstance(one, Reached)}
+    assert read == {"a": roster, "b": roster, "new": None}
+    assert read["a"] is read["b"]
+    odd = found["odd"]
+    assert isinstance(odd, Unreached)
+    assert "the agent's roster cannot be read" in odd.message
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=20), lambda inner: st.dictionaries(st.text(max_size=9), inner), max_leaves=9
+    )
+)
+def test_what_is_packed_comes_back_and_order_changes_nothing(value: Any) -> None:
+    assert unpacked(packed(value)) == value
+    if isinstance(value, dict):
+        assert packed(dict(reversed(value.items()))) == packed(value)
+
+
+@given(st.text(max_size=40))
+def test_what_was_not_packed_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  whichever layer says it
+        unpacked(text)
 
 
 def test_a_host_that_hangs_is_a_timeout_and_the_others_answer() -> None:
