@@ -1,6 +1,7 @@
 """What is on the hosts: one connection and one exec per host, many hosts at once. Called by app before plan and status."""
 
 import functools
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,6 +15,8 @@ from deployer.execute.fanout import fan_out
 from deployer.execute.pool import Pool
 from deployer.spec.models import FleetSpec, HostSpec
 from deployer.state.observed import Observed, Reached, Unreached
+
+_READING = threading.Lock()  # many hosts answer at the same moment
 
 
 def probe_request(
@@ -93,7 +96,8 @@ def _roster(host: str, packed: str | None) -> dict[str, Any] | None:
     if packed is None:
         return None
     try:
-        return _unpacked(packed)
+        with _READING:
+            return _unpacked(packed)
     except ValueError as error:
         raise Unreachable(f"the agent's roster cannot be read: {error}", where=host) from error
 
