@@ -128,7 +128,7 @@ def test_stopped_by_hand_it_answers_503_until_it_is_started(deployer: Deployer) 
 
 def test_a_model_that_cannot_be_loaded_gives_the_old_one_back(deployer: Deployer) -> None:
     url = deployer.json("endpoint", "chat")["url"]
-    converted = '"$(dirname "$(find /var/lib/deployer/models -name model.bin | head -n 1)")"'
+    converted = '"$(dirname "$(find /var/lib/deployer/models -path "*tiny-chat*" -name model.bin | head -n 1)")"'
     script = f"mkdir -p /srv/broken && cp {converted}/* /srv/broken && truncate -s 1000 /srv/broken/model.bin"
     deployer.lab.run("lab-1", ["sh", "-c", script])
     write_deployment(deployer.root, "chat", CHAT.replace("{path: models/tiny-chat}", "{host_path: /srv/broken}"))
