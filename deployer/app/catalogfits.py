@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.app import catalog
-from deployer.app.fitting import Survey, Way, Wish, device, survey
+from deployer.app.fitting import RANK, Survey, Way, Wish, device, survey
 from deployer.engines import ENGINES
 from deployer.plan.fit import GIB
 from deployer.spec.models import HostSpec
@@ -66,12 +66,18 @@ def surveys(
 
 
 def ways(shelf: Shelved, found: Survey) -> list[Way]:
-    """Of the engines that the entry names; the best one of each host, and why where there is none."""
+    """Of the engines that the entry names, on each host the first that does as well as any; and why where there is none."""
+    order = {engine: number for number, engine in enumerate(shelf.entry.engines)}
     best: dict[str, Way] = {}
-    for way in found.ways:  # best first on each host
-        if way.engine in shelf.entry.engines:
-            best.setdefault(way.host, way)
+    for way in found.ways:  # best first on each host; of those that do as well, in an order that knows no model
+        there = best.get(way.host)
+        if way.engine in order and (there is None or _rank(way, order) < _rank(there, order)):
+            best[way.host] = way
     return list(best.values())
+
+
+def _rank(way: Way, order: Mapping[str, int]) -> tuple[int, int]:
+    return RANK[way.verdict], order[way.engine]
 
 
 def fits(wanted: Iterable[Shelved], locked: Locked, observed: Observed, hosts: Mapping[str, HostSpec]) -> Mapping[str, Fits]:

@@ -29,7 +29,7 @@ ORDER = ("vllm", "ctranslate2", "llamacpp", "transformers", "ollama")
 SIZES = (1, 2, 4, 8)
 Verdict = Literal["fits", "tight", "no", "unknown"]
 _FILE = HostSpec(name="any", connection="local")  # of a host of which nobody gave it: all its GPUs count
-_RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
+RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def survey(model: LockedModel, wish: Wish, observed: Observed, hosts: Mapping[st
             kinds = _kinds((hosts or {}).get(host, _FILE), found)
             tried = (search.best(host, engine, kind) for engine in engines for kind in kinds)
             mine = [way for way in tried if way is not None]
-            ways += sorted(mine, key=lambda way: (_RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
+            ways += sorted(mine, key=lambda way: (RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
     return Survey(model, tuple(ways), unread, silent, tuple(engines))
 
 

@@ -66,6 +66,12 @@ def test_only_the_engines_that_the_entry_names_count() -> None:
     assert said(hosts(a=80), engines={"ollama": {}}).hosts == ()
 
 
+@pytest.mark.parametrize("engines", [("vllm", "transformers"), ("transformers", "vllm")])
+def test_of_engines_that_do_as_well_the_one_that_the_entry_names_first_is_taken(engines: tuple[str, str]) -> None:
+    found = said(hosts(a=80), engines={engine: {} for engine in engines})
+    assert found.why.startswith(f"{engines[0]} on 1 of 2 NVIDIA 80")
+
+
 def test_what_is_not_known_is_not_said_to_be_missing() -> None:
     alone = said(hosts(a=80, b=8), config={})
     assert words(alone) == "its weights fit a"
