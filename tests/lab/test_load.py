@@ -95,12 +95,13 @@ def server(behave: Callable[[Handler], None] = Handler.answer) -> Iterator[Serve
         thread.join()
 
 
-def once(bad: Callable[[Handler], None], stream: bool) -> Callable[[Handler], None]:
-    """The tenth request of its kind is answered badly, all others well."""
+def once(bad: Callable[[Handler], None], stream: bool, begun: threading.Event) -> Callable[[Handler], None]:
+    """The tenth request of its kind is answered badly, all others well. `begun`: it came."""
     count = iter(range(10**9))
 
     def behave(handler: Handler) -> None:
         if bool(handler.asked.get("stream")) == stream and next(count) == 9:
+            begun.set()
             bad(handler)
         else:
             handler.answer()
@@ -151,17 +152,19 @@ def test_half_of_the_clients_keep_their_connection_and_half_open_one_per_request
     ],
 )
 def test_one_bad_answer_is_one_failure_with_its_reason(bad: Callable[[Handler], None], stream: bool, why: str) -> None:
-    with server(once(bad, stream)) as served, load(served.url, clients=2, first=60) as running:
-        pass
+    begun = threading.Event()
+    with server(once(bad, stream, begun)) as served, load(served.url, clients=2, first=60) as running:
+        assert begun.wait(30)  # one of the clients may have made nearly all of the first sixty
     assert [failure.why for failure in running.result.failures] == [why]
     assert running.result.failures[0].kind == f"{'stream' if stream else 'whole'}, kept connection"
     assert f"1 x {'stream' if stream else 'whole'}, kept connection: {why}" in str(running.result)
 
 
 def test_a_cut_after_done_costs_no_client_its_answer() -> None:
-    late = once(lambda h: h.stream(PIECE, FINISH, DONE, end=False), True)
+    begun = threading.Event()
+    late = once(lambda h: h.stream(PIECE, FINISH, DONE, end=False), True, begun)
     with server(late) as served, load(served.url, clients=2, first=60) as running:
-        pass
+        assert begun.wait(30)
     assert running.result.failed == 0
 
 
@@ -188,7 +191,7 @@ def test_an_answer_that_says_close_is_the_last_on_its_connection() -> None:
 
 def test_an_answer_that_stalls_fails_when_its_time_is_over() -> None:
     free = threading.Event()
-    with server(once(lambda h: free.wait(30), False)) as served:
+    with server(once(lambda h: free.wait(30), False, threading.Event())) as served:
         with load(served.url, clients=1, timeout_s=0.5) as running:
             running.wait_for(20)
         free.set()
