@@ -15,11 +15,11 @@ Verb = Callable[[System, Dict[str, Any], Talk], None]
 
 
 def _probe(system: System, request: Dict[str, Any], talk: Talk) -> None:
-    from deployer.agent import wire
+    from deployer.agent.packed import packed
     from deployer.agent.probe import probe
 
     found = probe(system, request)
-    roster = None if found["roster"] is None else wire.packed(found["roster"])
+    roster = None if found["roster"] is None else packed(found["roster"])
     talk.say(dict(found, roster=roster, type="probe"))
 
 

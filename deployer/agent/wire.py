@@ -1,4 +1,4 @@
-"""The words that controller and agent exchange. With `plain`, the only part of the agent that the controller imports.
+"""The words that controller and agent exchange. With `plain` and `packed`, all of the agent that the controller imports.
 
 One SSH exec carries one verb. Standard input: one JSON line (the request), then whatever the verb says. Standard
 output: JSON lines; the last one has `type` "end" or "error". A request always holds `fleet` {"id", "name"}.
@@ -42,9 +42,6 @@ host in the middle of it serves nobody, and its lock would keep everybody else o
 does, and what its silence means is in the plan.
 """
 
-import base64
-import json
-import zlib
 from typing import Any, Dict, List, Optional, Tuple, TypedDict  # noqa: UP035  (Python 3.9 on hosts)
 
 VERSION = 1
@@ -227,7 +224,7 @@ class Probe(TypedDict, total=False):
     #: "memory"}; "down_s" only where the old one stopped first; "memory": {"key", "context", "usable"} of the plan, and what the
     #: engine said ("weights", "cache" in bytes, "tokens", "concurrency") and held ("host", "gpu" in bytes)
     starts: Dict[str, List[Dict[str, Any]]]
-    roster: Optional[Dict[str, Any]]  # between hosts and controller as `packed`: all hosts of a fleet have the same
+    roster: Optional[Dict[str, Any]]  # between hosts and controller as agent.packed makes it: all hosts of a fleet have the same
     name_conflict: Optional[str]  # id of another fleet that has our name here
     lock: Optional[Dict[str, Any]]  # who holds it: {"run", "who", "since", "doing", "fleet"}
     #: {"run", "who", "since", "stage", "deployments", "alive"}; of one that is alive also "starting": unit → {"phase", "since"},
@@ -369,17 +366,3 @@ def secret_fingerprint(key: str, value: str) -> str:
     import hmac  # late: a probe is quicker without
 
     return hmac.new(bytes.fromhex(key), value.encode(), "sha256").hexdigest()[:16]
-
-
-def packed(value: Any) -> str:
-    """JSON, compressed, in base64: equal values give equal texts, so that who reads it from many hosts does so once."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode(), 6)).decode("ascii")
-
-
-def unpacked(text: str) -> Any:
-    """Raises ValueError for what `packed` did not make."""
-    try:
-        return json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
-    except zlib.error as error:
-        raise ValueError(str(error)) from error

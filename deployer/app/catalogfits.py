@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.app import catalog
-from deployer.app.fitting import RANK, Survey, Way, Wish, device, survey
+from deployer.app.fitting import Survey, Way, Wish, device, survey
 from deployer.engines import ENGINES
 from deployer.plan.fit import GIB
 from deployer.spec.models import HostSpec
@@ -66,18 +66,12 @@ def surveys(
 
 
 def ways(shelf: Shelved, found: Survey) -> list[Way]:
-    """Of the engines that the entry names, on each host the first that does as well as any; and why where there is none."""
-    order = {engine: number for number, engine in enumerate(shelf.entry.engines)}
+    """Of the engines that the entry names; the best one of each host, and why where there is none."""
     best: dict[str, Way] = {}
-    for way in found.ways:  # best first on each host; of those that do as well, in an order that knows no model
-        there = best.get(way.host)
-        if way.engine in order and (there is None or _rank(way, order) < _rank(there, order)):
-            best[way.host] = way
+    for way in found.ways:  # best first on each host
+        if way.engine in shelf.entry.engines:
+            best.setdefault(way.host, way)
     return list(best.values())
-
-
-def _rank(way: Way, order: Mapping[str, int]) -> tuple[int, int]:
-    return RANK[way.verdict], order[way.engine]
 
 
 def fits(wanted: Iterable[Shelved], locked: Locked, observed: Observed, hosts: Mapping[str, HostSpec]) -> Mapping[str, Fits]:
@@ -122,21 +116,22 @@ def _shorter(way: Way) -> int:
 
 def lacking(shelf: Shelved, found: Survey) -> tuple[str, str]:
     """What nobody knows of it: in a word or two, and in a sentence that says what to do about it."""
-    facts, exact = found.model.facts, found.model.commit is not None
+    facts, exact, then = found.model.facts, found.model.commit is not None, known_by(found.model.name)
     if not exact and facts.weights_bytes is None:
-        return "size not known", f"its entry does not say its size; {_reads(found)}"
+        return "size not known", f"its entry does not say its size; {then}"
     if not exact and (facts.cache is None or not facts.layers) and facts.architectures == ():
-        return "layers not known", f"its entry does not say its layers; {_reads(found)}"
+        return "layers not known", f"its entry does not say its layers; {then}"
     if not exact and not facts.context:
-        return "context not known", f"its entry does not say how long a request may be; {_reads(found)}"
+        return "context not known", f"its entry does not say how long a request may be; {then}"
     mine = ways(shelf, found)
     unknown = next((way.answer.unknown for way in mine if way.answer and way.answer.unknown), None)
     unread = next((found.unread[engine] for engine in shelf.entry.engines if engine in found.unread), "no host answered")
     return "not computed", unknown or (mine[0].what if mine else unread)
 
 
-def _reads(found: Survey) -> str:
-    return f"deployer fit {found.model.name} asks the hub, and deployer.lock has it once a deployment of it is locked"
+def known_by(model: str) -> str:
+    """Who can tell what the catalogue does not say of it."""
+    return f"deployer fit {model} asks the hub, and deployer.lock has it once a deployment of it is locked"
 
 
 def _of(shelf: Shelved, found: Survey) -> Fits:

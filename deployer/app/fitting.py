@@ -29,14 +29,14 @@ ORDER = ("vllm", "ctranslate2", "llamacpp", "transformers", "ollama")
 SIZES = (1, 2, 4, 8)
 Verdict = Literal["fits", "tight", "no", "unknown"]
 _FILE = HostSpec(name="any", connection="local")  # of a host of which nobody gave it: all its GPUs count
-RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
+_RANK: Mapping[Verdict, int] = {"fits": 0, "tight": 1, "unknown": 2, "no": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """None: as the engine and the model have it; `tensor_parallel` None: as few GPUs as do. `base`: a deployment whose settings
-    count where nothing else is said; `rank`: the highest of its adapters. `settings`: by engine, those to begin with where
-    there is no such deployment.
+    count where nothing else is said; `rank`: the highest of its adapters. `settings`: by engine, the best first, those to begin
+    with where there is no such deployment.
     """
 
     engine: str | None = None
@@ -148,8 +148,15 @@ def survey(model: LockedModel, wish: Wish, observed: Observed, hosts: Mapping[st
             kinds = _kinds((hosts or {}).get(host, _FILE), found)
             tried = (search.best(host, engine, kind) for engine in engines for kind in kinds)
             mine = [way for way in tried if way is not None]
-            ways += sorted(mine, key=lambda way: (RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
+            ways += sorted(mine, key=lambda way: (_RANK[way.verdict], engines.index(way.engine), way.gpus, way.memory))
     return Survey(model, tuple(ways), unread, silent, tuple(engines))
+
+
+def _asked(wish: Wish) -> Sequence[str]:
+    """The best first, as far as it is said for this model, then in an order that knows no model."""
+    if wish.engine:
+        return (wish.engine,)
+    return list(dict.fromkeys((*(name for name in wish.settings if name in ORDER), *ORDER)))
 
 
 def _readers(model: LockedModel, wish: Wish) -> tuple[list[str], dict[str, str]]:
@@ -157,7 +164,7 @@ def _readers(model: LockedModel, wish: Wish) -> tuple[list[str], dict[str, str]]
     gguf = any(file.path.endswith(".gguf") for file in model.files)
     unread: dict[str, str] = {}
     found = []
-    for name in (wish.engine,) if wish.engine else ORDER:
+    for name in _asked(wish):
         if name not in ENGINES:
             raise UsageError(f"there is no engine {name}", hint=f"there are: {', '.join(ENGINES)}")
         try:

@@ -148,9 +148,9 @@ def _totals(counts: "Mapping[str, int]") -> None:
     if counts["weights"]:
         console.say(f"{_mark('weights', '')} how much goes beside the weights is known once deployer.lock has its layers")
     if counts["unknown"]:
-        console.say(
-            "not computed: deployer fit ORG/NAME asks the hub, and deployer.lock has it once a deployment of it is locked"
-        )
+        from deployer.app.catalogfits import known_by
+
+        console.say(f"not computed: {known_by('ORG/NAME')}")
 
 
 def _unknown(found: "Sequence[tuple[Shelved, Survey]]") -> dict[str, list[str]]:

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from deployer.agent.wire import Probe, ProbeRequest, unpacked
+from deployer.agent.packed import unpacked
+from deployer.agent.wire import Probe, ProbeRequest
 from deployer.engines import programs
 from deployer.errors import DeployerError, HostKeyError, Unreachable
 from deployer.execute.fanout import fan_out
@@ -114,7 +115,7 @@ def _probe(pool: Pool, name: str, request: ProbeRequest) -> Probe:
         for line in channel.lines():
             if line.get("type") == "probe":
                 read = {key: value for key, value in line.items() if key != "type"}
-                found = cast(Probe, {**read, "roster": _roster(name, line.get("roster"))})
+                found = cast(Probe, read | {"roster": _roster(name, line.get("roster"))})
     finally:
         channel.close()
     if found is None:

@@ -21,8 +21,8 @@ def layer_kinds(text: Config) -> tuple[str, ...]:
         return listed
     if isinstance(letters := text.get("hybrid_override_pattern"), str):
         return _lettered(letters, text.get("mamba_ssm_cache_dtype"))
-    count = text.get("num_hidden_layers")
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= _MOST_LAYERS:
+    count = _whole(text.get("num_hidden_layers"), 0)
+    if not 0 < count <= _MOST_LAYERS:
         return ()
     if text.get("model_type") == "llama4_text":
         return _chunked(text, count)

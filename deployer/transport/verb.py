@@ -168,6 +168,8 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
         line = json.loads(raw)
     except ValueError:
         return None
-    if not isinstance(line, dict) or _ODD.search(raw) is None:
-        return line if isinstance(line, dict) else None
+    if not isinstance(line, dict):
+        return None
+    if _ODD.search(raw) is None:
+        return line
     return {key: value if key in _COMPARED else plain_values(value) for key, value in line.items()}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.agent.wire import packed, unpacked
+from deployer.agent.packed import packed, unpacked
 from deployer.errors import DeployerError, HostKeyError, Unreachable
 from deployer.execute.pool import Pool
 from deployer.execute.probe import probe_hosts, probe_request

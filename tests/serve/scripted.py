@@ -1,7 +1,8 @@
 """An engine that plays a script, and an application over it: for what a real engine cannot be made to do on demand."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,6 +61,15 @@ class Served:
         self.service = Service(config)
         self.service.start(model, engine, lambda _: self.broken.set())
         self.client = TestClient(build_app(self.service, Journal(config.log_requests)), raise_server_exceptions=False)
+
+    def greedy_answers(self, asked: Sequence[Mapping[str, Any]], clients: int) -> list[str]:
+        """To references, each with its `prompt` and `max_tokens`, in their order; so many clients ask at once."""
+        with ThreadPoolExecutor(clients) as pool:
+            return list(pool.map(self._greedy, asked))
+
+    def _greedy(self, reference: Mapping[str, Any]) -> str:
+        body = {"prompt": reference["prompt"], "temperature": 0, "max_tokens": reference["max_tokens"]}
+        return str(self.client.post("/v1/completions", json=body).json()["choices"][0]["text"])
 
     def chat(self, text: str = "Hi", **fields: Any) -> Any:
         return self.client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": text}], **fields})

@@ -106,12 +106,6 @@ def test_answers_of_the_real_engine_stay_what_they_are(
     generator = ctranslate2.Generator(str(model_dir), device="cpu", compute_type="float32", intra_threads=1)
     served = Served(model, generator, max_batch_size=8)
     asked = [reference for reference in references if "prompt" in reference]
-
-    def ask(reference: dict[str, Any]) -> str:
-        body = {"prompt": reference["prompt"], "temperature": 0, "max_tokens": reference["max_tokens"]}
-        return str(served.client.post("/v1/completions", json=body).json()["choices"][0]["text"])
-
-    with ThreadPoolExecutor(6) as pool:
-        texts = list(pool.map(ask, asked * 2))
+    texts = served.greedy_answers(asked * 2, clients=6)
     assert texts == [reference["text"].rstrip("\ufffd") for reference in asked * 2]
     assert 'vllm:num_preemptions_total{engine="0",model_name="tiny"} 0' not in served.client.get("/metrics").text

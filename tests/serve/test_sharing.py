@@ -102,11 +102,5 @@ def test_answers_of_two_workers_are_those_of_each_alone(model: Model, model_dir:
     generator = ctranslate2.Generator(str(model_dir), compute_type="float32", inter_threads=2, intra_threads=1)
     served = Served(model, generator, inter_threads=2)
     asked = [reference for reference in references if "prompt" in reference]
-
-    def ask(reference: dict[str, Any]) -> str:
-        body = {"prompt": reference["prompt"], "temperature": 0, "max_tokens": reference["max_tokens"]}
-        return str(served.client.post("/v1/completions", json=body).json()["choices"][0]["text"])
-
-    with ThreadPoolExecutor(16) as pool:
-        texts = list(pool.map(ask, asked * 2))
+    texts = served.greedy_answers(asked * 2, clients=16)
     assert texts == [reference["text"].rstrip("\ufffd") for reference in asked * 2]

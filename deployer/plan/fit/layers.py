@@ -78,10 +78,9 @@ def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
         raise Unknown("nothing is known of the model's layers: no config.json, and no GGUF file at hand whose header was read")
     if cache is None:
         raise Unknown("deployer.lock was written before layers were read: deployer lock --upgrade reads them")
-    name = cache.text_type or facts.model_type or next(iter(facts.architectures), "without a name")
-    how = ARCHITECTURES.get(GGUF.get(name, name))
+    how = _declared(facts)
     if how is None:
-        raise Unknown(f"unknown architecture {name}")
+        raise Unknown(f"unknown architecture {_name(facts)}")
     count = facts.layers
     if not count:
         raise Unknown("config.json does not say how many layers there are")
@@ -103,8 +102,17 @@ def layers_of(facts: ModelFacts) -> tuple[Layer, ...]:
 
 def whole_prompts(facts: ModelFacts) -> bool:
     """An encoder reads a prompt in one step, however long (vllm/config/model.py, is_chunked_prefill_supported)."""
-    cache = facts.cache
-    return ARCHITECTURES.get((cache.text_type if cache else None) or facts.model_type or "") in ("none", "crossed")
+    return _declared(facts) in ("none", "crossed")
+
+
+def _declared(facts: ModelFacts) -> str | None:
+    name = _name(facts)
+    return ARCHITECTURES.get(GGUF.get(name, name))
+
+
+def _name(facts: ModelFacts) -> str:
+    told = facts.cache.text_type if facts.cache is not None else None
+    return told or facts.model_type or next(iter(facts.architectures), "without a name")
 
 
 def sane(facts: ModelFacts) -> None:
