@@ -303,7 +303,7 @@ class _Search:
         key = (engine, gpus, gpu)
         if key not in self._answers:
             context = self._wish.context
-            settings = settings if context is None else replace(settings, context=context)
+            settings = settings if context is None else settings._replace(context=context)
             asked = fit.Question(self._model.facts, settings, gpu)
             self._answers[key] = fit.answer(with_measured(asked, engine, self._model, self._known))
         return self._answers[key]

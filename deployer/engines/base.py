@@ -3,7 +3,7 @@ pure, and plan, execute and tui never ask which one it is.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -64,15 +64,14 @@ class Slot(NamedTuple):
     address: str = "127.0.0.1"  # where it listens: another one when our handler stands before it
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """Handed to the unit with LoadCredential as `name`; `{credentials}` in argv and env is the directory."""
 
     name: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # told apart as objects: tables of them are read once and asked for by thousands
 class FailurePattern:
     """A line the engine writes when it fails, and what that means. `hint` begins with a field of the YAML and ": value". Both
     texts may use the pattern's named groups, and {one/other}: two of them divided, two digits, never rounded up.
@@ -91,15 +90,19 @@ class FailurePattern:
         return told if self.beside is None else {**told, "beside": self.beside}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Phase:
     """A line that shows how far a start is. Named groups `done` and `total` make it a progress."""
 
     regex: str
     phase: str
 
+    def as_json(self) -> dict[str, str]:
+        """As the agent is told."""
+        return {"regex": self.regex, "phase": self.phase}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Figure:
     """A line of a start that says something of memory: the group `number`, times `scale`, is bytes of `name` ("weights", "cache",
     "overhead"), or "tokens" of the whole cache, or "concurrency". Of several lines the last counts, or as `fold` says: "sum" of
@@ -116,8 +119,7 @@ class Figure:
         return {"regex": self.regex, "name": self.name, "scale": self.scale, "fold": self.fold}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """How an engine can be asked about its options before it starts: `checker` is a script of the agent's (steps/enginecheck.py),
     `text` what it is told, the same for all replicas; it may hold {model}.
     """
@@ -127,8 +129,7 @@ class Check:
     env: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """What the unit runs. `{env}` environment directory, `{model}` model directory, `{credentials}`, `{cache}`, `{serve}`
     (the archive of our server) are replaced by engines.launch in argv, env and the files' content; everything else is
     literal, and quoted by the renderer.
@@ -151,8 +152,8 @@ class Process:
     phases: tuple[Phase, ...] = ()
     failures: tuple[FailurePattern, ...] = ()
     figures: tuple[Figure, ...] = ()
-    sources: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)  # runtime name → path in the YAML
-    secrets: Mapping[str, str] = field(default_factory=dict)  # name in `{credentials}` → the secret's id
+    sources: Mapping[str, tuple[str | int, ...]] = {}  # runtime name → path in the YAML
+    secrets: Mapping[str, str] = {}  # name in `{credentials}` → the secret's id
     logs: bool = False  # it writes files of its own, in `{handler_logs}`
     talkative: bool = False  # journald must not leave out lines of it
     check: Check | None = None  # None: it cannot be asked

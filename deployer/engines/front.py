@@ -85,8 +85,7 @@ def behind(process: Process, deployment: DeploymentSpec, slot: Slot) -> Process:
         return process
     runtime, sources = _runtime(deployment)
     config = json.dumps(_config(process, deployment, slot), indent=2, ensure_ascii=False) + "\n"
-    return replace(
-        process,
+    return process._replace(
         argv=ARGV,
         files=(*process.files, ConfigFile(FILE, config)),
         runtime={**process.runtime, **runtime},

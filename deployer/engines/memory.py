@@ -3,8 +3,7 @@ never asks which engine it is. An engine that is not here has no fit: nothing is
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.engines import ctranslate2_settings, llamacpp, ollama, transformers, vllm_adapters, vllm_settings
 from deployer.engines.settings import wanted_gpus
@@ -24,8 +23,7 @@ _CPU_TOKENS = 2048
 PAGED, CONVERTED, CAST, SLOTS = "paged", "converted", "cast", "slots"
 
 
-@dataclass(frozen=True, slots=True)
-class MemorySettings:
+class MemorySettings(NamedTuple):
     """`context` in tokens; None: the model's own. `batched_tokens`, `sequences`: None is what the engine picks for the GPU.
 
     `scheme`: one of those above. `cpu`: the memory is the host's. `shared`: with SLOTS, all requests share one context.
@@ -97,8 +95,8 @@ def memory_settings(deployment: DeploymentSpec, adapter_rank: int = 0) -> Memory
     if found is None or found.cpu:
         return found
     if share is not None:
-        found = replace(found, share=share / 100)
-    return found if stated is None else replace(found, stated=stated)
+        found = found._replace(share=share / 100)
+    return found if stated is None else found._replace(stated=stated)
 
 
 def _vllm(deployment: DeploymentSpec, adapter_rank: int) -> MemorySettings | None:
@@ -115,8 +113,7 @@ def _on_a_cpu(found: MemorySettings, s: vllm_settings.VllmSettings, given: Mappi
     """The cache is as large as the environment says (engines.vllm sets 1 GiB where nobody says it), in larger blocks."""
     space = s.env.get("VLLM_CPU_KVCACHE_SPACE", "1")
     whole = space.isascii() and space.isdigit() and int(space) > 0
-    return replace(
-        found,
+    return found._replace(
         cpu=True,
         utilization=1.0,
         cache_bytes=found.cache_bytes or (int(space) << 30 if whole else None),

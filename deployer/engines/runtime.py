@@ -14,6 +14,8 @@ Runtime = tuple[dict[str, Scalar], dict[str, tuple[str | int, ...]]]  # values b
 
 def sampling_of(deployment: DeploymentSpec) -> dict[str, Any]:
     """What the deployment says of it, as JSON values."""
+    if not deployment.sampling.model_fields_set:  # as most do; to ask pydantic costs more than all the rest of a process
+        return {}
     return deployment.sampling.model_dump(mode="json", exclude_defaults=True)
 
 

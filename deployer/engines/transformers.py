@@ -7,7 +7,6 @@ What 5.23 gets wrong without a word, and what stands in front of it for that, is
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -123,7 +122,7 @@ class Transformers:
         if s.quantization:
             kind, packages = f"{kind}-bnb", (*packages, BITSANDBYTES)
         need = environment(f"{kind}-{s.pinned}", packages, more=s.requirements, exclude=s.exclude, index_url=s.index_url)
-        return (replace(need, python=">=3.11"),)
+        return (need._replace(python=">=3.11"),)
 
     def gpus(self, deployment: DeploymentSpec) -> int:
         return wanted_gpus(deployment, settings_of(deployment).device)

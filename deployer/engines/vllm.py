@@ -5,6 +5,7 @@ loopback only. Facts about vLLM 0.32 that shape this file stand beside what they
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,7 @@ from deployer.engines.base import Check, Complaint, ConfigFile, Conversion, Fail
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.runtime import runtime_of, sampling_of
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
-from deployer.engines.vllm_args import arguments, check_argument, check_name, check_value, config_text
+from deployer.engines.vllm_args import arguments, check_argument, check_name, check_value, config_lines
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
 from deployer.engines.vllm_failures import FAILURES
 from deployer.engines.vllm_flags import flags, minor, nearest, number
@@ -153,6 +154,8 @@ class Vllm:
         if reserved := vllm_adapters.runtime(deployment, s, slot.adapters):
             runtime["lora"], sources["lora"] = reserved, ("adapters",)
         pooling = s.args.get("runner") == "pooling"
+        options, env = _options(deployment, s, slot), _environment(deployment, s)
+        lines = config_lines(options)
         # the distribution for CPUs is not named vllm, so its `vllm` command does not find its own version
         command = (
             ("{env}/bin/python", "-m", "vllm.entrypoints.openai.api_server")
@@ -161,8 +164,8 @@ class Vllm:
         )
         return Process(
             argv=(*command, "--config", "{credentials}/args.yaml"),
-            env=_environment(deployment, s),
-            files=_files(deployment, s, slot),
+            env=env,
+            files=_files(deployment, lines),
             runtime=runtime,
             ready_path="/health",
             inference=_inference(deployment.name, pooling),
@@ -174,18 +177,20 @@ class Vllm:
             failures=FAILURES if deployment.placement.share is None else _of_a_share(),
             figures=FIGURES,
             sources=sources,
-            check=_check(deployment, s, slot),
+            check=_check(options, lines, env),
         )
 
 
+@cache
 def _of_a_share() -> tuple[FailurePattern, ...]:
     """What to write where the placement says what vLLM may take."""
     mine, instead = "engine.vllm.gpu_memory_utilization", "placement.gpu_share"
     return tuple(replace(f, hint=f.hint.replace(mine, instead)) if f.hint and mine in f.hint else f for f in FAILURES)
 
 
-#: Of one replica; and options whose mere reading would run somebody's code, as root.
-_OWN = ("host", "port", "device-ids")
+#: Of one replica or one deployment: another one with the same options is answered the same.
+_OWN = ("host", "port", "device-ids", "served-model-name")
+#: Options whose mere reading would run somebody's code, as root.
 _RUNS_CODE = (
     "trust-remote-code",
     "reasoning-parser-plugin",
@@ -194,15 +199,15 @@ _RUNS_CODE = (
     "logits-processors",
     "worker-cls",
 )
+_NOT_ASKED = frozenset((*_OWN, "middleware"))
 
 
-def _check(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> Check | None:
-    options = _options(deployment, s, slot)
+def _check(options: Mapping[str, Any], lines: Mapping[str, str], environment: Mapping[str, str]) -> Check | None:
     if any(options.get(name) for name in _RUNS_CODE if name != "middleware" or options.get(name) != MIDDLEWARE):
         return None
-    told = {name: value for name, value in options.items() if name not in (*_OWN, "middleware")}
-    env = {name: value for name, value in _environment(deployment, s).items() if "{" not in value}
-    return Check("vllm", config_text(told), env)
+    told = "".join([line for name, line in lines.items() if name not in _NOT_ASKED])
+    env = {name: value for name, value in environment.items() if "{" not in value}
+    return Check("vllm", told, env)
 
 
 _PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models")
@@ -256,8 +261,8 @@ def _held_here(deployment: DeploymentSpec) -> dict[str, Any]:
     return {name: value for name, value in sampling_of(deployment).items() if name in HELD_HERE}
 
 
-def _files(deployment: DeploymentSpec, s: VllmSettings, slot: Slot) -> tuple[ConfigFile, ...]:
-    files: tuple[ConfigFile, ...] = (ConfigFile("args.yaml", config_text(_options(deployment, s, slot))),)
+def _files(deployment: DeploymentSpec, lines: Mapping[str, str]) -> tuple[ConfigFile, ...]:
+    files: tuple[ConfigFile, ...] = (ConfigFile("args.yaml", "".join(lines.values())),)
     if defaults := _held_here(deployment):
         files += (ConfigFile(f"{MODULE}.py", middleware_source(defaults)),)
     return files

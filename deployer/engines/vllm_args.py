@@ -184,12 +184,19 @@ def arguments(version: str, args: Mapping[str, Any]) -> Iterator[tuple[str, Any]
             yield option, value
 
 
-def config_text(options: Mapping[str, Any]) -> str:
-    """vLLM's config file: YAML in which every value is written as JSON, one option a line."""
-    return "".join(f"{name}: {_quoted(value)}\n" for name, value in options.items())
+_JSON = json.JSONEncoder(ensure_ascii=False).encode  # made once: `json.dumps` makes a new one at every such call
+
+
+def config_lines(options: Mapping[str, Any]) -> dict[str, str]:
+    """vLLM's config file by option: YAML in which every value is written as JSON, one option a line."""
+    return {name: f"{name}: {_quoted(value)}\n" for name, value in options.items()}
 
 
 def _quoted(value: Any) -> str:
     """JSON, with what YAML calls unprintable as escapes; pairs of \\u would not be joined by a YAML reader."""
-    text = json.dumps(value, ensure_ascii=False)
+    if type(value) is int:
+        return str(value)
+    text = _JSON(value)
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c > "\uffff" else f"\\u{ord(c):04x}" for c in text)

@@ -65,7 +65,7 @@ def put(
             out.standing[spec.name] = one
             continue
         old = [r for by in recorded.values() for r in by.get(spec.name, ()) if r.kind is Kind.REPLICA and not is_canary(r)]
-        due = _due(old, wanted)
+        due = _due(world, old, wanted)
         moves = one is not None and any(name == spec.name for name, _ in placed.moved)  # nothing moves meanwhile
         if not (due or moves) or not all(r.runs for r in old):
             continue
@@ -80,12 +80,12 @@ def put(
     return out
 
 
-def _due(old: Sequence[Resource], wanted: Desired) -> list[Change]:
+def _due(world: World, old: Sequence[Resource], wanted: Desired) -> list[Change]:
     """What would be replaced by a new process, went it by the files."""
     found = []
     for before in old:
         after = wanted.hosts.get(before.host, {}).get(before.address)
-        change = compare(before, after) if after is not None else None
+        change = compare(before, after, world.positions) if after is not None else None
         if change is not None and "create" in change.actions:
             found.append(change)
     return found
@@ -190,7 +190,7 @@ def _revision(world: World, host: str, name: str) -> int:
 
 def _as_canary(world: World, spec: DeploymentSpec, new: Resource, base: int, against: list[int]) -> Resource:
     rules = spec.rollout.canary
-    said = Attribute(CANARY, f"beside revision {base}", source=world.positions.of(f"deployment:{spec.name}", "rollout", "canary"))
+    said = Attribute(CANARY, f"beside revision {base}", at=(f"deployment:{spec.name}", "rollout", "canary"))
     told = {"base": base, "share": rules.share, "watch_s": rules.watch, "against": against}
     return new._replace(attributes=(*new.attributes, said), payload={**new.payload, CANARY: told})
 

@@ -99,7 +99,7 @@ def _converted(world: World, host: HostSpec, lacking: Lacking, **payload: Any) -
         name,
         attributes=(Attribute("model", locked.name), Attribute("conversion", conversion.name)),
         payload={**base, **payload},
-        source=world.positions.of(f"deployment:{lacking.spec.name}", "engine", lacking.spec.engine.name),
+        at=(f"deployment:{lacking.spec.name}", "engine", lacking.spec.engine.name),
         disk_bytes=int(locked.bytes * conversion.disk_factor),
     )
 

@@ -97,21 +97,21 @@ def _deployment(
             for shared in gatewayhost.host_resources(world, name, named):
                 _put(out, shared)
         _put(out, endpoint.resource(world, spec, name, places, replicas.get(name, []), gateways, runs))
-        _put(out, _noted(world, spec, name))
+        _put(out, _noted(spec, name))
 
 
 def _put(out: Desired, resource: Resource) -> None:
     out.hosts[resource.host].setdefault(resource.address, resource)
 
 
-def _noted(world: World, spec: DeploymentSpec, host: str) -> Resource:
+def _noted(spec: DeploymentSpec, host: str) -> Resource:
     """What is only written down: changing it restarts nothing."""
-    document, rollout, at = f"deployment:{spec.name}", spec.rollout, world.positions.of
+    document, rollout = f"deployment:{spec.name}", spec.rollout
     attributes = (
-        Attribute("description", spec.description, source=at(document, "description")),
-        Attribute("tags", ", ".join(spec.tags) or None, source=at(document, "tags")),
-        Attribute("protected", spec.protected, source=at(document, "protected")),
-        Attribute("rollout", str(rollout.strategy), source=at(document, "rollout", "strategy")),
-        Attribute("auto_revert", rollout.auto_revert, source=at(document, "rollout", "auto_revert")),
+        Attribute("description", spec.description, at=(document, "description")),
+        Attribute("tags", ", ".join(spec.tags) or None, at=(document, "tags")),
+        Attribute("protected", spec.protected, at=(document, "protected")),
+        Attribute("rollout", str(rollout.strategy), at=(document, "rollout", "strategy")),
+        Attribute("auto_revert", rollout.auto_revert, at=(document, "rollout", "auto_revert")),
     )
-    return Resource(host, Kind.DEPLOYMENT, spec.name, spec.name, attributes, source=at(document, "name"))
+    return Resource(host, Kind.DEPLOYMENT, spec.name, spec.name, attributes, at=(document, "name"))

@@ -7,13 +7,18 @@ attribute "unit file" and restarts nothing.
 from typing import Any
 
 from deployer.plan.model import Change, Delta, Impact
+from deployer.spec.positions import Positions
 from deployer.state.canonical import digest
 from deployer.state.resources import Attribute, Kind, Resource
 
 #: How long a restart takes when nothing was learned yet, in seconds; said as "about".
 UNKNOWN_START_S = 60.0
 
+#: For what was recorded on hosts and stands in no file as it was.
+NOWHERE = Positions()
 
+
+_NONE = Impact()
 _IN_PLACE = ("delete", "create")
 _BESIDE = ("create", "delete")
 
@@ -26,8 +31,10 @@ def change_id(host: str, address: str, actions: tuple[str, ...]) -> str:
     return digest([host, address, list(actions)], 8)
 
 
-def deltas(before: Resource, after: Resource) -> tuple[Delta, ...]:
-    """Attributes that differ, in the order of `after`, then what is gone. A secret not at hand is kept as it is."""
+def deltas(before: Resource, after: Resource, positions: Positions = NOWHERE) -> tuple[Delta, ...]:
+    """Attributes that differ, in the order of `after`, then what is gone. A secret not at hand is kept as it is.
+    `positions`: where the files say it is looked up for these alone.
+    """
     old = {a.name: a for a in before.attributes}
     found = []
     for a in after.attributes:
@@ -35,8 +42,8 @@ def deltas(before: Resource, after: Resource) -> tuple[Delta, ...]:
         if a.secret and a.value is None and was is not None:
             continue
         if was is None or was.value != a.value:
-            found.append(Delta(a.name, was.value if was else None, a.value, a.restarts, a.secret, a.source))
-    found.extend(Delta(a.name, a.value, None, a.restarts, a.secret, after.source) for a in old.values())
+            found.append(Delta(a.name, was.value if was else None, a.value, a.restarts, a.secret, positions.at(a.at)))
+    found.extend(Delta(a.name, a.value, None, a.restarts, a.secret, positions.at(after.at)) for a in old.values())
     told = [d for d in found if d.name != FILES]
     return tuple(told or found)
 
@@ -65,9 +72,10 @@ def change_of(resource: Resource, actions: tuple[str, ...], reason: str, **rest:
     )
 
 
-def create(after: Resource, reason: str) -> Change:
-    impact = Impact(None, 0, after.vram_bytes, after.disk_bytes, after.download_bytes)
-    return change_of(after, ("create",), reason, after=after, source=after.source, impact=impact)
+def create(after: Resource, reason: str, positions: Positions) -> Change:
+    sizes = (after.vram_bytes, after.disk_bytes, after.download_bytes)
+    impact = Impact(None, 0, *sizes) if any(sizes) else _NONE
+    return change_of(after, ("create",), reason, after=after, source=positions.at(after.at), impact=impact)
 
 
 def delete(before: Resource, reason: str) -> Change:
@@ -75,9 +83,11 @@ def delete(before: Resource, reason: str) -> Change:
     return change_of(before, ("delete",), reason, before=before, impact=impact)
 
 
-def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S, *, beside: bool = False) -> Change | None:
+def compare(
+    before: Resource, after: Resource, positions: Positions, start_s: float = UNKNOWN_START_S, *, beside: bool = False
+) -> Change | None:
     """The change from one to the other; None when nothing differs. `beside`: there is room for both at once."""
-    differing = deltas(before, after)
+    differing = deltas(before, after, positions)
     if not differing:
         return None
     restarts = after.kind is Kind.REPLICA and any(d.restarts for d in differing)
@@ -89,12 +99,19 @@ def compare(before: Resource, after: Resource, start_s: float = UNKNOWN_START_S,
     if restarts:
         actions, reason, impact = _replacement(before, after, differing, None if beside else start_s)
     first = next((d.source for d in differing if d.source), None)
-    source = first or after.source
+    source = first or positions.at(after.at)
     return change_of(after, actions, reason, deltas=differing, before=before, after=after, source=source, impact=impact)
 
 
 def restart(
-    before: Resource, after: Resource, asked: Change | None, who: str, start_s: float = UNKNOWN_START_S, *, beside: bool = False
+    before: Resource,
+    after: Resource,
+    asked: Change | None,
+    who: str,
+    positions: Positions,
+    start_s: float = UNKNOWN_START_S,
+    *,
+    beside: bool = False,
 ) -> Change:
     """A new process of the same replica because somebody asked for one. `asked`: what changes of it anyhow."""
     reason = f"restart asked for by {who}" + (f"; {asked.reason}" if asked else "")
@@ -105,7 +122,7 @@ def restart(
         deltas=asked.deltas if asked else (),
         before=before,
         after=asked.after if asked else keep_secrets(before, after),
-        source=asked.source if asked else after.source,
+        source=asked.source if asked else positions.at(after.at),
         impact=Impact(downtime_s=None if beside else start_s, restarts=1),
     )
 

@@ -50,7 +50,7 @@ def compare_host(
         if resource.kind in OF_DEPLOYMENT or resource.kind is Kind.GATEWAY:
             _one(world, before.get(address), resource, reached, unsettled, (reached.name, address) in beside, out)
     _removed(world, others, destroyed, wanted, recorded, out)
-    _made(wanted, reached, out)
+    _made(world, wanted, reached, out)
     if world.options.prune:
         _pruned(world, wanted, recorded, reached, out, remembers=bool(set(destroyed) & set(world.fleet.deployments)))
     out.changes += takeover.changes(world, reached.name)
@@ -84,16 +84,16 @@ def _one(
     out: Compared,
 ) -> None:
     if before is None:
-        out.changes.append(diff.create(after, "new"))
+        out.changes.append(diff.create(after, "new", world.positions))
         return
     found = [] if after.deployment in unsettled else drift.find(before, reached.probe)
     findings, ignored = drift.sort_out(world.fleet, world.positions, before, found)
     out.ignored += ignored
-    change = diff.compare(before, after, beside=beside)
+    change = diff.compare(before, after, world.positions, beside=beside)
     if change is None and findings:
         change = drift.repair(diff.keep_secrets(before, after), findings)
     if _restarted(world, before, after, change, beside):
-        change = diff.restart(before, after, change, world.who, beside=beside)
+        change = diff.restart(before, after, change, world.who, world.positions, beside=beside)
     if change is None:
         out.unchanged += 1
         return
@@ -111,7 +111,7 @@ def _restarted(world: World, before: Resource, after: Resource, change: Change |
     return before.runs and after.runs and (change is None or beside or "create" not in change.actions)
 
 
-def _made(wanted: Mapping[str, Resource], reached: Reached, out: Compared) -> None:
+def _made(world: World, wanted: Mapping[str, Resource], reached: Reached, out: Compared) -> None:
     """Artifacts and packages that are missing, and only those that something which is made or runs really needs."""
     there = complete(reached)
     packages = reached.probe.get("packages", {})
@@ -127,7 +127,7 @@ def _made(wanted: Mapping[str, Resource], reached: Reached, out: Compared) -> No
         if present:
             out.unchanged += 1
             continue
-        out.changes.append(diff.create(resource, "missing"))
+        out.changes.append(diff.create(resource, "missing", world.positions))
         waiting.extend(resource.needs)
 
 

@@ -18,7 +18,6 @@ from deployer.plan.words import duration, size
 from deployer.plan.world import World
 from deployer.render import gateway, names
 from deployer.spec.models import ApiKey, DeploymentSpec, EndpointSpec
-from deployer.spec.source import Source
 from deployer.state.canonical import digest
 from deployer.state.resources import Attribute, Kind, Resource
 
@@ -84,13 +83,9 @@ def resource(
         "models": sorted({spec.name, *other_names(spec)}) if carries else [],
     }
     needs = (f"{Kind.GATEWAY}:gateway", *(r.address for r in replicas))
-    source = world.positions.of(f"deployment:{spec.name}", "endpoint")
-    ports = ", ".join(str(s.port) for s in route.engines) or None
-    attributes = _attributes(
-        world, spec, host, runs, len(route.fronts or route.engines), ports, digest([f["sha256"] for f in files], 12), source
-    )
-    attributes = (*attributes, *_shared(world, spec, route.canary))
-    return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, source)
+    attributes = _attributes(world, spec, host, route, digest([f["sha256"] for f in files], 12))
+    at = (f"deployment:{spec.name}", "endpoint")
+    return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, at)
 
 
 def other_names(spec: DeploymentSpec) -> tuple[str, ...]:
@@ -98,11 +93,11 @@ def other_names(spec: DeploymentSpec) -> tuple[str, ...]:
     return (*spec.endpoint.model_names, *(adapter.name for adapter in spec.adapters))
 
 
-def _shared(world: World, spec: DeploymentSpec, tried: gateway.Server | None) -> tuple[Attribute, ...]:
+def _shared(spec: DeploymentSpec, tried: gateway.Server | None) -> tuple[Attribute, ...]:
     if tried is None:
         return ()
-    source = world.positions.of(f"deployment:{spec.name}", "rollout", "canary", "share")
-    return (Attribute(CANARY, f"{spec.rollout.canary.share} to port {tried.port}", source=source),)
+    at = (f"deployment:{spec.name}", "rollout", "canary", "share")
+    return (Attribute(CANARY, f"{spec.rollout.canary.share} to port {tried.port}", at=at),)
 
 
 def _files(fleet: str, route: gateway.Route) -> list[dict[str, str]]:
@@ -173,38 +168,30 @@ def _check(world: World, spec: DeploymentSpec, inference: Mapping[str, Any]) -> 
     return {"url": url, "body": inference["body"], "deadline_s": 60.0}
 
 
-def _attributes(
-    world: World,
-    spec: DeploymentSpec,
-    host: str,
-    runs: bool,
-    servers: int,
-    ports: str | None,
-    text: str,
-    source: Source | None,
-) -> tuple[Attribute, ...]:
-    document, endpoint, at = f"deployment:{spec.name}", spec.endpoint, world.positions.of
+def _attributes(world: World, spec: DeploymentSpec, host: str, route: gateway.Route, text: str) -> tuple[Attribute, ...]:
+    document, endpoint = f"deployment:{spec.name}", spec.endpoint
+    whole = (document, "endpoint")
     found = [
-        Attribute("path", f"/{spec.name}/v1", source=source),
-        Attribute("answers", "requests" if runs else "503, stopped", source=at(document, "state")),
-        Attribute("servers", servers, source=at(document, "replicas")),
-        Attribute("replicas on port", ports, source=source),
-        Attribute("open", endpoint.open, source=at(document, "endpoint", "open")),
-        Attribute("timeout", endpoint.timeout, source=at(document, "endpoint", "timeout")),
+        Attribute("path", f"/{spec.name}/v1", at=whole),
+        Attribute("answers", "503, stopped" if route.stopped else "requests", at=(document, "state")),
+        Attribute("servers", len(route.fronts or route.engines), at=(document, "replicas")),
+        Attribute("replicas on port", ", ".join(str(s.port) for s in route.engines) or None, at=whole),
+        Attribute("open", endpoint.open, at=(document, "endpoint", "open")),
+        Attribute("timeout", endpoint.timeout, at=(document, "endpoint", "timeout")),
     ]
     found += [
-        Attribute(name.replace("_", " "), value, source=at(document, "endpoint", name))
+        Attribute(name.replace("_", " "), value, at=(document, "endpoint", name))
         for name, value in _limit_words(endpoint).items()
     ]
     for i, key in enumerate(endpoint.keys):
-        place = world.positions.of(document, "endpoint", "keys", i)
+        at = (document, "endpoint", "keys", i)
         if key.secret is not None:
             value = world.secrets.get((host, key.secret.id))
-            found.append(Attribute(f"key {key.name}", value, secret=True, source=place))
+            found.append(Attribute(f"key {key.name}", value, secret=True, at=at))
         else:
-            found.append(Attribute(f"key {key.name}", (key.sha256 or "")[:12], source=place))
-    found.append(Attribute("files", text[:12], source=source))
-    return tuple(found)
+            found.append(Attribute(f"key {key.name}", (key.sha256 or "")[:12], at=at))
+    found.append(Attribute("files", text[:12], at=whole))
+    return (*found, *_shared(spec, route.canary))
 
 
 def _limit_words(endpoint: EndpointSpec) -> dict[str, str]:

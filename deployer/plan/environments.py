@@ -21,8 +21,10 @@ UNKNOWN_SIZE = 0
 
 
 def package(host: HostSpec, name: str, out: Artifacts) -> Resource:
-    resource = Resource(host.name, Kind.PACKAGE, name, payload={"name": name})
-    return out.resources.setdefault(resource.address, resource)
+    address = f"{Kind.PACKAGE}:{name}"
+    if there := out.resources.get(address):
+        return there
+    return out.resources.setdefault(address, Resource(host.name, Kind.PACKAGE, name, payload={"name": name}))
 
 
 def tool(host: HostSpec, name: str, tool: LockedTool, file: str, out: Artifacts) -> Resource:
@@ -95,7 +97,7 @@ def environment(
             "compile": serves,
         },
         needs=(uv.address,),
-        source=world.positions.of(f"deployment:{spec.name}", "engine", spec.engine.name),
+        at=(f"deployment:{spec.name}", "engine", spec.engine.name),
         download_bytes=pushed,
         disk_bytes=UNKNOWN_SIZE,
     )

@@ -11,7 +11,6 @@ from deployer.plan.replica import file_json
 from deployer.plan.world import World
 from deployer.render import gateway, names
 from deployer.spec.models import FleetSpec
-from deployer.spec.source import Source
 from deployer.state.observed import Reached
 from deployer.state.resources import Attribute, Kind, Resource
 
@@ -52,8 +51,8 @@ def _gateway(world: World, host: str, named: tuple[str, ...]) -> Resource:
     unit = names.gateway_unit_name(fleet.name)
     files = [*map(dict, _files(config)), *_certificate(world)]
     attributes = (
-        Attribute("port", fleet.gateway.port, source=world.positions.of("deployer", "gateway", "port")),
-        Attribute("reachable", _reach(world), source=world.positions.of("deployer", "gateway", "tls" if tls else "insecure")),
+        Attribute("port", fleet.gateway.port, at=("deployer", "gateway", "port")),
+        Attribute("reachable", _reach(world), at=("deployer", "gateway", "tls" if tls else "insecure")),
         *_certificate_attributes(world, host),
         *_peer_attributes(world, host, met),
         *_metrics_attributes(world),
@@ -68,8 +67,9 @@ def _gateway(world: World, host: str, named: tuple[str, ...]) -> Resource:
     if met:
         payload["peer_port"] = peer_port(fleet)
         payload["peers"] = {name: _certificate_of(world, name) for name in met}
-    source = world.positions.of("deployer", "gateway")
-    return Resource(host, Kind.GATEWAY, "gateway", None, attributes, payload, (f"{Kind.PACKAGE}:haproxy",), source)
+    return Resource(
+        host, Kind.GATEWAY, "gateway", None, attributes, payload, (f"{Kind.PACKAGE}:haproxy",), ("deployer", "gateway")
+    )
 
 
 def _scraped(world: World) -> tuple[str | None, tuple[str, ...]]:
@@ -85,9 +85,7 @@ def _metrics_attributes(world: World) -> list[Attribute]:
     if scrape is None:
         return []
     readers = ", ".join(("this host", *scrape.allow))
-    return [
-        Attribute("metrics", f"port {scrape.port}, for {readers}", source=world.positions.of("deployer", "gateway", "metrics"))
-    ]
+    return [Attribute("metrics", f"port {scrape.port}, for {readers}", at=("deployer", "gateway", "metrics"))]
 
 
 def _certificate_of(world: World, host: str) -> str | None:
@@ -112,9 +110,9 @@ def _peer_attributes(world: World, host: str, met: tuple[str, ...]) -> list[Attr
         text = _certificate_of(world, name)
         return certificate_digest(text) if text else trusted.get(name, NEW)
 
-    source = world.positions.of("deployer", "gateway", "peer_port")
+    at = ("deployer", "gateway", "peer_port")
     said = ", ".join(f"{name} {known(name)}" for name in met)
-    return [Attribute("peer port", peer_port(world.fleet), source=source), Attribute("peers", said, source=source)]
+    return [Attribute("peer port", peer_port(world.fleet), at=at), Attribute("peers", said, at=at)]
 
 
 def joined(world: World, hosts: dict[str, dict[str, Resource]]) -> None:
@@ -191,13 +189,10 @@ def _certificate_attributes(world: World, host: str) -> list[Attribute]:
     if tls is None or found is None:
         return []
 
-    def source(field: str) -> Source | None:
-        return world.positions.of("deployer", "gateway", "tls", field)
-
     known = ", ".join(found.names[:3]) or "no name"
     said = f"{known}, until {found.not_after[:10]}, {found.sha256[:12]}"
     secret = world.secrets.get((host, tls.key.id))
     return [
-        Attribute("certificate", said, source=source("certificate")),
-        Attribute("key certificate", secret, secret=True, source=source("key")),
+        Attribute("certificate", said, at=("deployer", "gateway", "tls", "certificate")),
+        Attribute("key certificate", secret, secret=True, at=("deployer", "gateway", "tls", "key")),
     ]

@@ -29,7 +29,7 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *ports(world, changes),
         *gpu_driver(world, changes),
         *gpu_kinds(world, wanted, changes),
-        *protected(wanted, changes),
+        *protected(world, wanted, changes),
         *certificate.refusals(world),
     ]
 
@@ -245,7 +245,7 @@ def gpu_kinds(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[
                 yield Refusal("gpu", f"{spec.name}: {said.message}", (), said.hint, change.host, spec.name, source)
 
 
-def protected(wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+def protected(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
     """What the host remembers as protected is not destroyed, whatever the files say today. One that is still wanted may
     leave a host: it moves, or has fewer replicas.
     """
@@ -258,14 +258,15 @@ def protected(wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> It
             said.add(change.deployment)
             what = f"{change.deployment} is protected"
             hint = "set protected: false in its file and apply that first"
-            yield Refusal("protected", what, (), hint, change.host, change.deployment, flag.source)
+            where = world.positions.of(f"deployment:{change.deployment}", "protected")
+            yield Refusal("protected", what, (), hint, change.host, change.deployment, where)
 
 
 def scattered(world: World, spec: DeploymentSpec, hosts: Sequence[str], gateways: Sequence[str]) -> Refusal | None:
     """Replicas on several hosts need one host that carries the endpoint."""
     distinct = sorted(set(hosts))
-    source = world.positions.of(f"deployment:{spec.name}", "replicas")
     if len(distinct) > 1 and not gateways:
+        source = world.positions.of(f"deployment:{spec.name}", "replicas")
         what = f"{spec.name} has replicas on {', '.join(distinct)}, and no host is named to carry its endpoint"
         hint = f"write gateway: true in one host's file (hosts/{distinct[0]}.yaml), or gateway.hosts in deployer.yaml"
         return Refusal("gateway", what, (), hint, deployment=spec.name, source=source)

@@ -44,7 +44,7 @@ def _resource(resource: Resource) -> list[Any]:
         resource.kind,
         resource.name,
         resource.deployment,
-        {a.name: a.value for a in resource.attributes},
+        [a[:2] for a in resource.attributes],  # name and value
         _payload(resource.payload),
         resource.needs,
         resource.download_bytes,

@@ -8,7 +8,7 @@ from deployer.plan.artifacts import Artifacts, complete, models_root
 from deployer.plan.environments import HUB, environment
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, HostSpec, SecretRef
-from deployer.spec.source import Source
+from deployer.spec.positions import Where
 from deployer.state.canonical import digest
 from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
@@ -30,7 +30,7 @@ def scripts(world: World, spec: DeploymentSpec, host: HostSpec, out: Artifacts) 
         name,
         attributes=(Attribute("files", len(found)), Attribute("digest", whole[:12])),
         payload={"path": f"{models_root(host)}/{name}", "name": name, "digest": whole, "files": files},
-        source=world.positions.of(f"deployment:{spec.name}", "handler"),
+        at=(f"deployment:{spec.name}", "handler"),
         download_bytes=total,
         disk_bytes=total,
     )
@@ -51,8 +51,7 @@ def name_of(locked: LockedModel) -> str:
 def published(
     world: World, spec: DeploymentSpec, host: HostSpec, reached: Reached, locked: LockedModel, out: Artifacts
 ) -> Resource | None:
-    source = world.positions.of(f"deployment:{spec.name}", "model")
-    return fetched(world, spec, host, reached, locked, out, source, spec.model.token)
+    return fetched(world, spec, host, reached, locked, out, (f"deployment:{spec.name}", "model"), spec.model.token)
 
 
 def fetched(
@@ -62,7 +61,7 @@ def fetched(
     reached: Reached,
     locked: LockedModel,
     out: Artifacts,
-    source: Source | None,
+    at: Where,
     secret: SecretRef | None,
 ) -> Resource | None:
     """A model (or an adapter) as it is published: downloaded by the host, or pushed from the fleet's folder."""
@@ -93,7 +92,7 @@ def fetched(
         attributes=(Attribute("model", locked.name), Attribute("revision", revision)),
         payload=payload,
         needs=needs,
-        source=source,
+        at=at,
         download_bytes=locked.bytes,
         disk_bytes=locked.bytes,
     )

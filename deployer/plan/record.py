@@ -24,7 +24,6 @@ def attribute_json(attribute: Attribute) -> dict[str, Any]:
         "value": attribute.value,
         "restarts": attribute.restarts,
         "secret": attribute.secret,
-        "source": source_json(attribute.source),
     }
 
 
@@ -37,7 +36,6 @@ def resource_json(resource: Resource) -> dict[str, Any]:
         "attributes": [attribute_json(a) for a in resource.attributes],
         "payload": dict(resource.payload),
         "needs": list(resource.needs),
-        "source": source_json(resource.source),
         "download_bytes": resource.download_bytes,
         "disk_bytes": resource.disk_bytes,
         "vram_bytes": resource.vram_bytes,
@@ -50,15 +48,9 @@ def resource_from(data: Mapping[str, Any]) -> Resource:
         kind=Kind(data["kind"]),
         name=data["name"],
         deployment=data.get("deployment"),
-        attributes=tuple(
-            [
-                Attribute(a["name"], a["value"], a["restarts"], a["secret"], source_from(a.get("source")))
-                for a in data.get("attributes", ())
-            ]
-        ),
+        attributes=tuple([Attribute(a["name"], a["value"], a["restarts"], a["secret"]) for a in data.get("attributes", ())]),
         payload=data.get("payload", {}),
         needs=tuple(data.get("needs", ())),
-        source=source_from(data.get("source")),
         download_bytes=data.get("download_bytes", 0),
         disk_bytes=data.get("disk_bytes", 0),
         vram_bytes=data.get("vram_bytes", 0),

@@ -1,9 +1,10 @@
 """One running copy as a resource: its unit and files as text, and what a person sees of it in a diff."""
 
+from functools import lru_cache
 from typing import Any
 
 from deployer.engines import front
-from deployer.engines.base import Process, Slot
+from deployer.engines.base import FailurePattern, Figure, Phase, Process, Slot
 from deployer.engines.launch import launch, runtime_digest
 from deployer.engines.memory import memory_settings
 from deployer.plan import numbers
@@ -70,7 +71,7 @@ def replica(
             **({"adapters": [{"name": a.name, "path": a.path} for a in serving.adapters]} if serving.adapters else {}),
         },
         needs=serving.needs,
-        source=world.positions.of(f"deployment:{spec.name}", "engine"),
+        at=(f"deployment:{spec.name}", "engine"),
     )
 
 
@@ -115,41 +116,47 @@ def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, An
         "inference": dict(process.inference),
         "deadline_s": spec.rollout.healthy_deadline,
         "progress_s": spec.rollout.progress_deadline,
-        "phases": [{"regex": p.regex, "phase": p.phase} for p in process.phases],
-        "failures": [f.as_json() for f in process.failures],
-        **({"figures": [f.as_json() for f in process.figures]} if process.figures else {}),
+        "phases": _told(process.phases),
+        "failures": _told(process.failures),
+        **({"figures": _told(process.figures)} if process.figures else {}),
         "deployment": spec.name,
     }
+
+
+@lru_cache(maxsize=256)
+def _told(patterns: tuple[Phase | FailurePattern | Figure, ...]) -> list[dict[str, Any]]:
+    """Made once for all replicas of an engine; nobody writes to it."""
+    return [dict(pattern.as_json()) for pattern in patterns]
 
 
 def _attributes(
     world: World, spec: DeploymentSpec, place: Place, process: Process, serving: Serving, runs: bool, texts: str
 ) -> tuple[Attribute, ...]:
-    document, engine, at = f"deployment:{spec.name}", spec.engine.name, world.positions.of
+    document, engine = f"deployment:{spec.name}", spec.engine.name
     found = [
-        Attribute("state", "running" if runs else "stopped", True, False, at(document, "state")),
-        Attribute("engine", engine, True, False, at(document, "engine")),
-        Attribute("environment", serving.identity[0], True, False, at(document, "engine", engine, "version")),
-        Attribute("model", serving.identity[1], True, False, at(document, "model")),
-        Attribute("port", place.port, True, False, at(document, "placement")),
-        Attribute("gpus", ", ".join(place.gpus) or None, True, False, at(document, "placement", "gpus")),
-        Attribute("memory", spec.resources.memory, True, False, at(document, "resources", "memory")),
-        Attribute("cpu", spec.resources.cpu, True, False, at(document, "resources", "cpu")),
+        Attribute("state", "running" if runs else "stopped", True, False, (document, "state")),
+        Attribute("engine", engine, True, False, (document, "engine")),
+        Attribute("environment", serving.identity[0], True, False, (document, "engine", engine, "version")),
+        Attribute("model", serving.identity[1], True, False, (document, "model")),
+        Attribute("port", place.port, True, False, (document, "placement")),
+        Attribute("gpus", ", ".join(place.gpus) or None, True, False, (document, "placement", "gpus")),
+        Attribute("memory", spec.resources.memory, True, False, (document, "resources", "memory")),
+        Attribute("cpu", spec.resources.cpu, True, False, (document, "resources", "cpu")),
     ]
     if place.share is not None:
-        found.append(Attribute("gpu_share", f"{place.share}%", source=at(document, "placement", "gpu_share")))
+        found.append(Attribute("gpu_share", f"{place.share}%", at=(document, "placement", "gpu_share")))
     for name, made in zip(("handler.environment", "handler.scripts"), serving.identity[2:], strict=False):
-        found.append(Attribute(name, made, True, False, at(document, "handler")))
+        found.append(Attribute(name, made, True, False, (document, "handler")))
     for name, shown in process.runtime.items():
         path = process.sources.get(name, ("engine", engine, name))
-        found.append(Attribute(name, shown, True, False, at(document, *path)))
+        found.append(Attribute(name, shown, True, False, (document, *path)))
     if serving.adapters:
         told = ", ".join(f"{a.name} {a.revision}" for a in serving.adapters)
-        found.append(Attribute("adapters", told, source=at(document, "adapters")))
+        found.append(Attribute("adapters", told, at=(document, "adapters")))
     for name, secret in process.secrets.items():
         value = world.secrets.get((place.host, secret))
-        found.append(Attribute(f"key {name}", value, secret=True, source=at(document, "logging", "kafka")))
-    found.append(Attribute("files", texts, source=at(document, "engine")))
+        found.append(Attribute(f"key {name}", value, secret=True, at=(document, "logging", "kafka")))
+    found.append(Attribute("files", texts, at=(document, "engine")))
     return tuple(_distinct(found))
 
 

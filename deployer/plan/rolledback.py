@@ -162,11 +162,11 @@ def _wanted(world: World, host: str, recorded: Resource, current: Sequence[Resou
             value = before.value if before is not None else world.secrets.get((host, references.get(a.name, "")))
         elif a.name == "protected" and before is not None:
             value = before.value
-        attributes.append(a._replace(value=value, source=None))
+        attributes.append(a._replace(value=value))
     payload = dict(recorded.payload)
     if references:
         payload["keys"] = [_key(key, now) for key in payload["keys"]]
-    return recorded._replace(host=host, attributes=tuple(attributes), payload=payload, source=None)
+    return recorded._replace(host=host, attributes=tuple(attributes), payload=payload)
 
 
 def _key(key: Mapping[str, Any], now: Resource | None) -> dict[str, Any]:

@@ -95,8 +95,8 @@ def _adapters(
     found, addresses = [], []
     for number, adapter in enumerate(spec.adapters):
         locked = world.locked.models[adapter_need(adapter).key]
-        source = world.positions.of(f"deployment:{spec.name}", "adapters", number)
-        made = modelfiles.fetched(world, spec, host, reached, locked, out, source, adapter.token or spec.model.token)
+        at = (f"deployment:{spec.name}", "adapters", number)
+        made = modelfiles.fetched(world, spec, host, reached, locked, out, at, adapter.token or spec.model.token)
         if made is None:
             return None
         addresses.append(made.address)

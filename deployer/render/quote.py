@@ -14,6 +14,7 @@ class Unquotable(Refused):
 
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9_@+=:,./-]*")
 _PROGRAM = re.compile(r"/[A-Za-z0-9_@+=:,./-]+")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -43,9 +44,9 @@ def unit_word(value: str) -> str:
 
     `%` would start a specifier and `$` a variable: both are doubled. Everything else goes into double quotes with C escapes.
     """
+    if _PLAIN_WORD.fullmatch(value):
+        return value
     doubled = _text(value, "an argument").replace("%", "%%").replace("$", "$$")
-    if _PLAIN_WORD.fullmatch(doubled):
-        return doubled
     return f'"{_escaped(doubled)}"'
 
 
@@ -68,6 +69,8 @@ def unit_environment(name: str, value: str) -> str:
     """The right side of Environment=. `$` is literal there, `%` is not; systemd drops values with control characters."""
     if not _ENV_NAME.fullmatch(name):
         raise Unquotable(f"{name!r} is not a name for an environment variable")
+    if _PLAIN_VALUE.fullmatch(value):
+        return f'"{name}={value}"'
     if _UNSEEN.search(value):
         raise Unquotable(f"the environment variable {name} holds a control character")
     return f'"{name}={_escaped(_text(value, f"the environment variable {name}")).replace("%", "%%")}"'
@@ -82,8 +85,8 @@ def unit_line(value: str) -> str:
 @lru_cache(maxsize=4096)
 def haproxy_word(value: str) -> str:
     """One word of an HAProxy line: everything between single quotes is literal, a single quote stands outside."""
-    if _CONTROL.search(_text(value, "a word of the gateway's configuration")):
-        raise Unquotable("a word of the gateway's configuration holds a control character")
     if _PLAIN_WORD.fullmatch(value):
         return value
+    if _CONTROL.search(_text(value, "a word of the gateway's configuration")):
+        raise Unquotable("a word of the gateway's configuration holds a control character")
     return "'" + value.replace("'", "'\\''") + "'"

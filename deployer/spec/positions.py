@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from deployer.spec.source import Source
 from deployer.spec.tree import Node, Path, Place, walk
 
-__all__ = ["Path", "Positions"]
+__all__ = ["Path", "Positions", "Where"]
+
+#: A document and the path in it: enough to look up a place, for the few values that are shown with theirs.
+Where = tuple[str, *Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,9 @@ class Positions:
             if found is not None:
                 return found
         return None
+
+    def at(self, where: Where | None) -> Source | None:
+        return None if where is None else self.of(*where)
 
     def key_of(self, document: str, *path: str | int) -> Place | None:
         """Where the value's name stands; the value's own place where that is not known."""

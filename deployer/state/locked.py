@@ -95,6 +95,10 @@ class ModelFacts:
     cache: CacheFacts | None = None  # None: locked before these were read
     adapter: AdapterFacts | None = None  # it is no model of its own
 
+    def __hash__(self) -> int:
+        """Of enough to tell models apart: a plan asks thousands of times about the same few."""
+        return hash((self.architectures, self.hidden_size, self.layers, self.weights_bytes))
+
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:

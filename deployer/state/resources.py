@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from deployer.spec.source import Source
+from deployer.spec.positions import Where
 
 Scalar = str | int | float | bool | None
 
@@ -33,14 +33,14 @@ class Attribute(NamedTuple):
     """One line of a diff.
 
     `restarts`: a change of it needs a new process. `secret`: `value` is a keyed fingerprint, never the secret;
-    None then means "kept as on the host".
+    None then means "kept as on the host". `at`: where the files say it; what a host recorded has none, since files change.
     """
 
     name: str
     value: Scalar
     restarts: bool = False
     secret: bool = False
-    source: Source | None = None
+    at: Where | None = None
 
 
 class Resource(NamedTuple):
@@ -58,7 +58,7 @@ class Resource(NamedTuple):
     attributes: tuple[Attribute, ...] = ()
     payload: Mapping[str, Any] = {}  # one for all that have none: nobody writes to it
     needs: tuple[str, ...] = ()
-    source: Source | None = None
+    at: Where | None = None
     download_bytes: int = 0
     disk_bytes: int = 0
     vram_bytes: int = 0

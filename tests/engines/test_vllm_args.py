@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.engines.vllm_args import arguments, check_argument, config_text
+from deployer.engines.vllm_args import arguments, check_argument, config_lines
 from deployer.engines.vllm_flags import flags
 from tests.engines.builders import messages
 
@@ -169,10 +169,10 @@ VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs"
 
 @given(st.dictionaries(st.sampled_from(["a", "b-c", "d"]), st.one_of(VALUES, st.booleans(), st.integers(), st.lists(VALUES))))
 def test_the_file_reads_back_as_it_was_written(options: dict[str, Any]) -> None:
-    assert (yaml.safe_load(config_text(options)) or {}) == options
-    assert len(config_text(options).splitlines()) == len(options)
+    assert (yaml.safe_load(text := "".join(config_lines(options).values())) or {}) == options
+    assert len(text.splitlines()) == len(options)
 
 
 def test_nested_json_survives_two_kinds_of_quotes() -> None:
     value = json.dumps({'q"uo\\te': ["ü", "\n", "{{ x }}"]}, ensure_ascii=False)
-    assert yaml.safe_load(config_text({"hf-overrides": value})) == {"hf-overrides": value}
+    assert yaml.safe_load("".join(config_lines({"hf-overrides": value}).values())) == {"hf-overrides": value}

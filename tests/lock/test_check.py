@@ -64,7 +64,7 @@ def test_changed_requirements_name_the_difference() -> None:
     changed = EnvironmentNeed("e-1", ("a==2",), ("b", "c"))
     found = messages(replace(needed(), environments=(changed,)))
     assert found == ["the environment e-1 was locked for other packages: no longer a==1; now also a==2, without c"]
-    found = messages(replace(needed(), environments=(replace(NEED, index_url="https://nightly"),)))
+    found = messages(replace(needed(), environments=(NEED._replace(index_url="https://nightly"),)))
     assert found == ["the environment e-1 was locked for other packages: another index or Python is wanted now"]
 
 
@@ -84,7 +84,7 @@ def test_a_new_environment_and_a_new_target_are_named() -> None:
 
 
 def test_a_target_an_environment_cannot_use_is_not_missed() -> None:
-    modern = replace(NEED, python=">=3.10")
+    modern = NEED._replace(python=">=3.10")
     environment = replace(lock().environments["e-1"], asked=modern.asked)
     wanted = Needed(environments=(modern,), targets=(TARGET, "3.9/x86_64/glibc-2.31"))
     assert behind(replace(lock(), environments={"e-1": environment}), wanted) == []

@@ -111,7 +111,7 @@ def test_a_new_target_is_resolved_alone_and_a_removed_one_goes(wanted: LockReque
 
 def test_changed_requirements_are_resolved_again(wanted: LockRequest) -> None:
     make_wheel(wanted.root / "wheels", "extra", "1.0")
-    second = again(wanted, environments=(replace(ENGINE, requirements=("engine", "extra")),))
+    second = again(wanted, environments=(ENGINE._replace(requirements=("engine", "extra")),))
     assert update(second).environments["engine-1"].targets[X86].packages == 2
 
 
@@ -162,7 +162,7 @@ def test_one_problem_is_raised_as_itself(wanted: LockRequest) -> None:
 
 
 def test_one_name_for_two_environments_is_refused(wanted: LockRequest) -> None:
-    both = (ENGINE, replace(ENGINE, requirements=("engine==1.0",)))
+    both = (ENGINE, ENGINE._replace(requirements=("engine==1.0",)))
     with pytest.raises(LockfileError, match="two deployments want different packages in one environment, engine-1"):
         update(replace(wanted, environments=both))
     assert set(update(replace(wanted, environments=(ENGINE, ENGINE))).environments) == {"engine-1"}

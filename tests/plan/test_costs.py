@@ -15,7 +15,7 @@ from deployer.plan.subset import by_changes
 from deployer.plan.text import render
 from deployer.spec.models import FleetSpec
 from deployer.state.observed import Reached, Unreached
-from tests.plan.worlds import WorldMaker, deployment, host, probe
+from tests.plan.worlds import WorldMaker, as_saved, deployment, host, probe
 
 NOW = "2026-11-20T12:00:00Z"
 
@@ -40,7 +40,7 @@ def test_a_new_deployment_says_what_it_costs_and_what_stays_idle() -> None:
     text = render(plan)
     assert "nothing else stops; +2,920 EUR a month" in text
     assert text.splitlines()[-1].endswith("+2,920 EUR a month")
-    assert from_json(to_json(plan)) == plan
+    assert from_json(to_json(plan)) == as_saved(plan)
 
 
 def test_what_goes_costs_no_more_and_what_stays_is_no_change() -> None:

@@ -107,7 +107,7 @@ def test_a_cache_of_a_size_that_was_set_is_what_a_request_must_fit_in() -> None:
         assert not found.tight
         assert lacking(found)[1] == f"max_model_len {found.largest_context} · or {way}"
         assert not any("4096" in one for one in explain(found))
-        settings = replace(found.question.settings, cache_bytes=16 * GIB)
+        settings = found.question.settings._replace(cache_bytes=16 * GIB)
         assert answer(found.question.with_settings(settings)).fits
 
 

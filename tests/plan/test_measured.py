@@ -115,5 +115,5 @@ def test_a_vllm_on_a_cpu_is_held_against_the_memory_of_its_host() -> None:
 def test_what_hosts_noted_of_earlier_versions_keeps_its_key() -> None:
     question = Question(ModelFacts(), Settings(context=8192, tensor_parallel=2), Gpu(24 * GIB, "NVIDIA L4"))
     assert key("vllm", "0.32.0", "m" * 8, question) == "33e511572f0c21a4"
-    pooling = question.with_settings(replace(question.settings, pooling=True))
+    pooling = question.with_settings(question.settings._replace(pooling=True))
     assert key("vllm", "0.32.0", "m" * 8, pooling) != "33e511572f0c21a4"

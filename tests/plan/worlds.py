@@ -18,7 +18,7 @@ from deployer.spec.source import Source
 from deployer.state.locked import Locked, LockedEnvironment, LockedFile, LockedModel, LockedTarget, LockedTool
 from deployer.state.needs import EnvironmentNeed
 from deployer.state.observed import Observed, Reached
-from deployer.state.resources import ARTIFACTS, Kind
+from deployer.state.resources import ARTIFACTS, Kind, Resource
 
 TARGET = "3.11/x86_64/glibc-2.36"
 GIB = 1024**3
@@ -160,6 +160,17 @@ class WorldMaker:
         """Changes the probes to what they would say once the plan was applied."""
         for name, found in self.probes.items():
             apply_to(found, plan, name)
+
+
+def as_saved(plan: Plan) -> Plan:
+    """What comes out of a file: resources have no places in the files there, since all that is shown of these is looked up."""
+
+    def bare(resource: Resource | None) -> Resource | None:
+        return resource and resource._replace(at=None, attributes=tuple(a._replace(at=None) for a in resource.attributes))
+
+    changes = tuple(change._replace(before=bare(change.before), after=bare(change.after)) for change in plan.changes)
+    standing = {host: tuple(bare(r) or r for r in resources) for host, resources in plan.standing.items()}
+    return replace(plan, changes=changes, standing=standing)
 
 
 def apply_to(found: Probe, plan: Plan, name: str) -> None:

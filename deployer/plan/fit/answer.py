@@ -1,8 +1,9 @@
 """Does it fit: every term, and what would. Pure; called through the package by plan and cli."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from deployer.engines.memory import SLOTS
@@ -147,8 +148,11 @@ def _certain(question: Question, held: int) -> bool:
     return bool(question.facts.tensors) and held > question.budget * 1.05
 
 
+@lru_cache(maxsize=4096)
 def quick(question: Question) -> bool | None:
-    """Does it fit? None: not known. Cheap, for a plan of thousands; `answer` says why and what would."""
+    """Does it fit? None: not known. Cheap, for a plan of thousands that ask the same of few models; `answer` says why and what
+    would.
+    """
     if question.settings.stated is not None:
         return _stated(question, question.settings.stated).fits
     if question.settings.unread or not question.context:
@@ -160,7 +164,8 @@ def quick(question: Question) -> bool | None:
     return terms.request <= terms.room
 
 
-def brief(question: Question) -> dict[str, Any]:
+@lru_cache(maxsize=4096)
+def brief(question: Question) -> Mapping[str, Any]:
     """The terms alone, in bytes of one GPU, as a change of a plan carries them; or {"unknown": why}. Cheap, for a plan of
     thousands; `answer` says why and what would.
     """

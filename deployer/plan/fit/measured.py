@@ -13,7 +13,7 @@ from deployer.plan.fit.question import Measured, Question, Settings
 from deployer.state.canonical import digest
 
 _LEFT_OUT = {"context", "utilization", "share", "stated", "unread", "one_cache_type", "pooling"}
-_COUNTED = sorted({f.name for f in fields(Settings)} - _LEFT_OUT)
+_COUNTED = sorted(set(Settings._fields) - _LEFT_OUT)
 
 
 def key(engine: str, version: str, model: str, question: Question) -> str:

@@ -73,14 +73,14 @@ class Question:
         return self.settings.sequences or (1024 if self.gpu.roomy else 256)
 
     def with_context(self, context: int) -> "Question":
-        return replace(self, settings=replace(self.settings, context=context))
+        return replace(self, settings=self.settings._replace(context=context))
 
     def with_gpu(self, memory: int) -> "Question":
         return replace(self, gpu=replace(self.gpu, memory=memory))
 
     def with_tensor_parallel(self, size: int) -> "Question":
         changed = size != self.settings.tensor_parallel
-        return self.with_settings(replace(self.settings, tensor_parallel=size)) if changed else self
+        return self.with_settings(self.settings._replace(tensor_parallel=size)) if changed else self
 
     def with_settings(self, settings: Settings) -> "Question":
         """Other settings than those that something was measured with."""

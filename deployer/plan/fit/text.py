@@ -173,7 +173,7 @@ def _more_cache(found: Answer) -> Sequence[str]:
     """As much as one request takes, where there is room for it."""
     q = found.question
     wanted = -(-found.request // GIB) * GIB if q.settings.cpu else found.request
-    if not answer(q.with_settings(replace(q.settings, cache_bytes=wanted))).fits:
+    if not answer(q.with_settings(q.settings._replace(cache_bytes=wanted))).fits:
         return ()
     if q.settings.cpu:
         return (f"env: {{VLLM_CPU_KVCACHE_SPACE: {wanted // GIB}}}",)
@@ -194,7 +194,7 @@ def _larger_share(found: Answer) -> int | None:
     def holds(percent: int) -> bool:
         part = percent / 100
         utilization = part if q.settings.paged else q.settings.utilization
-        return quick(replace(q, settings=replace(q.settings, share=part, utilization=utilization))) is True
+        return quick(replace(q, settings=q.settings._replace(share=part, utilization=utilization))) is True
 
     first = round(q.settings.share * 100) + 1
     least = first + bisect.bisect_left(range(first, 100), True, key=holds)
@@ -211,10 +211,10 @@ def _would(found: Answer, key: str, value: str) -> bool:
     if key == "cache_types" and settings.cache_types != ("f16", "f16"):
         return False
     changed = {
-        "quantization": replace(settings, quantization=value),
-        "kv_cache_dtype": replace(settings, cache_dtype=value),
-        "cache_types": replace(settings, cache_types=(value, value)),
-        "sequences": replace(settings, sequences=1),
+        "quantization": settings._replace(quantization=value),
+        "kv_cache_dtype": settings._replace(cache_dtype=value),
+        "cache_types": settings._replace(cache_types=(value, value)),
+        "sequences": settings._replace(sequences=1),
     }[key]
     other = answer(found.question.with_settings(changed))
     return other.unknown is None and other.fits
