@@ -71,7 +71,7 @@ class ConfigFile(NamedTuple):
     content: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # told apart as objects: tables of them are read once and asked for by thousands
+@dataclass(frozen=True, slots=True)
 class FailurePattern:
     """A line the engine writes when it fails, and what that means. `hint` begins with a field of the YAML and ": value". Both
     texts may use the pattern's named groups, and {one/other}: two of them divided, two digits, never rounded up.
@@ -90,7 +90,7 @@ class FailurePattern:
         return told if self.beside is None else {**told, "beside": self.beside}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Phase:
     """A line that shows how far a start is. Named groups `done` and `total` make it a progress."""
 
@@ -102,7 +102,7 @@ class Phase:
         return {"regex": self.regex, "phase": self.phase}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A line of a start that says something of memory: the group `number`, times `scale`, is bytes of `name` ("weights", "cache",
     "overhead"), or "tokens" of the whole cache, or "concurrency". Of several lines the last counts, or as `fold` says: "sum" of
@@ -117,6 +117,17 @@ class Figure:
     def as_json(self) -> dict[str, str | int]:
         """As the agent is told."""
         return {"regex": self.regex, "name": self.name, "scale": self.scale, "fold": self.fold}
+
+
+class LogPatterns(NamedTuple):
+    """What the lines that an engine writes while it starts mean: how far it is, why it failed, what it takes of memory.
+    `shared`: the failures where placement.gpu_share says what it may take, if that is said in other words.
+    """
+
+    phases: tuple[Phase, ...] = ()
+    failures: tuple[FailurePattern, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    shared: tuple[FailurePattern, ...] = ()
 
 
 class Check(NamedTuple):
@@ -149,9 +160,6 @@ class Process(NamedTuple):
     start_timeout_s: float
     stop_timeout_s: float
     stop_signal: str
-    phases: tuple[Phase, ...] = ()
-    failures: tuple[FailurePattern, ...] = ()
-    figures: tuple[Figure, ...] = ()
     sources: Mapping[str, tuple[str | int, ...]] = {}  # runtime name → path in the YAML
     secrets: Mapping[str, str] = {}  # name in `{credentials}` → the secret's id
     logs: bool = False  # it writes files of its own, in `{handler_logs}`
@@ -166,6 +174,7 @@ class Engine(Protocol):
     about: str  # one line for a person who chooses an engine
     Settings: type[BaseModel]
     serve: bool  # it runs our own server, deployer/serve, which travels as one archive (a tool)
+    log: LogPatterns
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]: ...
 

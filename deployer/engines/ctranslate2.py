@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
+from deployer.engines.base import Complaint, ConfigFile, Conversion, LogPatterns, Process, Slot
 from deployer.engines.ctranslate2_kinds import (
     ROUTES,
     converted,
@@ -70,6 +70,7 @@ class CTranslate2:
     about = "small footprint, starts in seconds, good on CPUs and one small GPU; converts the model once, int8 and more"
     Settings: type[BaseModel] = CTranslate2Settings
     serve = True
+    log = LogPatterns(PHASES, FAILURES)
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
         return tuple(_complaints(deployment, settings_of(deployment), self.gpus(deployment)))
@@ -135,8 +136,6 @@ class CTranslate2:
             start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
             stop_timeout_s=_STOP_S + 15.0,
             stop_signal="SIGINT",
-            phases=PHASES,
-            failures=FAILURES,
             sources=sources,
         )
 

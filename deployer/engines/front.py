@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.engines import requestlog
-from deployer.engines.base import Complaint, ConfigFile, FailurePattern, Phase, Process, Slot
+from deployer.engines.base import Complaint, ConfigFile, FailurePattern, LogPatterns, Phase, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.settings import environment, environment_complaints
 from deployer.spec.models import DeploymentSpec
@@ -40,6 +40,12 @@ FAILURES = (
     ),
     FailurePattern(r"handler: error: (?P<what>.+)", "{what}"),
 )
+
+
+def log(engine: LogPatterns) -> LogPatterns:
+    """Of the handler and the engine behind it: both write to one log."""
+    failures = (*FAILURES[:1], *engine.failures, *FAILURES[1:])
+    return engine._replace(phases=(*PHASES, *engine.phases), failures=failures)
 
 
 def wanted(deployment: DeploymentSpec) -> bool:
@@ -90,8 +96,6 @@ def behind(process: Process, deployment: DeploymentSpec, slot: Slot) -> Process:
         files=(*process.files, ConfigFile(FILE, config)),
         runtime={**process.runtime, **runtime},
         sources={**process.sources, **sources},
-        phases=(*PHASES, *process.phases),
-        failures=(*FAILURES[:1], *process.failures, *FAILURES[1:]),
         secrets=_secrets(deployment),
         logs=_logs_to(deployment, "file"),
         talkative=_logs_to(deployment, "journald"),

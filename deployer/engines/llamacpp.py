@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from deployer.engines.base import Complaint, Conversion, Process, Slot
+from deployer.engines.base import Complaint, Conversion, LogPatterns, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.llamacpp_logs import FAILURES, FIGURES, PHASES
 from deployer.engines.runtime import runtime_of
@@ -94,6 +94,7 @@ class LlamaCpp:
     about = "one GGUF file, small and quick to start, on CPUs and GPUs; batches continuously"
     Settings: type[BaseModel] = LlamaCppSettings
     serve = False
+    log = LogPatterns(PHASES, FAILURES, FIGURES)
     file_suffix = ".gguf"
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
@@ -138,9 +139,6 @@ class LlamaCpp:
             start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
             stop_timeout_s=_DRAIN_S,
             stop_signal="SIGTERM",
-            phases=PHASES,
-            failures=FAILURES,
-            figures=FIGURES,
             sources=sources,
         )
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
+from deployer.engines.base import Complaint, ConfigFile, Conversion, LogPatterns, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.llamacpp import Program, file_complaints, gguf_complaints, gguf_file
 from deployer.engines.ollama_front import PROGRAM, SOURCE
@@ -79,6 +79,7 @@ class Ollama:
     about = "a GGUF file served by the Ollama that the hosts have, for who knows it; llamacpp is the same without it"
     Settings: type[BaseModel] = OllamaSettings
     serve = False
+    log = LogPatterns(PHASES, FAILURES)
     file_suffix = ".gguf"
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
@@ -121,8 +122,6 @@ class Ollama:
             start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
             stop_timeout_s=_DRAIN_S,
             stop_signal="SIGTERM",
-            phases=PHASES,
-            failures=FAILURES,
             sources=sources,
         )
 

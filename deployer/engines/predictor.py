@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints
 
 from deployer.engines import front
-from deployer.engines.base import Complaint, Conversion, Process, Slot
+from deployer.engines.base import Complaint, Conversion, LogPatterns, Process, Slot
 from deployer.engines.host_logs import HOST_FAILURES, HOST_FALLBACKS
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.runtime import sampling_of
@@ -48,6 +48,7 @@ class Predictor:
     about = "a Python class of your own answers in an engine's place, with the packages it needs"
     Settings: type[BaseModel] = PredictorSettings
     serve = False
+    log = LogPatterns(failures=(*HOST_FAILURES, *HOST_FALLBACKS))
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
         return tuple(_complaints(deployment, settings_of(deployment)))
@@ -91,7 +92,6 @@ class Predictor:
             start_timeout_s=max(600.0, deployment.rollout.healthy_deadline),
             stop_timeout_s=10.0,
             stop_signal="SIGTERM",
-            failures=(*HOST_FAILURES, *HOST_FALLBACKS),
             sources={**sources, "model_names": ("endpoint", "model_names"), "batch.max_size": ("batch", "max_size")},
         )
 

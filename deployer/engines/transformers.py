@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from deployer.engines.base import Complaint, ConfigFile, Conversion, Process, Slot
+from deployer.engines.base import Complaint, ConfigFile, Conversion, LogPatterns, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.runtime import runtime_of, sampling_of
 from deployer.engines.settings import (
@@ -110,6 +110,7 @@ class Transformers:
     about = "nearly every architecture on CPUs and GPUs, one request at a time; 8 and 4 bits by bitsandbytes"
     Settings: type[BaseModel] = TransformersSettings
     serve = False
+    log = LogPatterns(PHASES, FAILURES)
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
         return tuple(_complaints(deployment, settings_of(deployment), self.gpus(deployment)))
@@ -155,8 +156,6 @@ class Transformers:
             start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
             stop_timeout_s=_DRAIN_S + 15.0,
             stop_signal="SIGTERM",
-            phases=PHASES,
-            failures=FAILURES,
             sources=sources,
         )
 

@@ -4,21 +4,19 @@ loopback only. Facts about vLLM 0.32 that shape this file stand beside what they
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 
 from deployer.engines import vllm_adapters, vllm_quantizations
-from deployer.engines.base import Check, Complaint, ConfigFile, Conversion, FailurePattern, Process, Slot
+from deployer.engines.base import Check, Complaint, ConfigFile, Conversion, LogPatterns, Process, Slot
 from deployer.engines.launch import placeholder_complaints
 from deployer.engines.runtime import runtime_of, sampling_of
 from deployer.engines.settings import TORCH_CPU, environment, environment_complaints
 from deployer.engines.vllm_args import arguments, check_argument, check_name, check_value, config_lines
 from deployer.engines.vllm_defaults import HELD_HERE, MIDDLEWARE, MODULE, middleware_source
-from deployer.engines.vllm_failures import FAILURES
+from deployer.engines.vllm_failures import FAILURES, OF_A_SHARE
 from deployer.engines.vllm_flags import flags, minor, nearest, number
 from deployer.engines.vllm_logs import FIGURES, PHASES
 from deployer.engines.vllm_settings import OLDEST, TESTED, VllmSettings, settings_of
@@ -86,6 +84,7 @@ class Vllm:
     about = "many requests at once on GPUs, most architectures, tensor parallel over several GPUs; also a CPU build"
     Settings: type[BaseModel] = VllmSettings
     serve = False
+    log = LogPatterns(PHASES, FAILURES, FIGURES, OF_A_SHARE)
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
         return tuple(_complaints(deployment, settings_of(deployment)))
@@ -173,19 +172,9 @@ class Vllm:
             start_timeout_s=max(_START_S, deployment.rollout.healthy_deadline),
             stop_timeout_s=_DRAIN_S + 30.0,
             stop_signal="SIGINT",  # SIGTERM hangs while it starts
-            phases=PHASES,
-            failures=FAILURES if deployment.placement.share is None else _of_a_share(),
-            figures=FIGURES,
             sources=sources,
             check=_check(options, lines, env),
         )
-
-
-@cache
-def _of_a_share() -> tuple[FailurePattern, ...]:
-    """What to write where the placement says what vLLM may take."""
-    mine, instead = "engine.vllm.gpu_memory_utilization", "placement.gpu_share"
-    return tuple(replace(f, hint=f.hint.replace(mine, instead)) if f.hint and mine in f.hint else f for f in FAILURES)
 
 
 #: Of one replica or one deployment: another one with the same options is answered the same.

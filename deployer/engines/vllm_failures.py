@@ -5,6 +5,8 @@ within one line, and the message only, never a file and line number. The first t
 stands before what is only vague. Texts use only groups that always match.
 """
 
+from dataclasses import replace
+
 from deployer.engines.base import FailurePattern
 from deployer.engines.host_logs import HOST_FAILURES, HOST_FALLBACKS
 
@@ -326,3 +328,6 @@ _VAGUE = (
 )
 
 FAILURES = (*HOST_FAILURES, *_MEMORY, *_DEVICE, *_SETTINGS, *_MODEL, *HOST_FALLBACKS, *_VAGUE)
+_MINE, _PLACEMENTS = "engine.vllm.gpu_memory_utilization", "placement.gpu_share"
+#: Where the placement says what vLLM may take.
+OF_A_SHARE = tuple(replace(f, hint=f.hint.replace(_MINE, _PLACEMENTS)) if f.hint and _MINE in f.hint else f for f in FAILURES)

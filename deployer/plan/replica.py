@@ -1,10 +1,9 @@
 """One running copy as a resource: its unit and files as text, and what a person sees of it in a diff."""
 
-from functools import lru_cache
 from typing import Any
 
-from deployer.engines import front
-from deployer.engines.base import FailurePattern, Figure, Phase, Process, Slot
+from deployer.engines import front, logs
+from deployer.engines.base import Process, Slot
 from deployer.engines.launch import launch, runtime_digest
 from deployer.engines.memory import memory_settings
 from deployer.plan import numbers
@@ -109,24 +108,16 @@ def _texts(files: list[dict[str, str]]) -> str:
 
 
 def _ready(spec: DeploymentSpec, place: Place, process: Process) -> dict[str, Any]:
-    """What `unit.ready` is told; the deadline is the rollout's."""
+    """What `unit.ready` is told, and what its log is to be read by; the deadline is the rollout's."""
     return {
         "port": place.port,
         "ready_path": process.ready_path,
         "inference": dict(process.inference),
         "deadline_s": spec.rollout.healthy_deadline,
         "progress_s": spec.rollout.progress_deadline,
-        "phases": _told(process.phases),
-        "failures": _told(process.failures),
-        **({"figures": _told(process.figures)} if process.figures else {}),
+        "log": logs.named(spec),
         "deployment": spec.name,
     }
-
-
-@lru_cache(maxsize=256)
-def _told(patterns: tuple[Phase | FailurePattern | Figure, ...]) -> list[dict[str, Any]]:
-    """Made once for all replicas of an engine; nobody writes to it."""
-    return [dict(pattern.as_json()) for pattern in patterns]
 
 
 def _attributes(

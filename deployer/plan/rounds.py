@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.agent import wire
+from deployer.engines import logs
 from deployer.plan import judging
 from deployer.plan.aftermath import record
 from deployer.plan.canaries import CANARY, is_canary
@@ -131,9 +132,16 @@ def _reload(stage: str, change: Change, p: Any) -> wire.Step:
     return step(stage, "gateway.reload", change, "reload the gateway", unit=p["unit"], config_dir=p["config_dir"])
 
 
+def _ready(resource: Resource) -> dict[str, Any]:
+    """What `unit.ready` is told. A record says only whose log it is: what its lines mean is read here, by what is known today."""
+    told = dict(resource.payload["ready"])
+    log = told.pop("log", ())
+    return {**told, **logs.patterns(tuple(log))}
+
+
 def _stop(stage: str, change: Change, resource: Resource) -> wire.Step:
     p = resource.payload
-    ready = {"unit": p["unit"], **p["ready"]}
+    ready = {"unit": p["unit"], **_ready(resource)}
     timeout = float(p["stop_timeout_s"])
     label, args = f"stop {resource.name}", {"unit": p["unit"], "timeout_s": timeout, "ready": ready, "gpus": p["gpus"]}
     return step(stage, "unit.stop", change, label, timeout + 60.0, **args)
@@ -159,7 +167,7 @@ def _switch(change: Change, after: Resource) -> list[wire.Step]:
     if before is not None and before.runs and not change.beside:
         steps.append(_stop("switch", change, before))
     if after.runs:
-        ready = after.payload["ready"]
+        ready = _ready(after)
         beside = change.beside or (before is None and _tried(change))
         more: dict[str, Any] = {"beside": True} if beside else {}
         if after.payload.get("gpu_share"):

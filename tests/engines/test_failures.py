@@ -14,7 +14,6 @@ import pytest
 from deployer.agent.steps.ready import classify
 from deployer.engines import ENGINES
 from deployer.engines.host_logs import HOST_FAILURES, HOST_FALLBACKS
-from tests.engines.builders import CPU_SLOT, deployment, model
 
 DEAD = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 HERE = Path(__file__).parent
@@ -33,7 +32,7 @@ def cases(engine: str, kind: str = "failures") -> list[Any]:
 
 
 def patterns(engine: str) -> list[dict[str, Any]]:
-    return [dict(f.as_json()) for f in ENGINES[engine].process(deployment(engine), model(), CPU_SLOT).failures]
+    return [dict(f.as_json()) for f in ENGINES[engine].log.failures]
 
 
 def told(engine: str, log: list[str]) -> tuple[str, str]:
@@ -110,7 +109,7 @@ def test_an_ordinary_start_names_no_cause_and_shows_how_far_it_is() -> None:
     assert any("[Errno 24] Too many open files" in line for line in lines)
     lines.append("INFO Successfully read it; a tuned configuration was not found, using the default")
     assert classify(lines, patterns("vllm")) is None
-    phases = ENGINES["vllm"].process(deployment("vllm"), model(), CPU_SLOT).phases
+    phases = ENGINES["vllm"].log.phases
     shown = [phase.phase for line in lines for phase in phases if re.search(phase.regex, line)]
     assert list(dict.fromkeys(shown)) == [
         "reading the model's configuration",
@@ -136,7 +135,7 @@ def test_a_start_on_a_gpu_shows_each_of_its_stages() -> None:
         "Capturing CUDA graphs (mixed prefill-decode, PIECEWISE):  35%|███▌      | 12/35 [00:01<00:02,  8.11it/s]",
         "(EngineCore pid=7) INFO 11-21 10:00:00 [gpu_model_runner.py:1] Graph capturing finished in 4 secs, took 0.52 GiB",
     ]
-    phases = ENGINES["vllm"].process(deployment("vllm"), model(), CPU_SLOT).phases
+    phases = ENGINES["vllm"].log.phases
     shown = []
     for line in lines:
         found = [(p.phase, m.groupdict()) for p in phases if (m := re.search(p.regex, line))]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployer.engines import ENGINES, sharing
+from deployer.engines import ENGINES, logs, sharing
 from deployer.engines.memory import memory_settings
 from deployer.spec.models import Placement
 from tests.engines.builders import GPU_SLOT, deployment, messages, model
@@ -37,8 +37,8 @@ def test_a_utilization_that_says_something_else_is_refused_and_the_same_is_not()
 
 
 def test_what_to_do_about_memory_is_said_where_the_share_stands() -> None:
-    shared = VLLM.process(deployment("vllm", placement=Placement(gpu_share="35%")), model(), GPU_SLOT).failures
-    alone = VLLM.process(deployment("vllm"), model(), GPU_SLOT).failures
+    shared = logs.of(logs.named(deployment("vllm", placement=Placement(gpu_share="35%")))).failures
+    alone = logs.of(logs.named(deployment("vllm"))).failures
     assert [f.regex for f in shared] == [f.regex for f in alone]
     assert not any("gpu_memory_utilization" in (f.hint or "") for f in shared)
     assert any(re.match("placement.gpu_share: higher", f.hint or "") for f in shared)

@@ -16,6 +16,7 @@ from deployer.plan.make import make_plan
 from deployer.plan.markdown import escaped
 from deployer.plan.markdown import render as markdown
 from deployer.plan.model import Change, Plan
+from deployer.plan.steps import transactions
 from deployer.plan.text import render
 from deployer.plan.world import Options, World
 from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec, Resources
@@ -240,3 +241,16 @@ def test_a_gpu_that_is_too_small_is_not_taken_because_the_large_one_is_busy_and_
     reached.probe["other_fleets"] = []
     (place,) = make_plan(made).roster["slots"]["chat"].values()
     assert place["gpus"] == [large["uuid"]]
+
+
+def test_a_replica_names_the_log_it_writes_and_its_start_is_told_what_the_lines_mean() -> None:
+    """A plan of thousands, and each of their records, would hold the same table as often."""
+    plan = make_plan(world(models.LLAMA_3_8B, 80, chat(max_model_len=8192)))
+    after = started(plan).after
+    assert after is not None
+    assert after.payload["ready"]["log"] == ["vllm"]
+    assert "failures" not in after.payload["ready"]
+    steps = [s for t in transactions(plan, "h1") for s in t["steps"] if s["kind"] == "unit.ready"]
+    assert [len(step["args"]["failures"]) for step in steps] == [len(VLLM.log.failures)]
+    assert {figure["name"] for figure in steps[0]["args"]["figures"]} >= {"weights", "cache"}
+    assert "log" not in steps[0]["args"]

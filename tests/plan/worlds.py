@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from deployer.agent.wire import Probe
-from deployer.engines.base import Complaint, Conversion, Process, Slot
+from deployer.engines.base import Complaint, Conversion, LogPatterns, Process, Slot
 from deployer.plan.aftermath import OF_DEPLOYMENT, record
 from deployer.plan.model import Plan
 from deployer.plan.record import HOST_RECORD
@@ -37,6 +37,7 @@ class Toy:
     name: str = "toy"
     Settings: type[BaseModel] = ToySettings
     serve: bool = True
+    log: LogPatterns = LogPatterns()
 
     def complaints(self, deployment: DeploymentSpec) -> Sequence[Complaint]:
         return ()
