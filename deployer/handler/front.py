@@ -181,7 +181,8 @@ class Front:
                 await response.write(chunk)
             await response.write_eof()
         except EngineGone:
-            say(f"the engine broke off in the middle of {request.path}")
+            asked = request.path if request.path in self.config.paths else "an answer"  # no text of a client goes to this log
+            say(f"the engine broke off in the middle of {asked}")
             if request.transport is not None:
                 request.transport.abort()  # a clean end would say that the answer is whole
         finally:

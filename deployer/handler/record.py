@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -16,6 +17,12 @@ from deployer.handler.redact import Redactor
 SCHEMA = 1
 #: Of a stream whose text nobody wants, this much of its end is kept: the usage is in the last event.
 TAIL = 16 * 1024
+#: How the gateway names a request, and this process one that came without: a UUID of version 4. Clients of the gateway cannot
+#: choose it; what else somebody on the host sends as a name is a text like any other.
+_OWN_ID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1)4[0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"})
+#: No context is near so many tokens: what an answer calls a count may then be anything, a number of somebody's card too.
+_MOST_TOKENS = 100_000_000
 
 
 @dataclass
@@ -58,11 +65,15 @@ class Entry:
 
 
 class Writer:
-    """Makes records of entries; nothing of them that a rule names is left in."""
+    """Makes records of entries. Nothing that a rule names is left in what clients and models said; our own words and figures stay
+    as they are, so that a record can be found and counted whatever the rules are. `known`: names of models and paths that are
+    ours, though clients write them.
+    """
 
-    def __init__(self, about: Mapping[str, str], redactor: Redactor) -> None:
+    def __init__(self, about: Mapping[str, str], redactor: Redactor, known: Collection[str] = ()) -> None:
         self._about = dict(about)
         self._redactor = redactor
+        self._known = _METHODS.union(known)
 
     def record(self, entry: Entry) -> dict[str, Any]:
         asked = _json(entry.request)
@@ -72,11 +83,11 @@ class Writer:
             "schema": SCHEMA,
             "at": _at(entry.at),
             **self._about,
-            "id": entry.id,
+            "id": entry.id if _OWN_ID.fullmatch(entry.id) else self._redactor.texts(entry.id),
             "key": entry.key,
-            "model": asked.get("model") if isinstance(asked, dict) and isinstance(asked.get("model"), str) else None,
-            "method": entry.method,
-            "route": entry.path,
+            "model": self._word(asked.get("model") if isinstance(asked, dict) else None),
+            "method": self._word(entry.method),
+            "route": self._word(entry.path),
             "stream": entry.kind == EVENTS,
             "status": entry.status,
             "latency_ms": round((entry.ended - entry.began) * 1000, 3),
@@ -89,7 +100,13 @@ class Writer:
         if entry.full:
             made["request"] = self._body(asked, entry.request, entry.request_bytes, entry.limit)
             made["response"] = self._body(answered, b"".join(entry.chunks), entry.response_bytes, entry.limit, cut=entry.cut)
-        found: dict[str, Any] = self._redactor.texts(made)
+        return made
+
+    def _word(self, said: Any) -> str | None:
+        """What a client chose. One of ours is no secret of a client, and a rule that hits it by chance is not meant."""
+        if not isinstance(said, str):
+            return None
+        found: str = said if said in self._known else self._redactor.texts(said)
         return found
 
     def _answer(self, entry: Entry) -> Any:
@@ -110,10 +127,10 @@ class Writer:
         if cut or size > limit or text is None:
             return {"left_out": "too large", "bytes": size}  # of a text that is cut, a rule might miss the half of a match
         if value is not None:
-            return self._redactor.body(value)
+            return self._redactor.texts(self._redactor.body(value))
         if self._redactor.needs_json:
             return {"left_out": "not JSON", "bytes": size}
-        return text.decode("utf-8", "replace")
+        return self._redactor.texts(text.decode("utf-8", "replace"))
 
 
 def _at(seconds: float) -> str:
@@ -137,4 +154,4 @@ def _usage(answer: Any) -> Any:
 
 def _count(usage: Any, name: str) -> int | None:
     found = usage.get(name) if isinstance(usage, dict) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < _MOST_TOKENS else None

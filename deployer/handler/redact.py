@@ -1,7 +1,8 @@
 """What must not be in a record is taken out of it before it leaves this process.
 
 A rule that begins with $ is a JSON path into the bodies: $.messages[*].content, $..api_key. Any other is a regular expression;
-what it matches is taken out of every text of the record, of keys and numbers too.
+what it matches is taken out of every text of a client or model, of keys and numbers too. What of a record is such a text, and
+what is our own, record.py knows.
 """
 
 from __future__ import annotations

@@ -192,7 +192,8 @@ def _log(config: Config, wanted: LogConfig, counters: Counters) -> RequestLog:
     """Raises RuleError for a wrong rule, OSError or ImportError where the sink cannot be had."""
     sys.setswitchinterval(0.0005)  # the log's thread must not hold up an answer for the usual 5 ms
     about = {"deployment": config.deployment, "revision": config.revision, "replica": config.replica}
-    return RequestLog(wanted, Writer(about, Redactor(wanted.redact)), sink_of(wanted, counters), counters)
+    writer = Writer(about, Redactor(wanted.redact), {*config.model_names, *config.paths})
+    return RequestLog(wanted, writer, sink_of(wanted, counters), counters)
 
 
 async def _first(*waiting: asyncio.Future[Any] | None) -> None:

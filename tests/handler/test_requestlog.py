@@ -92,7 +92,8 @@ def test_numbers_are_looked_at_and_wrong_rules_refused():
 
 
 def entry(request=b"", chunks=(), kind="application/json", **more):
-    made = Entry("r1", "POST", "/v1/chat/completions", more.pop("full", True), more.pop("limit", 1000))
+    asked = [more.pop("id", "r1"), more.pop("method", "POST"), more.pop("path", "/v1/chat/completions")]
+    made = Entry(*asked, more.pop("full", True), more.pop("limit", 1000), more.pop("key", None))
     made.request, made.request_bytes, made.kind = request, len(request), kind
     for chunk in chunks:
         made.sent(chunk)
@@ -101,7 +102,8 @@ def entry(request=b"", chunks=(), kind="application/json", **more):
 
 
 def record(made, *rules):
-    found = Writer({"deployment": "chat", "revision": "7", "replica": "chat/0"}, Redactor(rules)).record(made)
+    about = {"deployment": "chat", "revision": "7", "replica": "chat/0"}
+    found = Writer(about, Redactor(rules), ("chat", "/v1/chat/completions")).record(made)
     jsonschema.validate(found, SCHEMA)
     return found
 
@@ -128,6 +130,67 @@ def test_bodies_are_redacted_or_left_out_never_cut():
     assert long["response"]["left_out"] == "too large"
 
 
+THEIRS = {"id", "model", "route", "method", "request", "response"}
+#: Each hits something of our own: ids, times, numbers, names, and the names of fields.
+WIDE = [r"\d+", r"[0-9a-f]{4,}", "-", r"\d{4}-\d", "chat", "team", "id|key|schema", "POST", "v1", "[a-z]+", r"\w+", "."]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.sampled_from(WIDE), min_size=1, max_size=4, unique=True), st.uuids(version=4), st.booleans())
+def test_no_rule_however_wide_touches_what_is_our_own(rules, own, dashes):
+    asked, answer = {"model": "chat", "prompt": f"a card {POISON}"}, json.dumps(ANSWER).encode()
+    made = entry(json.dumps(asked).encode(), [answer], id=str(own) if dashes else own.hex, key="team-2024")
+    bare, after = record(made), record(made, *rules)
+    assert after["id"] == made.id
+    assert {name: after[name] for name in after if name not in THEIRS} == {n: bare[n] for n in bare if n not in THEIRS}
+    assert (after["model"], after["route"], after["method"]) == ("chat", "/v1/chat/completions", "POST")
+    large = record(entry(b'{"a": 1}', limit=3), *rules)
+    assert large["request"] == {"left_out": "too large", "bytes": 8}
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs", "Nd"]), max_size=8)
+
+
+@st.composite
+def _requests(draw):
+    """A request and its answer with the poison in some places, or in all of them."""
+
+    def said(otherwise):
+        bad = draw(st.booleans())
+        return f"{draw(_texts)} {POISON} {draw(_texts)}" if bad else otherwise
+
+    asked = {"model": said("chat"), "user": said("ada"), said("key"): draw(_poisoned), "messages": [{"content": said("hello")}]}
+    answer = {"model": said("m"), "error": {"message": said("no")}, "choices": [{"text": said("yes")}], "usage": draw(_usages)}
+    body = said("no json").encode() if draw(st.booleans()) else json.dumps(asked).encode()
+    more = {"id": said("r1"), "method": said("POST"), "path": said("/v1/chat/completions"), "full": draw(st.booleans())}
+    return entry(body, [json.dumps(answer).encode()], limit=100_000, **more)
+
+
+_usages = st.fixed_dictionaries(
+    {
+        "prompt_tokens": st.sampled_from([3, POISON, 4111111111111111, -4111111111111111, True, None]),
+        "completion_tokens": st.just(4),
+    }
+)
+
+
+@settings(max_examples=150)
+@given(_requests())
+def test_no_place_of_a_record_keeps_what_a_client_or_a_model_said_against_a_rule(made):
+    written = json.dumps(record(made, CARD, r"^-?\d{16}$"), ensure_ascii=False)
+    assert POISON not in written
+    assert "4111111111111111" not in written
+
+
+def test_a_name_that_the_gateway_did_not_give_is_a_text_and_one_that_no_rule_hits_stays():
+    for said in ("r1", POISON, "41111111-1111-1111-1111-111111111111", "0" * 32):
+        made = entry(b"{}", id=said)
+        assert record(made)["id"] == said
+        assert record(made, r"\d+", "r")["id"].count(MARK) > 0
+    assert record(entry(b'{"model": "chat-2"}'), r"\d")["model"] == f"chat-{MARK}", "no name of the deployment"
+    assert record(entry(b"{}", path="/v1/other"), r"\d")["route"] == f"/v{MARK}/other", "no path that it serves"
+
+
 def test_a_stream_is_one_answer_in_a_record_so_that_no_border_hides_a_match():
     pieces = [f'data: {{"choices": [{{"index": 0, "delta": {{"content": "{c}"}}}}]}}\n\n'.encode() for c in POISON]
     made = record(entry(b"{}", [*pieces, b"data: [DONE]\n\n"], "text/event-stream", limit=100_000), CARD)
@@ -136,8 +199,9 @@ def test_a_stream_is_one_answer_in_a_record_so_that_no_border_hides_a_match():
 
 
 def test_a_poison_goes_through_a_real_process_and_not_into_its_log(tmp_path):
-    log = {"requests": "full", "sink": "file", "redact": [CARD, "$.user"], "file": {"path": str(tmp_path / "log.jsonl")}}
-    handler = Handler(tmp_path, log=log).wait_ready()
+    rules = [CARD, "$.user", "chat", "[a-f]"]
+    log = {"requests": "full", "sink": "file", "redact": rules, "file": {"path": str(tmp_path / "log.jsonl")}}
+    handler = Handler(tmp_path, log=log, model_names=["chat"], paths=["/v1/chat/completions"]).wait_ready()
     text = f"my card is {POISON} really"
     assert handler.chat(text, user="secret-user")[1]["choices"][0]["message"]["content"] == text
     assert content(events(handler.chat(text, stream=True, user="secret-user")[1])) == text
@@ -155,6 +219,7 @@ def test_a_poison_goes_through_a_real_process_and_not_into_its_log(tmp_path):
     assert [r["key"] for r in records] == [None, None, None, "team-a"]
     assert records[1]["completion_tokens"] == 5
     assert records[1]["first_ms"] <= records[1]["latency_ms"]
+    assert {(one["model"], one["route"], len(one["id"])) for one in records[:2]} == {("chat", "/v1/chat/completions", 32)}
 
 
 class Stuck:
