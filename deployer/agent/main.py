@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from deployer.agent.paths import Refusal
-from deployer.agent.system import System
+from deployer.agent.system import Silent, System
 from deployer.agent.talk import Hungup, Talk
 
 Verb = Callable[[System, Dict[str, Any], Talk], None]
@@ -118,6 +118,8 @@ def serve(system: System, verb: str, talk: Talk) -> int:
         return 0
     except Refusal as error:
         return _fail(talk, str(error))
+    except Silent as error:
+        return _fail(talk, str(error), error.hint)
     except KeyError as error:
         return _fail(talk, "the request lacks %s" % error)
     except OSError as error:
@@ -134,9 +136,9 @@ def _place(error: Exception) -> str:
     return "%s:%s" % (frame.filename.rpartition("/")[2], frame.lineno)
 
 
-def _fail(talk: Talk, message: str) -> int:
+def _fail(talk: Talk, message: str, hint: Optional[str] = None) -> int:
     with contextlib.suppress(Hungup):
-        talk.say({"type": "error", "message": message})
+        talk.say(dict({"type": "error", "message": message}, **({"hint": hint} if hint else {})))
     return 1
 
 

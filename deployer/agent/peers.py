@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional
 
 from deployer.agent import files, paths, wire
 from deployer.agent.context import StepFailed, last_words
-from deployer.agent.system import System
+from deployer.agent.system import System, TooLong
 
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]{1,16384}-----END CERTIFICATE-----\n")
 _BLOCK = re.compile(r"# host ([a-z0-9-]{1,40})\n(" + CERTIFICATE.pattern + ")")
@@ -61,6 +61,8 @@ def make(system: System, fleet: wire.Fleet, host: str) -> str:
         except OSError as error:
             hint = "apt-get install openssl"
             raise StepFailed("openssl cannot be started: %s" % (error.strerror or error), hint=hint) from None
+        except TooLong as error:
+            raise StepFailed("openssl made no certificate: %s" % error, log=error.log) from None
         if done.rc != 0:
             raise StepFailed("openssl made no certificate: %s" % last_words(done), log=done.lines)
         with open(key) as one, open(certificate) as other:

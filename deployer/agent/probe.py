@@ -14,7 +14,9 @@ from deployer.agent.times import iso
 
 
 def probe(system: System, request: Any, own_run: Optional[str] = None) -> Dict[str, Any]:
-    """A wire.Probe for a wire.ProbeRequest. `own_run`: the run that asks; it is not an unfinished one to itself."""
+    """A wire.Probe for a wire.ProbeRequest. `own_run`: the run that asks; it is not an unfinished one to itself.
+    Raises Silent.
+    """
     fleet = paths.check_fleet(request["fleet"])
     overrides = request.get("paths") or {}
     found: Dict[str, Any] = {"at": iso(system.now())}
@@ -22,7 +24,8 @@ def probe(system: System, request: Any, own_run: Optional[str] = None) -> Dict[s
     remembered = [one for one in _runs(system, fleet) if one["run"] != own_run]
     unit_files = units.UnitFiles(system, fleet)
     waiting = [paths.run_unit(one["run"]) for one in remembered if not one["ended"]]
-    shown = systemctl.show(system, [*unit_files.own, *waiting])
+    # who cannot say whether a unit is up must not seem to say that it is down: the host counts as one that does not answer
+    shown = systemctl.ask(system, [*unit_files.own, *waiting])
     found.update(_units(system, fleet, unit_files, shown))
     found.update(_state(system, fleet, request.get("history") or []))
     found["unreadable"] = sorted(found["unreadable"] + found.pop("unreadable_units"))
@@ -40,8 +43,6 @@ def _units(system: System, fleet: wire.Fleet, unit_files: units.UnitFiles, shown
     etc, hidden = state.etc_digests(system, fleet)
     digests.update(unit_files.digests)
     digests.update(etc)
-    if shown is None:
-        unreadable.append("systemctl")
     return {
         "units": units.units(system, unit_files, shown),
         "foreign_units": unit_files.foreign,

@@ -96,7 +96,7 @@ def undo_run(shared: Shared, run_id: str, progress: Callable[..., None]) -> List
     """Undoes the transactions that had begun and were not finished, last first; one that is recorded is finished. Returns
     what could not be undone.
     """
-    if runs.living(shared.system, [run_id]):
+    if runs.lives(run_id, systemctl.ask(shared.system, [paths.run_unit(run_id)])):
         raise StepFailed("the run %s is still alive" % run_id)
 
     def tell(transaction: Dict[str, Any], step: Dict[str, Any], state: str, **fields: Any) -> None:

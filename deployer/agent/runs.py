@@ -103,14 +103,18 @@ def listing(system: System, fleet: Optional[str] = None) -> List[Dict[str, Any]]
 
 
 def living(system: System, run_ids: Sequence[str]) -> Set[str]:
-    """Which of these runs are alive."""
-    shown = systemctl.show(system, [paths.run_unit(run_id) for run_id in run_ids]) or {}
+    """Which of these runs are alive, or may be."""
+    shown = systemctl.show(system, [paths.run_unit(run_id) for run_id in run_ids])
     return {run_id for run_id in run_ids if lives(run_id, shown)}
 
 
 def lives(run_id: str, shown: Optional[Mapping[str, Dict[str, str]]]) -> bool:
-    """By what systemd shows. One that was killed lives on while what it had begun is undone (see recover.py)."""
-    return (shown or {}).get(paths.run_unit(run_id), {}).get("ActiveState", "inactive") not in ("inactive", "failed")
+    """By what systemd shows; None, when it could not be asked: it may. One that was killed lives on while what it had begun is
+    undone (see recover.py).
+    """
+    if shown is None:
+        return True
+    return shown.get(paths.run_unit(run_id), {}).get("ActiveState", "inactive") not in ("inactive", "failed")
 
 
 def forget_old(system: System, keep: int = KEPT) -> None:

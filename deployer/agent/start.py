@@ -9,16 +9,17 @@ from typing import Any, Dict, Optional
 
 from deployer.agent import files, paths, runs, wire
 from deployer.agent.attach import follow
-from deployer.agent.system import System
+from deployer.agent.system import Silent, System, TooLong
 from deployer.agent.talk import Talk
 
 STOP_S = 600  # how long the host's going down waits for a run to end, and how long undoing a killed one may take
+START_S = 30.0
 HINT_ROOT = "the login user needs root rights here: set sudo: true in the host's file, or log in as root"
 
 
 def start(system: System, request: Dict[str, Any], talk: Talk, agent: Optional[str] = None) -> None:
     """Starts a wire.RunRequest. One that was started already (the connection was lost before the answer came) is only
-    followed. Raises Refusal.
+    followed. Raises Refusal and Silent.
     """
     run_id, fleet = str(request.get("run", "")), paths.check_fleet(request["fleet"])
     if request.get("wire") != wire.VERSION:
@@ -56,7 +57,10 @@ def _launch(system: System, run_id: str, secrets: Dict[str, str], agent: str) ->
     argv += ["-p", "ExecStopPost=" + " ".join([*program, "recover", run_id])]
     argv += ["--", *program, "work", run_id]
     try:
-        done = system.run(argv, timeout=30)
+        done = system.run(argv, timeout=START_S)
+    except TooLong:
+        # what is kept of the run stays: it may have begun, or begin yet, and then find no secrets and end
+        raise Silent("systemd does not answer: the run was not seen to begin within %.0f s" % START_S) from None
     finally:
         files.remove(system, handed)
     if done.rc != 0:

@@ -41,6 +41,12 @@ class TooLong(Exception):
         self.log = log
 
 
+class Silent(Exception):
+    """systemd could not be asked. What it has may be there and run all the same: nothing is concluded from it."""
+
+    hint = "on the host: systemctl is-system-running, journalctl -b _PID=1; a systemd that hangs for good needs a reboot"
+
+
 class System:
     """A machine. `root` is put before every path of the host; "/" on a real one."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional
 
-from deployer.agent import files, paths
+from deployer.agent import files, paths, systemctl
 from deployer.agent.context import Context, Shared, StepFailed, os_failure
 from deployer.agent.steps.base import Before, Step
-from deployer.agent.system import System, TooLong
+from deployer.agent.system import Silent, System, TooLong
 
 Tell = Callable[..., None]
 
@@ -63,7 +63,7 @@ def _tell_systemd(shared: Shared) -> List[str]:
         return []
     shared.units_changed = False
     try:
-        shared.system.run(["systemctl", "daemon-reload"], timeout=60)
+        systemctl.call(shared.system, "daemon-reload")
     except Exception as error:  # noqa: BLE001
         return [describe(shared.system, error)]
     return []
@@ -96,6 +96,8 @@ def failure(system: System, error: BaseException) -> StepFailed:
         return os_failure(system, error)
     if isinstance(error, paths.Refusal):
         return StepFailed(str(error))
+    if isinstance(error, Silent):
+        return StepFailed(str(error), hint=error.hint)
     if isinstance(error, TooLong):
         return StepFailed(str(error), log=error.log)
     if isinstance(error, KeyError):

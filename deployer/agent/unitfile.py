@@ -43,7 +43,7 @@ def read(system: System, name: str) -> Dict[str, Any]:
     service = _service([line for _, text in texts for line in _lines(text)])
     environment, hidden = _environment(system, service)
     argv = [_expanded(word, environment) for word in _words(_last(service, "ExecStart"))]
-    shown = systemctl.show_one(system, name)
+    shown = systemctl.ask_one(system, name)
     return {
         "unit": name,
         "files": [path for path, _ in texts],

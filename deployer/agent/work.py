@@ -23,7 +23,7 @@ from deployer.agent.roster import own_fleet
 from deployer.agent.runner import Runner
 from deployer.agent.steps import STEPS
 from deployer.agent.steps.base import Step
-from deployer.agent.system import System
+from deployer.agent.system import Silent, System
 
 SEEN_S = 10.0  # how long a run that removes the agent waits for its report to be read
 
@@ -114,9 +114,12 @@ def _report_untouched(journal: Journal, request: Dict[str, Any], result: str, me
 
 
 def _moved(system: System, request: Dict[str, Any]) -> Optional[str]:
-    """What differs from the host that was planned on, in words; None when nothing does."""
+    """What differs from the host that was planned on, or why nobody can tell, in words; None when nothing does."""
     asked = dict(request.get("probe") or {}, fleet=request["fleet"], gpus=False, verify=False)
-    now = probe(system, asked, own_run=request["run"])
+    try:
+        now = probe(system, asked, own_run=request["run"])
+    except Silent as error:
+        return "%s, so that nobody can tell whether it is as it was planned on" % error
     if now["name_conflict"]:
         return "another fleet, with the id %s, has the name %s on this host" % (now["name_conflict"], request["fleet"]["name"])
     planned = request.get("fingerprint")

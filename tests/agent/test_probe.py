@@ -184,18 +184,6 @@ def test_a_model_that_is_said_to_be_there_is_looked_at(host: FakeHost) -> None:
     assert seen == {"/srv/models/x": {"files": {"config.json": 2}}, "/srv/none": None}
 
 
-def test_a_systemd_that_does_not_answer_is_unknown_and_not_absent(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    Run(host, run_request(deployment()))
-
-    def silent(_words: list[str]) -> None:
-        raise OSError(2, "No such file or directory", "systemctl")
-
-    monkeypatch.setattr(host.machine.units, "call", silent)
-    seen = probe(host)
-    assert [(u["name"], u["active"]) for u in seen["units"]] == [(unit_name(), "unknown")]
-    assert "systemctl" in seen["unreadable"]
-
-
 def test_a_file_that_cannot_be_read_is_said(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     from deployer.agent import files
 

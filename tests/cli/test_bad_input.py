@@ -11,6 +11,7 @@ import pytest
 from deployer.execute.events import Event
 from deployer.transport.fake import FakeHost
 from deployer.transport.simulation import furniture
+from tests.agent.test_silent_systemd import Systemd
 from tests.cli.conftest import DEPLOYMENT
 from tests.cli.fakehosts import Bench, bench, tree
 
@@ -119,6 +120,26 @@ def test_a_host_that_is_not_let_in_is_shown_and_skipped_and_the_other_is_done(be
     assert "2 hosts: 1 done, 1 unreachable" in done.out
     assert bench.hosts["h1"].running()
     assert tree(bench.hosts["h2"].root) == before
+
+
+def test_a_host_whose_systemd_hangs_keeps_what_it_has_and_says_what_to_look_at(bench: Bench) -> None:
+    bench("apply", "--yes")
+    bench.each(lambda host: host.settle())
+    before = tree(bench.hosts["h1"].root)
+    systemd = Systemd(bench.hosts["h1"])
+    systemd.silence()
+    for words in (("plan",), ("status",), ("hosts", "probe"), ("apply", "--yes")):
+        done = bench(*words)
+        said = done.out + done.err
+        assert done.code == 6, said
+        assert "systemd does not answer within 15 s" in said
+        assert "Traceback" not in said
+        assert "is down" not in said
+        assert "TooLong" not in said
+    assert "journalctl -b _PID=1" in bench("plan").out
+    systemd.speak()
+    assert tree(bench.hosts["h1"].root) == before
+    assert bench("plan", "--detailed-exitcode").code == 0
 
 
 def test_a_wrong_host_key_names_the_command_that_pins_another(bench: Bench) -> None:

@@ -54,9 +54,9 @@ def _names(system: System, prefix: str) -> List[str]:
 
 
 def units(system: System, found: UnitFiles, shown: Any) -> List[Dict[str, Any]]:
-    """`shown` is what systemctl.show gave; None when systemd could not be asked: then every state is "unknown"."""
+    """`shown` is what systemctl.ask gave; a unit of which it says nothing is "unknown"."""
     boot = system.now() - system.clock()
-    return [_unit(name, (shown or {}).get(name), boot) for name in found.own]
+    return [_unit(name, shown.get(name), boot) for name in found.own]
 
 
 def _unit(name: str, properties: Any, boot: float) -> Dict[str, Any]:
@@ -87,7 +87,7 @@ def dropin_digests(system: System, found: UnitFiles, shown: Any) -> Tuple[Dict[s
     """Digests of drop-ins by path, and those that could not be read."""
     digests, unreadable = {}, []
     for name in found.own:
-        for path in own_dropins(name, (shown or {}).get(name) or {}):
+        for path in own_dropins(name, shown.get(name) or {}):
             try:
                 digests[path] = files.digest(system, path)
             except OSError:
@@ -96,7 +96,7 @@ def dropin_digests(system: System, found: UnitFiles, shown: Any) -> Tuple[Dict[s
 
 
 def control_groups(found: UnitFiles, shown: Any) -> Dict[str, str]:
-    return {n: (shown or {})[n]["ControlGroup"] for n in found.own if (shown or {}).get(n, {}).get("ControlGroup")}
+    return {n: shown[n]["ControlGroup"] for n in found.own if shown.get(n, {}).get("ControlGroup")}
 
 
 def _int(text: Any) -> int:

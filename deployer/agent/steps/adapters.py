@@ -7,10 +7,9 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Optional
 
-from deployer.agent import systemctl
 from deployer.agent.context import Context, StepFailed
 from deployer.agent.steps.base import ALREADY, Before, Step
-from deployer.agent.steps.units import own
+from deployer.agent.steps.units import own, state
 
 Adapters = Dict[str, str]  # name → folder
 LOAD_S = 300.0
@@ -22,7 +21,7 @@ def _wanted(listed: Any) -> Adapters:
 
 class Follow(Step):
     def check(self, ctx: Context) -> Before:
-        if systemctl.show_one(ctx.system, own(ctx)).get("ActiveState") != "active":
+        if state(ctx, own(ctx)).get("ActiveState") != "active":
             return dict(ALREADY)  # its files say what it serves when it starts
         served = _served(ctx)
         return dict(ALREADY) if served == _wanted(ctx.args.get("adapters")) else {"adapters": _listed(served)}
@@ -31,7 +30,7 @@ class Follow(Step):
         return _follow(ctx, _wanted(ctx.args.get("adapters")))
 
     def undo(self, ctx: Context, before: Before) -> None:
-        if systemctl.show_one(ctx.system, own(ctx)).get("ActiveState") == "active":
+        if state(ctx, own(ctx)).get("ActiveState") == "active":
             _follow(ctx, _wanted(before.get("adapters")))
 
 

@@ -13,6 +13,7 @@ from deployer.agent.context import Context, StepFailed, last_words
 from deployer.agent.steps import units
 from deployer.agent.steps.base import Before, Step
 from deployer.agent.steps.text import mode_of, own_path, put_back
+from deployer.agent.system import TooLong
 
 #: The name that requests of our own carry, as render.gateway knows it. No key of a person can begin with a colon.
 PROBE_NAME = ":probe"
@@ -108,8 +109,7 @@ class Reload(Step):
             if found.get("ActiveState") == "active":
                 return
             if found.get("ActiveState") in ("failed", "inactive") or ctx.system.clock() > end:
-                done = ctx.system.run(["journalctl", "-q", "--no-pager", "-o", "cat", "-n", "20", "-u", unit], timeout=20)
-                raise StepFailed("the gateway %s is %s" % (unit, found.get("ActiveState", "unknown")), log=done.lines)
+                raise StepFailed("the gateway %s is %s" % (unit, found.get("ActiveState", "unknown")), log=_last_lines(ctx, unit))
             ctx.system.sleep(0.2)
 
     def undo(self, ctx: Context, before: Before) -> None:
@@ -124,6 +124,14 @@ class Reload(Step):
             done = systemctl.call(ctx.system, "reload", unit)
             if done.rc != 0:
                 raise StepFailed("systemctl reload %s: %s" % (unit, last_words(done)), log=done.lines)
+
+
+def _last_lines(ctx: Context, unit: str) -> List[str]:
+    """Of its journal, if that can be had: why it was asked for is said in any case."""
+    try:
+        return ctx.system.run(["journalctl", "-q", "--no-pager", "-o", "cat", "-n", "20", "-u", unit], timeout=20).lines
+    except (OSError, TooLong):
+        return []
 
 
 class EndpointReady(Step):

@@ -92,17 +92,17 @@ class _Watch:
         self._progress: Dict[str, Any] = {"phase": "starting"}
         self._invocation = ""
         self._moved = self._started
-        found = systemctl.show_one(ctx.system, self._unit)
-        self._before = _restarts(found) if found.get("ActiveState") == "active" else 0
-        self._state: Dict[str, str] = found
+        self._before: Optional[int] = None  # restarts of before we came; None until systemd has said
+        self._state = systemctl.show_one(ctx.system, self._unit)
         self._figures = Figures(ctx.args.get("figures") or [])
 
     def look(self, patience_s: float) -> Optional[str]:
         """None when it is ready, else why not. Raises StepFailed when it never will be."""
-        self._state = found = systemctl.show_one(self._ctx.system, self._unit)
-        self._read(found.get("InvocationID", ""))
+        found = systemctl.show_one(self._ctx.system, self._unit)
         active = found.get("ActiveState", "unknown")
-        restarts = _restarts(found) - self._before
+        if found:
+            self._take(found)
+        restarts = _restarts(found) - (self._before or 0)
         if active == "failed" or (active == "inactive" and found.get("SubState") == "dead"):
             raise self.failed("it ended%s" % self._how(found))
         if restarts >= RESTARTS or (restarts > 0 and self._known() is not None):
@@ -114,9 +114,16 @@ class _Watch:
         else:
             if active == "active":
                 return None
-            why = "it answers, and systemd still says %s" % active
+            why = "it answers, and systemd %s" % ("still says " + active if found else "does not")
         self._ctx.progress(**dict(self._progress, waited_s=round(self._ctx.system.clock() - self._started, 1), why=why))
         return why
+
+    def _take(self, found: Dict[str, str]) -> None:
+        if self._before is None:
+            first = self._state or found
+            self._before = _restarts(first) if first.get("ActiveState") == "active" else 0
+        self._state = found
+        self._read(found.get("InvocationID", ""))
 
     def memory(self) -> Optional[Dict[str, Any]]:
         """What is noted of it with the start, under the plan's own key; None when the plan asks for nothing."""

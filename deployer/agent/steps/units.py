@@ -24,10 +24,8 @@ def own(ctx: Context) -> str:
 
 
 def state(ctx: Context, unit: str) -> Dict[str, str]:
-    found = systemctl.show_one(ctx.system, unit)
-    if not found:
-        raise StepFailed("systemd does not answer")
-    return found
+    """Raises Silent."""
+    return systemctl.ask_one(ctx.system, unit)
 
 
 def start(ctx: Context, unit: str) -> None:
@@ -43,7 +41,7 @@ def stop(ctx: Context, unit: str, timeout_s: float) -> Optional[str]:
     word = None
     try:
         done = systemctl.call(ctx.system, "stop", unit, timeout=timeout_s)
-        if done.rc != 0 and systemctl.is_up(systemctl.show_one(ctx.system, unit)):
+        if done.rc != 0 and systemctl.is_up(state(ctx, unit)):
             raise StepFailed("systemctl stop %s: %s" % (unit, last_words(done)), log=done.lines)
     except TooLong:
         word = "killed: it did not end within %.0f s" % timeout_s
