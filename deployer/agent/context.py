@@ -93,6 +93,10 @@ class Context:
         self._told, self._phase = now, data.get("phase")
         self._tell(data)
 
+    def warn(self, text: str) -> None:
+        """What a person must hear of, though the step goes on: it stands in the report of the apply."""
+        self._tell({"phase": text, "warn": text})
+
     def run(
         self,
         argv: Sequence[str],

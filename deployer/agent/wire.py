@@ -345,7 +345,8 @@ class RunRequest(TypedDict, total=False):
 #   pause     {"state": "paused" | "resumed" | "timeout", "message"}
 #   step      {"tx", "step", "change", "label", "state": "start" | "progress" | "done" | "failed" | "undone" | "undo-failed"
 #              | "skipped", "message", "data"}    progress data: {"done", "total", "unit", "rate", "eta_s", "phase"}; of a
-#              copy once {"wants": {"host", "path", "name", "digest"}}: the controller brings it from there
+#              copy once {"wants": {"host", "path", "name", "digest"}}: the controller brings it from there; {"warn": text} is
+#              for a person to hear, and stands in the report of the apply
 #   report    {"result": "done" | "failed" | "rolled-back" | "locked" | "stale" | "stopped" | "lost",
 #              "transactions": {id: {"state": "done" | "failed" | "undone" | "skipped" | "undo-failed" | "kept",
 #              "step", "message", "cause", "hint", "log": [...]}}}

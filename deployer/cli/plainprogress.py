@@ -31,6 +31,8 @@ class PlainProgress:
         if event.state == "start":
             self._began[key] = self._told[event.host or ""] = now
             return None
+        if event.data.get("warn"):
+            return f"{head}: {event.data['warn']}"
         if event.state == "progress":
             return self._progress(event, head, now)
         took = now - self._began.pop(key, now)

@@ -21,6 +21,7 @@ class Conductor:
         self._stopping: set[str] = set()
         self._concerned: dict[str, tuple[str, ...]] = {}  # host → deployments of its run
         self._failed: dict[str, set[str]] = {}  # deployment → hosts on which it failed
+        self.warnings: dict[tuple[str, str, str], None] = {}  # (host, transaction, text), each once, in their order
         self.failures: dict[tuple[str, str], str] = {}  # (host, transaction) → what its step said that failed
         self._rollouts: dict[str, Mapping[str, Any]] = {}  # deployment → how its rollout takes failures
         self._paused: bool | None = None  # None: nobody asked
@@ -53,6 +54,8 @@ class Conductor:
                 self._certificates[host] = str(line["certificate"])
             self._concerned[host] = tuple(line.get("deployments") or ())
             self._rollouts.update(line.get("rollouts") or {})
+        elif kind == "step" and (line.get("data") or {}).get("warn"):
+            self.warnings[host, str(line.get("tx")), str(line["data"]["warn"])] = None
         elif kind == "step" and line.get("state") in ("failed", "skipped"):
             self.failures[host, str(line.get("tx"))] = str(line.get("message") or "")
             name = deployment_of(str(line.get("tx")))

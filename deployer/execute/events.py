@@ -123,8 +123,8 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The end of an apply. `run` names it on every host; `exit_code` is the worst of all hosts. `notes`: what went wrong
-    beside it, and does not count.
+    """The end of an apply. `run` names it on every host; `exit_code` is the worst of all hosts. `notes`: what a person must
+    hear beside it, and does not count: who could not be told, requests that may have been cut.
     """
 
     run: str

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.agent.wire import deployment_of
 from deployer.errors import worst
 from deployer.execute.events import RESULT_CODES, Failure, HostReport, Report
 from deployer.execute.follow import Follower
@@ -22,7 +23,8 @@ def make_report(
         hosts[name] = _host(name, follower, results)
         failures += _failures(name, follower, requests.get(name, {}))
     codes = [RESULT_CODES.get(host.result, 1) for host in hosts.values()]
-    return Report(run, plan.plan_id, hosts, tuple(failures), worst(codes), time.monotonic() - began)
+    notes = tuple(f"{host}  {deployment_of(name) or name}: {text}" for host, name, text in follower.conductor.warnings)
+    return Report(run, plan.plan_id, hosts, tuple(failures), worst(codes), time.monotonic() - began, notes)
 
 
 def _host(name: str, follower: Follower, results: Results) -> HostReport:

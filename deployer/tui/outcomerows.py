@@ -37,6 +37,7 @@ def rows(operation: Operation, drawing: Drawing) -> list[Row]:
         for host in report.hosts.values():
             if host.result != "unchanged":
                 found += _host(host, drawing)
+        found += [_note(number, note, drawing) for number, note in enumerate(report.notes)]
         found += [_answers(one, drawing) for one in operation.endpoints.values()]
         found += [_canary(name, good, drawing) for name, good in operation.canaries.items()]
     view = operation.board.view(0)
@@ -59,6 +60,10 @@ def _host(host: HostReport, drawing: Drawing) -> Iterator[Row]:
     yield Row(f"host:{host.name}", line(glyph, (f"{clean(host.name):<{drawing.host}}", "bold"), f"  {clean(host_words(host))}"))
     said = [("", text) for text in left_off(host)] if host.result == "stopped" else []
     yield from _notes(f"host:{host.name}", [*said, *([("next", host.hint)] if host.hint else [])])
+
+
+def _note(number: int, said: str, drawing: Drawing) -> Row:
+    return Row(f"note:{number}", line((f"{drawing.glyphs.dash} ", "warn"), clean(said)))
 
 
 def _answers(one: Endpoint, drawing: Drawing) -> Row:

@@ -2,6 +2,7 @@
 it hangs it is silent, when a worker has ended it says something else. Only one that systemd knows to be down has none.
 """
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -100,6 +101,7 @@ def context(host: Host, **args: Any) -> Any:
         check=lambda: None,
         told=told,
         progress=lambda **data: told.append(data),
+        warn=lambda text: told.append({"warn": text}),
     )
 
 
@@ -137,11 +139,21 @@ def test_a_drain_waits_for_one_that_does_not_say_and_then_for_silence(says: Says
 
 
 def test_a_drain_of_one_that_never_says_lasts_to_its_deadline_and_says_so() -> None:
-    host = Host(silent)
-    said = drain(host, deadline_s=60)
-    assert said is not None
-    assert said.startswith("the gateway does not say whether requests still ran")
-    assert 60.0 < host.now <= 66.0
+    """Also when it is undone: there nobody hears what a step gives back."""
+    for do in (traffic.Drained().do, traffic.Drained().undo):
+        host = Host(silent)
+        ctx = context(host, ports=[20000], deadline_s=60, undo=do.__name__ == "undo")
+        do(ctx, {})
+        said = r"after 6\d s the gateway could still not be asked whether requests run there: some may have been cut"
+        assert re.fullmatch(said, ctx.told[-1]["warn"])
+        assert 60.0 < host.now <= 66.0
+
+
+def test_a_drain_that_ends_in_time_warns_of_nothing_and_one_that_does_not_says_how_many_it_cuts() -> None:
+    ctx = context(Host(until(30.0, well, idle)), ports=[20000], deadline_s=60)
+    assert traffic.Drained().do(ctx, {}) is None
+    assert not [one for one in ctx.told if "warn" in one]
+    assert drain(Host(well), deadline_s=60) == "3 requests still ran after 60 s and may have been cut"
 
 
 def watched(host: Host, seconds: float = 20.0) -> tuple[str, str]:

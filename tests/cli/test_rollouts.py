@@ -1,6 +1,7 @@
 """Updates on simulated hosts that run the real agent: the old one serves until the new one has answered, or comes back."""
 
 import json
+import re
 
 import pytest
 
@@ -36,6 +37,38 @@ def test_the_new_one_serves_before_the_old_one_stops(chat: Bench) -> None:
     (new,) = engines(chat)
     assert new != old
     assert chat("plan", "--detailed-exitcode").code == 0
+
+
+def hang_gateway(host: FakeHost) -> None:
+    def silent(_path: str, _line: str, timeout: float = 5.0) -> bytes:
+        host.machine.sleep(timeout)
+        raise TimeoutError("timed out")
+
+    host.machine.ask_socket = silent  # type: ignore[assignment]
+
+
+CUT = r"after 6\d s the gateway could still not be asked whether requests run there: some may have been cut"
+
+
+def test_where_the_gateway_cannot_be_asked_a_drain_ends_at_its_deadline_and_a_person_hears_of_it(chat: Bench) -> None:
+    """The update is done: nobody is better served by an old one that stays for ever."""
+    (old,) = engines(chat)
+    chat.edit("tags: [prod]", "tags: [prod]\nrollout: {drain_deadline: 60s}")
+    chat.each(hang_gateway)
+    done = chat("apply", "--yes")
+    assert done.code == 0
+    assert re.search(f"h1  chat: {CUT}\n", done.out), "with what came of it"
+    assert re.search(f"h1  requests on the old chat/0 end: {CUT}\n", done.err), "and at once"
+    assert engines(chat) != [old]
+
+
+def test_a_program_reads_which_drain_could_not_be_seen(chat: Bench) -> None:
+    chat.edit("tags: [prod]", "tags: [prod]\nrollout: {drain_deadline: 60s}")
+    chat.each(hang_gateway)
+    lines = [json.loads(line) for line in chat("apply", "--yes", "--json").out.splitlines()]
+    assert [line["label"] for line in lines if (line.get("data") or {}).get("warn")] == ["requests on the old chat/0 end"]
+    (note,) = lines[-1]["notes"]
+    assert re.fullmatch(f"h1  chat: {CUT}", note)
 
 
 def test_a_new_one_that_fails_never_touches_the_old(chat: Bench) -> None:

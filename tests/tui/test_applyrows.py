@@ -1,11 +1,12 @@
 """What the lines of an apply say, from events alone."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from deployer.app.board import Board
-from deployer.execute.events import Event
-from deployer.tui import applyrows
+from deployer.execute.events import Event, HostReport, Report
+from deployer.tui import applyrows, outcomerows
 from deployer.tui.applyrows import Drawing
 from deployer.tui.glyphs import ASCII, UNICODE
 from deployer.tui.line import text_of
@@ -98,3 +99,11 @@ def test_every_sign_has_a_form_in_ascii() -> None:
     said = [*lines(found, drawing), text_of(applyrows.progress(found.view(10), 5.0, "paused", drawing))]
     assert all(one.isascii() for one in said), said
     assert said[-1].startswith("paused: p goes on")
+
+
+def test_what_a_person_must_hear_beside_the_result_stands_on_the_last_screen() -> None:
+    cut = "h1  chat: 3 requests still ran after 300 s and may have been cut"
+    report = Report("r", "p", {"h1": HostReport("h1", "done", 64.0)}, (), 0, 64.0, (cut,))
+    operation: Any = SimpleNamespace(error=None, report=report, endpoints={}, canaries={}, board=board())
+    rows = outcomerows.rows(operation, Drawing(ASCII, 120))
+    assert [text_of(row.left) for row in rows if row.key == "note:0"] == [f"- {cut}"]

@@ -90,7 +90,7 @@ def _number(text: Optional[str]) -> int:
 
 class Drained(Step):
     """Waits until the gateway has no request left on the engines on these `ports`, at most `deadline_s`: what runs longer is
-    cut, and that is said. A gateway that does not say what it has may have some. `quiet_s`: how long nothing may come. With
+    cut, and a person is told. A gateway that does not say what it has may have some. `quiet_s`: how long nothing may come. With
     `undo` it does nothing, and waits when it is undone.
     """
 
@@ -114,11 +114,17 @@ class Drained(Step):
             if now >= since + quiet:
                 return None
             if now > began + patience:
-                if left is None:
-                    return "the gateway does not say whether requests still ran after %.0f s" % (now - began)
-                return "%d requests still ran after %.0f s" % (left, now - began)
+                word = _late(left, now - began)
+                ctx.warn(word)
+                return word
             ctx.progress(phase=_waiting_for(left))
             ctx.system.sleep(POLL_S)
+
+
+def _late(left: Optional[int], seconds: float) -> str:
+    if left is None:
+        return "after %.0f s the gateway could still not be asked whether requests run there: some may have been cut" % seconds
+    return "%d request%s still ran after %.0f s and may have been cut" % (left, "s" * (left != 1), seconds)
 
 
 def _waiting_for(left: Optional[int]) -> str:
