@@ -130,9 +130,6 @@ def test_of_ours_nearly_all_are_answered() -> None:
         "granite-3.3-2b-instruct": "size not known",
         "granite-3.3-8b-instruct": "size not known",
         "qwen3-coder-30b-a3b-instruct": "size not known",
-        "qwen3-vl-30b-a3b-instruct": "size not known",
-        "qwen3.5-4b": "layers not known",
-        "qwen3.5-9b": "layers not known",
     }
 
 
