@@ -6,11 +6,10 @@ import re
 import sys
 from typing import Any, TextIO
 
-from deployer.agent.plain import plain
+from deployer.agent.plain import ODD, plain
 
 #: Those that we write ourselves.
 _COLOUR = re.compile(r"(\x1b\[(?:[012]|3[1-6])m)")
-_OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def out(text: str) -> None:
@@ -43,7 +42,7 @@ def _shown(text: str) -> str:
 def _json(data: Any, indent: int | None = None) -> str:
     """Every value as it is; what a terminal would obey is escaped, as JSON does with the first 32 characters by itself."""
     text = json.dumps(data, indent=indent, ensure_ascii=False)
-    return text if text.isprintable() else _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text if text.isprintable() else ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def color(stream: TextIO | None = None) -> bool:

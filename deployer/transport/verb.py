@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from deployer.agent.plain import plain, plain_values
+from deployer.agent.plain import ODD, plain, plain_values
 from deployer.errors import DeployerError, Unreachable
 
 #: How often a reader looks whether its link is still alive, in seconds.
@@ -15,8 +15,8 @@ LOOK_S = 5.0
 _KEPT_ERR = 8192
 #: Of a probe: what is held against the files, byte by byte.
 _COMPARED = frozenset({"records", "history", "roster", "secret_key"})
-#: Whether a line may hold a character that `plain` takes away, escaped or not: most hold none, and a probe is long.
-_ODD = re.compile(rb"\\[ubfr]|[\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xed[\xa0-\xbf]")
+#: How JSON writes a character that `plain` does not leave as it is, if not as itself. Most lines hold none, and a probe is long.
+_ESCAPED = re.compile(r"\\[ubfr]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,12 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     a terminal to obey, but in what a plan compares.
     """
     try:
-        line = json.loads(raw)
+        text = raw.decode("utf-8", "surrogatepass")
+        line = json.loads(text)
     except ValueError:
         return None
     if not isinstance(line, dict):
         return None
-    if _ODD.search(raw) is None:
+    if _ESCAPED.search(text) is None and ODD.search(text) is None:
         return line
     return {key: value if key in _COMPARED else plain_values(value) for key, value in line.items()}

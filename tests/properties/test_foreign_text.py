@@ -20,7 +20,7 @@ from rich.style import Style
 from deployer.agent.context import StepFailed, last_words
 from deployer.agent.journal import Journal
 from deployer.agent.journal import read as journal_of
-from deployer.agent.plain import plain, plain_values
+from deployer.agent.plain import ODD, plain, plain_values
 from deployer.agent.system import Done, System
 from deployer.agent.talk import Talk
 from deployer.app.board import Board
@@ -71,6 +71,7 @@ def test_plain_text_holds_nothing_that_is_obeyed_and_stays_as_it_is(text: str) -
     assert plain(found) == found
     if text.isprintable():
         assert found == text
+    assert (found != text) == (ODD.search(text) is not None), "who looks for one odd character finds every text that changes"
     assert console._json(text).isprintable() or OBEYED.search(console._json(text)) is None
     assert json.loads(console._json(text)) == text, "a program gets every character"
 
