@@ -26,7 +26,7 @@ PROPERTIES = (
 #: What somebody who only watches asks for. Time goes on in a simulated host when somebody asks for more.
 GLANCE = ("Id", "ActiveState", "SubState", "NRestarts", "StateChangeTimestampMonotonic", "UnitFileState")
 
-ASK_S = 15.0
+ASK_S = 12.0  # less than the controller waits for a probe, so that it hears why there is none
 
 UP = frozenset({"active", "activating", "reloading", "refreshing"})
 

@@ -50,7 +50,7 @@ def no_bus(words: Words) -> Done:
 
 
 SILENCES = {
-    hangs: "systemd does not answer within 15 s",
+    hangs: "systemd does not answer within 12 s",
     no_process: "systemd cannot be asked: systemctl: Resource temporarily unavailable",
     no_bus: "systemd does not answer: Failed to get properties: Transport endpoint is not connected",
 }
@@ -110,7 +110,7 @@ def test_a_run_begins_nothing_where_nobody_can_tell_what_is_up(host: FakeHost, s
     assert run.result == "stale"
     told = run.report["transactions"]["chat"]
     assert told["state"] == "skipped"
-    assert told["message"].startswith("systemd does not answer within 15 s, so that nobody can tell")
+    assert told["message"].startswith("systemd does not answer within 12 s, so that nobody can tell")
     systemd.speak()
     assert tree(host.root) == before
     assert (host.running(), probe(host)["unfinished"]) == ([unit_name()], [])
@@ -234,7 +234,7 @@ def test_certificates_and_services_of_others_are_told_in_words_too(host: FakeHos
     with pytest.raises(StepFailed, match="openssl made no certificate: openssl took longer than 15 s"):
         peers.make(host.machine, FLEET, "gpu-01")
     host.path("/etc/systemd/system/mine.service").write_text("[Service]\nExecStart=/bin/x\n", encoding="utf-8")
-    with pytest.raises(DeployerError, match="systemd does not answer within 15 s"):
+    with pytest.raises(DeployerError, match="systemd does not answer within 12 s"):
         ask(host, "unit", {"fleet": FLEET, "unit": "mine.service"})
 
 

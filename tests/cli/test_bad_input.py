@@ -132,7 +132,7 @@ def test_a_host_whose_systemd_hangs_keeps_what_it_has_and_says_what_to_look_at(b
         done = bench(*words)
         said = done.out + done.err
         assert done.code == 6, said
-        assert "systemd does not answer within 15 s" in said
+        assert "systemd does not answer within 12 s" in said
         assert "Traceback" not in said
         assert "is down" not in said
         assert "TooLong" not in said
