@@ -106,7 +106,10 @@ class Gift:
         def ask(connection: Connection) -> list[dict[str, Any]]:
             channel = connection.open("give", self._asked)
             try:
-                return next(list(line["files"]) for line in channel.lines() if line.get("type") == "gives")
+                for line in channel.lines():
+                    if line.get("type") == "gives":
+                        return list(line["files"])
+                raise Unreachable("the connection ended before it was said what there is", where=self.host)
             finally:
                 channel.close()
 

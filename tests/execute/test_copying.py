@@ -11,6 +11,7 @@ from deployer.execute.pool import Pool
 FLEET = {"id": "0123abcd", "name": "acme"}
 WANTS = {"host": "h1", "path": "/m", "name": "m", "digest": "d"}
 DATA = b"0123456789"
+FILES = [{"path": "model.bin", "size": len(DATA), "digest": "sha256:d"}]
 
 
 class Given:
@@ -21,6 +22,9 @@ class Given:
         self._offset = offset
 
     def lines(self) -> Iterator[dict[str, Any]]:
+        if self._connection.broken:  # closed under us, by whoever met the break first: that is a quiet end
+            return
+        yield {"type": "gives", "files": FILES}
         yield {"type": "giving", "size": len(DATA) - self._offset}
 
     def read_bytes(self, most: int) -> bytes:
@@ -39,8 +43,8 @@ class Way:
         self.offsets: list[int] = []
 
     def open(self, verb: str, request: Mapping[str, Any]) -> Given:
-        self.offsets.append(request["offset"])
-        return Given(self, request["offset"])
+        self.offsets.append(request.get("offset", 0))
+        return Given(self, request.get("offset", 0))
 
 
 class Ways:
@@ -86,3 +90,11 @@ def test_a_connection_that_breaks_under_it_is_dropped_and_made_anew_from_there_o
     assert broken_after_two(ways).read(2) == b"23"
     assert ways.dropped == [first]
     assert ways.current.offsets == [2]
+
+
+def test_a_giver_whose_connection_somebody_else_closed_is_asked_again_what_it_has() -> None:
+    ways = Ways()
+    ways.current.broken = True
+    gift = Gift(cast("Pool", ways), FLEET, WANTS, Patience(wait=lambda _: None))
+    assert gift.files() == FILES
+    assert len(ways.dropped) == 1
