@@ -4,14 +4,14 @@ never asks which engine it is. An engine that is not here does as it is told, or
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from deployer.engines import ctranslate2_kinds, ctranslate2_settings, ctranslate2_types
 from deployer.spec.models import DeploymentSpec
 from deployer.state.locked import LockedModel
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """`vendor` of its CPU; `capabilities` of the GPUs that a replica has. None: the host does not say."""
 
     arch: str
@@ -28,6 +28,11 @@ class Computes:
     why: str | None = None
     refused: bool = False
     setting: tuple[str, ...] = ()  # where in the YAML it was asked
+
+
+def tells(engine: str) -> bool:
+    """Whether anything is said of this engine."""
+    return engine in _READERS
 
 
 def computes(deployment: DeploymentSpec, model: LockedModel | None, machine: Machine) -> Computes | None:

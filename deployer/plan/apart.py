@@ -3,13 +3,14 @@ replicas are spread. Pure. Called by place and seeker.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from deployer.plan.roster import Place
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, HostSpec
 
 HOST = "host"
+NOWHERE: Mapping[str, int] = {}
 
 
 def domain(host: HostSpec, by: str) -> str | None:
@@ -22,7 +23,7 @@ class Neighbours:
 
     def __init__(self, world: World, places: Iterable[Place]) -> None:
         self._world = world
-        self._hosts: dict[str, Counter[str]] = {}
+        self._hosts: dict[str, dict[str, int]] = {}
         self._places: dict[str, list[Place]] = {}
         self._pairs: dict[str, set[str]] = {}
         for spec in world.fleet.deployments.values():
@@ -33,7 +34,8 @@ class Neighbours:
             self.add(place)
 
     def add(self, place: Place) -> None:
-        self._hosts.setdefault(place.deployment, Counter())[place.host] += 1
+        hosts = self._hosts.setdefault(place.deployment, {})
+        hosts[place.host] = hosts.get(place.host, 0) + 1
         self._places.setdefault(place.host, []).append(place)
 
     def remove(self, place: Place) -> None:
@@ -48,9 +50,9 @@ class Neighbours:
         """What stands there so far."""
         return tuple(self._places.get(host, ()))
 
-    def of(self, deployment: str) -> Counter[str]:
-        """How many of its replicas each host has."""
-        return self._hosts.get(deployment, Counter())
+    def of(self, deployment: str) -> Mapping[str, int]:
+        """How many of its replicas each host has; one that is not named has none."""
+        return self._hosts.get(deployment, NOWHERE)
 
     def domains(self, spec: DeploymentSpec, by: str) -> Counter[str | None]:
         """How many of its replicas each domain has."""
@@ -62,10 +64,11 @@ class Neighbours:
 
     def why_not(self, spec: DeploymentSpec, host: HostSpec) -> str | None:
         """Why a replica of it may not stand on a host beside what is there."""
-        return self.beside_other(spec, host, self._pairs.get(spec.name, ())) or self._beside_own(spec, host)
+        others = self._pairs.get(spec.name)
+        return (self.beside_other(spec, host, others) if others else None) or self._beside_own(spec, host)
 
     def beside_other(self, spec: DeploymentSpec, host: HostSpec, others: Iterable[str]) -> str | None:
-        there = sorted(other for other in others if self.of(other)[host.name] > 0)
+        there = sorted(other for other in others if self.of(other).get(host.name, 0) > 0)
         return f"has {there[0]}, from which it stands apart" if there else None
 
     def _beside_own(self, spec: DeploymentSpec, host: HostSpec) -> str | None:

@@ -60,6 +60,8 @@ def adapter_rank(world: World, spec: DeploymentSpec) -> int:
 
 def highest_rank(locked: Locked, spec: DeploymentSpec) -> int:
     """Of its adapters; 0 when there are none, or nobody knows."""
+    if not spec.adapters:
+        return 0
     found = [locked.models.get(adapter_need(adapter).key) for adapter in spec.adapters]
     return max([m.facts.adapter.rank or 0 for m in found if m is not None and m.facts.adapter is not None], default=0)
 

@@ -61,8 +61,13 @@ def standing(observed: Observed, noted: Mapping[str, Canary]) -> dict[str, Canar
 
 
 def _recorded(observed: Observed) -> Iterable[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
-    for host, reached in sorted(observed.items()):
-        for name, record in sorted(reached.probe.get("records", {}).items()) if isinstance(reached, Reached) else ():
-            for data in record.get("resources", ()):
-                if data["kind"] == "replica" and CANARY in data["payload"]:
-                    yield host, name, record, data["payload"]
+    """By host and deployment. Sorted once they are found: of thousands of records few have one."""
+    found = [
+        (host, name, record, data["payload"])
+        for host, reached in observed.items()
+        if isinstance(reached, Reached)
+        for name, record in reached.probe.get("records", {}).items()
+        for data in record.get("resources", ())
+        if data["kind"] == "replica" and CANARY in data["payload"]
+    ]
+    return sorted(found, key=lambda one: one[:2])

@@ -57,8 +57,9 @@ def put(
     left = (*names, *holds)
     out.standing.update({name: one for name, one in known.items() if name not in left and name in world.fleet.deployments})
     room: Room | None = None
+    strategy = Strategy.CANARY
     for spec in planned:
-        if spec.rollout.strategy is not Strategy.CANARY or spec.name in world.options.promote or not running(spec, holds):
+        if spec.rollout.strategy is not strategy or spec.name in world.options.promote or not running(spec, holds):
             continue
         one = known.get(spec.name)
         if one is not None and not isinstance(world.observed.get(one.host), Reached):
@@ -133,7 +134,7 @@ def _place(
     found = second(world, spec, due[0], room)
     if isinstance(found, str):
         return _refused(world, spec, "no room for a canary beside the old", found)
-    return replace(found.place, number=max(int(r.payload["slot"]) for r in old) + 1)
+    return found.place._replace(number=max(int(r.payload["slot"]) for r in old) + 1)
 
 
 def _stands(spec: DeploymentSpec, replica: Resource) -> Place:

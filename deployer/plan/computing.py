@@ -1,10 +1,10 @@
 """What a replica that starts will really compute in on its host: a line under its change, `data.computes` in JSON, and a refusal
-where the engine would not start. Called by make, once changes are known.
+where the engine would not start. Called by estimates and make, once changes are known.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from deployer.engines.effective import Computes, Machine, computes
+from deployer.engines.effective import Computes, Machine, computes, tells
 from deployer.plan.artifacts import locked_model
 from deployer.plan.model import Change, Notice, Refusal
 from deployer.plan.roster import Place
@@ -20,8 +20,14 @@ COMPUTES = "computes"
 
 def with_types(world: World, places: Sequence[Place], changes: Iterable[Change]) -> tuple[Change, ...]:
     """The same changes; those that start a replica as the files say it tell what it computes in."""
-    by_name = {(place.host, f"{place.deployment}/{place.number}"): place for place in places}
-    return tuple([_telling(world, by_name, change) if change.kind is Kind.REPLICA else change for change in changes])
+    by_name = {(place.host, f"{place.deployment}/{place.number}"): place for place in places if _tells(world, place)}
+    kind = Kind.REPLICA
+    return tuple([_telling(world, by_name, change) if by_name and change.kind is kind else change for change in changes])
+
+
+def _tells(world: World, place: Place) -> bool:
+    spec = world.fleet.deployments.get(place.deployment)
+    return spec is not None and tells(spec.engine.name)
 
 
 def _telling(world: World, by_name: Mapping[tuple[str, str], Place], change: Change) -> Change:
@@ -37,7 +43,7 @@ def _telling(world: World, by_name: Mapping[tuple[str, str], Place], change: Cha
 def refusals(world: World, places: Sequence[Place], changes: Iterable[Change]) -> Iterator[Refusal]:
     """A type that a device cannot do and that was asked for by name: the engine ends at once."""
     starting = {(change.host, change.name) for change in changes if COMPUTES in change.data}
-    for place in places:
+    for place in places if starting else ():
         name = f"{place.deployment}/{place.number}"
         found = _computes(world, place) if (place.host, name) in starting else None
         if found is not None and found.refused:

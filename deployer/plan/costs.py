@@ -1,5 +1,5 @@
 """What GPUs cost a month, by the prices in the hosts' files: of a deployment, of a change, and of GPUs that nothing uses. Pure.
-Called by make, text, describe and the status.
+Called by estimates, make, text, describe and the status.
 
 A GPU costs from the moment a slot has it, also while its deployment is stopped: it is kept for it. Sums are by currency; amounts
 in two currencies are never added.

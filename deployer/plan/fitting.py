@@ -1,10 +1,10 @@
 """Fits in a plan: of each replica on GPUs whose memory the probe knows, and on the memory of its host. A refusal for what does
-not fit, a notice for what may not or is not known; every term for the deployments that `plan --explain` names. Called by make.
+not fit, a notice for what may not or is not known; every term for the deployments that `plan --explain` names. Called by
+estimates and make.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.engines.choosing import choice
 from deployer.engines.memory import memory_settings
@@ -14,19 +14,17 @@ from deployer.plan.conversions import memory_needed
 from deployer.plan.fitted import FIT
 from deployer.plan.measured import notes, question_of
 from deployer.plan.model import Change, Notice, Refusal
-from deployer.plan.room import gpu_number
+from deployer.plan.room import ByUuid, gpu_number
 from deployer.plan.roster import Place
 from deployer.plan.starts import starting
 from deployer.plan.world import World
 from deployer.state.locked import LockedModel
 from deployer.state.observed import Reached
-from deployer.state.resources import Kind
 
 Misfit = tuple[Place, fit.Answer]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(NamedTuple):
     """What is about to start, and the terms of it in brief. `model` None: its memory is stated, and no lock knows the model."""
 
     question: fit.Question
@@ -41,19 +39,20 @@ Asked = Mapping[tuple[str, str], Asking]
 
 def asked(world: World, places: Sequence[Place], changes: Sequence[Change]) -> Asked:
     """What is about to start, where enough is known to ask."""
-    starts = {(c.host, c.name) for c in changes if c.kind is Kind.REPLICA and starting(c)}
+    starts = {(c.host, c.name) for c in changes if starting(c)}
     if not starts:
         return {}
-    known, found = notes(world.observed), {}
+    known, gpus, found = notes(world.observed), ByUuid(), {}
     same: dict[tuple[str, fit.Gpu], Asking | None] = {}
     for place in places:
         name = (place.host, f"{place.deployment}/{place.number}")
-        gpu = _gpu(world, place) if name in starts else None
+        gpu = _gpu(world, place, gpus) if name in starts else None
         if gpu is None:
             continue
-        if (place.deployment, gpu) not in same:
-            same[place.deployment, gpu] = _asking(world, place, gpu, known)
-        asking = same[place.deployment, gpu]
+        alike = place.deployment, gpu
+        if alike not in same:
+            same[alike] = _asking(world, place, gpu, known)
+        asking = same[alike]
         if asking is not None:
             found[name] = asking
     return found
@@ -76,7 +75,7 @@ def misfits(asking: Asked, places: Sequence[Place]) -> list[Misfit]:
     """What is about to start and does not fit, or of which nobody knows."""
     found: list[Misfit] = []
     answers: dict[int, fit.Answer | None] = {}
-    for place in places:
+    for place in places if asking else ():
         told = asking.get((place.host, f"{place.deployment}/{place.number}"))
         if told is None:
             continue
@@ -155,7 +154,7 @@ def _chosen(world: World, place: Place) -> Iterable[Notice]:
 
 def _question(world: World, place: Place) -> fit.Question | None:
     """None when something is not known that no formula can make up for: see _why_not."""
-    gpu = _gpu(world, place)
+    gpu = _gpu(world, place, ByUuid())
     found = _asking(world, place, gpu, notes(world.observed)) if gpu is not None else None
     return found.question if found is not None else None
 
@@ -165,7 +164,7 @@ def _asking(world: World, place: Place, gpu: fit.Gpu, known: Mapping[str, fit.Me
     if spec is None:
         return None
     if gpu.cpu and spec.resources.memory is not None:
-        gpu = replace(gpu, memory=min(gpu.memory, spec.resources.memory))
+        gpu = gpu._replace(memory=min(gpu.memory, spec.resources.memory))
     question = question_of(world, spec, gpu, known)
     if question is None or question.settings.cpu != gpu.cpu:
         return None
@@ -185,15 +184,15 @@ def _why_not(world: World, place: Place) -> str:
     return f"{place.host} does not say how much memory {'its GPUs have' if place.gpus else 'it has'}"
 
 
-def _gpu(world: World, place: Place) -> fit.Gpu | None:
+def _gpu(world: World, place: Place, gpus: ByUuid) -> fit.Gpu | None:
     """The smallest of those that the replica has: all take the same share. None of them: the host's memory."""
     reached = world.observed.get(place.host)
     if not place.gpus:
         memory = reached.probe.get("memory_total", 0) if isinstance(reached, Reached) else 0
         return fit.Gpu(memory, "", cpu=True) if memory > 0 else None
-    known = {g["uuid"]: g for g in reached.probe.get("gpus", [])} if isinstance(reached, Reached) else {}
+    known = gpus.of(reached) if isinstance(reached, Reached) else {}
     mine = [known[uuid] for uuid in place.gpus if uuid in known]
-    if len(mine) != len(place.gpus) or not all(g.get("memory_total", 0) > 0 for g in mine):
+    if len(mine) != len(place.gpus) or not all([g.get("memory_total", 0) > 0 for g in mine]):
         return None
     least = min(mine, key=lambda g: g["memory_total"])
     return fit.Gpu(least["memory_total"], least.get("name", ""), capability=least.get("capability") or "")

@@ -29,7 +29,7 @@ def pick(free: Sequence[Mapping[str, Any]], wanted: int, known: Links, smallest:
     if wanted == 0:
         return ()
     if not known or len(free) == wanted and wanted == 1:
-        return tuple(gpu["uuid"] for gpu in _alike(free, wanted))
+        return tuple([gpu["uuid"] for gpu in _alike(free, wanted)])
     groups = [_group(seed, free, wanted, known) for seed in free]
     best = min(range(len(groups)), key=lambda number: (*_cost(groups[number], free, known, smallest), number))
     return tuple(gpu["uuid"] for gpu in sorted(groups[best], key=lambda gpu: gpu["index"]))

@@ -16,6 +16,9 @@ from deployer.state.resources import Kind
 
 def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> list[Refusal]:
     """All noes, host by host and deployment by deployment."""
+    replica, gateway = Kind.REPLICA, Kind.GATEWAY
+    replicas = [c for c in changes if c.kind is replica and c.after is not None]
+    listening = [c for c in changes if c.after is not None and (c.kind is replica or c.kind is gateway)]
     return [
         *machines(world, roster),
         *identity(world),
@@ -23,12 +26,12 @@ def refusals(world: World, roster: Roster, wanted: Sequence[DeploymentSpec], cha
         *renames(world, wanted),
         *licences(world, wanted),
         *models(world, wanted),
-        *host_paths(world, wanted, changes),
-        *programs(world, wanted, changes),
+        *host_paths(world, wanted, replicas),
+        *programs(world, wanted, replicas),
         *foreign_units(world, changes),
-        *ports(world, changes),
-        *gpu_driver(world, changes),
-        *gpu_kinds(world, wanted, changes),
+        *ports(world, listening),
+        *gpu_driver(world, replicas),
+        *gpu_kinds(world, wanted, replicas),
         *protected(world, wanted, changes),
         *certificate.refusals(world),
     ]
@@ -124,11 +127,11 @@ def _adapters(world: World, spec: DeploymentSpec, base: LockedModel | None) -> I
             yield Refusal("adapter", f"{spec.name}: {said.message}", (), said.hint, deployment=spec.name, source=source)
 
 
-def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+def host_paths(world: World, wanted: Sequence[DeploymentSpec], replicas: Sequence[Change]) -> Iterable[Refusal]:
     by_name = {spec.name: spec for spec in wanted if spec.model.host_path is not None}
-    for change in changes if by_name else ():
+    for change in replicas if by_name else ():
         spec = by_name.get(change.deployment or "")
-        if change.kind is not Kind.REPLICA or spec is None or spec.model.host_path is None or change.after is None:
+        if spec is None or spec.model.host_path is None:
             continue
         reached = world.observed[change.host]
         if isinstance(reached, Reached) and not reached.probe.get("host_paths", {}).get(spec.model.host_path):
@@ -143,14 +146,14 @@ def host_paths(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence
                 yield Refusal("host-path", what, (), "put it there, or name another one", change.host, spec.name, source)
 
 
-def programs(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+def programs(world: World, wanted: Sequence[DeploymentSpec], replicas: Sequence[Change]) -> Iterable[Refusal]:
     """What an engine runs that is not ours to bring."""
     # asked of each engine once: to look whether a value has a protocol's methods is slow
     running = {name: engine for name, engine in world.engines.items() if isinstance(engine, RunsPrograms)}
     by_name = {spec.name: spec for spec in wanted if spec.engine.name in running}
-    for change in changes if by_name else ():
+    for change in replicas if by_name else ():
         spec, reached = by_name.get(change.deployment or ""), world.observed.get(change.host)
-        if change.kind is not Kind.REPLICA or spec is None or change.after is None or not isinstance(reached, Reached):
+        if spec is None or not isinstance(reached, Reached):
             continue
         for program in running[spec.engine.name].programs(spec):
             folder, _, name = program.rpartition("/")
@@ -163,30 +166,32 @@ def programs(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[C
 
 
 def foreign_units(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
-    for change in changes:
-        reached = world.observed.get(change.host)
-        theirs = reached.probe.get("foreign_units") if isinstance(reached, Reached) else None
-        if not theirs or change.after is None:
-            continue
-        unit = change.after.payload.get("unit")
-        if unit in theirs:
+    there = {name: r.probe.get("foreign_units") for name, r in world.observed.items() if isinstance(r, Reached)}
+    foreign = {name: units for name, units in there.items() if units}
+    for change in changes if foreign else ():
+        unit = change.after.payload.get("unit") if change.after is not None else None
+        if unit in foreign.get(change.host, ()):
             what = f"{change.host} has a unit {unit} that is not ours"
             yield Refusal("foreign", what, hint="remove or rename it", host=change.host, deployment=change.deployment)
 
 
 def ports(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
     """What is about to start must find its port free. A port whose listener is not known stays unknown, not taken."""
+    taken = {name: _foreign_ports(reached) for name, reached in world.observed.items() if isinstance(reached, Reached)}
     for change in changes:
-        reached = world.observed.get(change.host)
-        wanted = _wanted_ports(change)
-        if not wanted or not isinstance(reached, Reached) or "systemctl" in reached.probe.get("unreadable", ()):
-            continue
-        listening = reached.probe.get("listening", ())
-        for port in (p for p in wanted if any(e["port"] == p and not e.get("unit") for e in listening)):
+        theirs = taken.get(change.host)
+        for port in [p for p in _wanted_ports(change) if p in theirs] if theirs else ():
             what = f"port {port} of {change.host} is in use by a program that is not ours, and {change.name} must listen there"
             hint = f"end that program (ss -ltnp 'sport = :{port}' names it)"
             hint += _another_port(change, port) if change.kind is Kind.GATEWAY else ""
             yield Refusal("port", what, (), hint, change.host, change.deployment, change.source)
+
+
+def _foreign_ports(reached: Reached) -> set[int]:
+    """Ports of a host on which something listens that no unit has; none where the units could not be asked."""
+    if "systemctl" in reached.probe.get("unreadable", ()):
+        return set()
+    return {entry["port"] for entry in reached.probe.get("listening", ()) if not entry.get("unit")}
 
 
 def _another_port(change: Change, port: int) -> str:
@@ -207,9 +212,9 @@ def _wanted_ports(change: Change) -> tuple[int, ...]:
     return (int(change.after.payload["port"]),) if starts else ()
 
 
-def gpu_driver(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
+def gpu_driver(world: World, replicas: Sequence[Change]) -> Iterable[Refusal]:
     """A driver that cannot be asked is no place to start anything on a GPU."""
-    on_gpus = {c.host for c in changes if c.kind is Kind.REPLICA and c.after and c.after.payload.get("gpus")}
+    on_gpus = {c.host for c in replicas if c.after and c.after.payload.get("gpus")}
     for name in sorted(on_gpus):
         reached = world.observed.get(name)
         if isinstance(reached, Reached):
@@ -224,13 +229,13 @@ def silent_driver(world: World, reached: Reached) -> Iterable[Refusal]:
         yield Refusal("driver", what, (), hint, reached.name, source=world.positions.of(f"host:{reached.name}", "address"))
 
 
-def gpu_kinds(world: World, wanted: Sequence[DeploymentSpec], changes: Sequence[Change]) -> Iterable[Refusal]:
+def gpu_kinds(world: World, wanted: Sequence[DeploymentSpec], replicas: Sequence[Change]) -> Iterable[Refusal]:
     """A GPU that cannot compute what the engine is asked to: once per deployment, host and kind of GPU."""
     checking = {name: engine for name, engine in world.engines.items() if isinstance(engine, ChecksGpus)}
     by_name, seen = {spec.name: spec for spec in wanted if spec.engine.name in checking}, set()
-    for change in changes if by_name else ():
+    for change in replicas if by_name else ():
         spec, reached = by_name.get(change.deployment or ""), world.observed.get(change.host)
-        if change.kind is not Kind.REPLICA or spec is None or change.after is None or not isinstance(reached, Reached):
+        if spec is None or change.after is None or not isinstance(reached, Reached):
             continue
         engine = checking[spec.engine.name]
         locked = locked_model(world.locked, spec)

@@ -18,7 +18,6 @@ from deployer.plan import (
     fitting,
     goingback,
     guard,
-    measured,
     modelnames,
     numbers,
     orphans,
@@ -33,6 +32,7 @@ from deployer.plan.cordons import Cordon
 from deployer.plan.desired import Desired, desire
 from deployer.plan.diffs import Compared, compare_host
 from deployer.plan.endpoint import carriers
+from deployer.plan.estimates import with_estimates
 from deployer.plan.gatewayhost import as_it_is, named_gateways
 from deployer.plan.identity import plan_id
 from deployer.plan.model import Change, Notice, Plan, PlannedHost, Refusal
@@ -44,7 +44,6 @@ from deployer.plan.record import HOST_RECORD, known_secrets, resource_from
 from deployer.plan.rolledback import Rolled
 from deployer.plan.rollout import Decided, decide
 from deployer.plan.roster import ROLLED_BACK, Place, Roster, holds_now, latest, succeed, to_json
-from deployer.plan.starts import with_expectations
 from deployer.plan.waves import in_waves
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
@@ -86,10 +85,7 @@ def make_plan(world: World) -> Plan:
         ]
     every = list(rolledback.said((c for part in compared for c in part.changes), rolled))
     waved = in_waves(world, [*placed.places, *rolled.places], wanted, decided, every)
-    changes = computing.with_types(world, placed.places, with_expectations(ordered(waved), world.observed))
-    changes = costs.with_costs(world, changes)
-    asked = fitting.asked(world, placed.places, changes)
-    changes = measured.with_keys(fitting.with_fits(changes, asked), placed.places, asked)
+    changes, asked = with_estimates(world, placed.places, ordered(waved))
     misfits = fitting.misfits(asked, placed.places)
     homeless = {r.deployment for r in (*placed.refusals, *wanted.refusals)}  # refused already: nothing of them will stop
     broken = policies.of_plan(world, scope.planned, placed.places)
@@ -248,10 +244,15 @@ def _assemble(
         rollouts=decided.rollouts,
         texts=_texts(wanted, changes),
         recorded={h: {n: rs for n, rs in by.items() if (h, n) in touched} for h, by in recorded.items()},
-        standing={h: tuple(r for a, r in sorted(rs.items()) if r.deployment is None) for h, rs in sorted(wanted.hosts.items())},
+        standing={host: _standing(resources) for host, resources in sorted(wanted.hosts.items())},
         unchanged=sum(part.unchanged for part in compared),
     )
     return replace(plan, plan_id=plan_id(plan))
+
+
+def _standing(resources: Mapping[str, Resource]) -> tuple[Resource, ...]:
+    """What of a host belongs to no deployment, by address."""
+    return tuple([resources[address] for address in sorted([a for a, r in resources.items() if r.deployment is None])])
 
 
 def _host(world: World, name: str) -> PlannedHost:
@@ -262,14 +263,15 @@ def _host(world: World, name: str) -> PlannedHost:
 
 
 def _texts(wanted: Desired, changes: Sequence[Change]) -> dict[str, str]:
-    used = {str(c.after.payload.get("requirements")) for c in changes if c.after is not None}
+    used = {c.after.payload.get("requirements") for c in changes if c.after is not None}
     return {sha: text for sha, text in sorted(wanted.texts.items()) if sha in used}
 
 
 def _revisions(world: World, changes: Sequence[Change]) -> dict[str, int]:
     """The number each deployment that changes will have: one more than the highest that any host knows."""
-    highest = numbers.highest(world.observed)
-    return {name: highest.get(name, 0) + 1 for name in sorted({c.deployment for c in changes if c.deployment})}
+    names = sorted({c.deployment for c in changes if c.deployment})
+    highest = numbers.highest(world.observed) if names else {}
+    return {name: highest.get(name, 0) + 1 for name in names}
 
 
 def _notices(world: World, roster: Roster, rolled: Rolled, placed: Placed) -> list[Notice]:

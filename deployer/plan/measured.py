@@ -1,5 +1,5 @@
 """What hosts noted of the memory of starts (agent/starts.py), for the fits of the starts to come; and what a start shall be noted
-under. Called by make, fitting, wishes and `deployer fit`.
+under. Called by estimates, fitting, wishes and `deployer fit`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,8 +53,11 @@ def question_of(world: World, spec: DeploymentSpec, gpu: fit.Gpu, known: Mapping
     """What is asked about a replica on such a GPU, or in the memory of such a host. None: nobody knows what its engine takes, or
     neither the lock knows the model nor a person states its memory.
     """
-    settings, locked = memory_settings(spec, adapter_rank(world, spec)), locked_model(world.locked, spec)
-    if settings is None or (locked is None and settings.stated is None):
+    settings = memory_settings(spec, adapter_rank(world, spec))
+    if settings is None:
+        return None
+    locked = locked_model(world.locked, spec)
+    if locked is None and settings.stated is None:
         return None
     question = fit.Question(locked.facts if locked is not None else ModelFacts(), settings, gpu)
     return question if locked is None else with_measured(question, spec.engine.name, locked, known)

@@ -27,9 +27,10 @@ def refusals(
 
 
 def _endpoints(wanted: Iterable[Resource], recorded: Mapping[str, Sequence[Resource]]) -> list[Resource]:
-    mine = [r for r in wanted if r.kind is Kind.ENDPOINT]
+    kind = Kind.ENDPOINT
+    mine = [r for r in wanted if r.kind is kind]
     planned = {r.name for r in mine}
-    others = [r for name, rs in recorded.items() if name not in planned for r in rs if r.kind is Kind.ENDPOINT]
+    others = [r for name, rs in recorded.items() if name not in planned for r in rs if r.kind is kind]
     return sorted([*mine, *others], key=lambda r: r.name)
 
 

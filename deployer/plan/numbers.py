@@ -12,7 +12,7 @@ def highest(observed: Observed) -> dict[str, int]:
         if not isinstance(reached, Reached):
             continue
         for name, revisions in reached.probe.get("history", {}).items():
-            found[name] = max([found.get(name, 0), *(r["revision"] for r in revisions)])
+            found[name] = max([found.get(name, 0), *[r["revision"] for r in revisions]])
         for name, record in reached.probe.get("records", {}).items():
             found[name] = max(found.get(name, 0), record.get("revision", 0))
     return found

@@ -4,14 +4,18 @@ that deployment on that host. What of a deployment goes needs what of it is made
 where the other one started.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from deployer.plan.aftermath import OF_DEPLOYMENT
 from deployer.plan.model import Change
-from deployer.state.resources import ARTIFACTS, Kind
+from deployer.state.resources import ARTIFACTS, Kind, Resource
 
 _ORDER = {kind: i for i, kind in enumerate(Kind)}
+# looked up once: each change of a plan is asked for its kind, and Python 3.11 finds the member of an enum slowly
+_MODEL, _REPLICA, _ENDPOINT, _FOREIGN = Kind.MODEL, Kind.REPLICA, Kind.ENDPOINT, Kind.FOREIGN
+_OF_MODEL = f"{Kind.MODEL}:"
+_DEPENDS_ON = Change._fields.index("depends_on")
 
 
 @dataclass(slots=True)
@@ -31,72 +35,90 @@ class Here:
 
     def making(self, addresses: Iterable[str]) -> list[str]:
         """Ids of the changes that make these."""
-        return [self.changes[number].id for number in sorted([n for a in set(addresses) for n in self.made.get(a, ())])]
+        made, changes = self.made, self.changes
+        return [changes[number].id for number in sorted({n for a in addresses for n in made.get(a, ())})]
+
+
+@dataclass(slots=True)
+class Everywhere:
+    """Ids of changes that others on any host may need, by deployment."""
+
+    replicas: dict[str | None, list[str]] = field(default_factory=dict)  # those that make its replicas
+    new: dict[str | None, list[str]] = field(default_factory=dict)  # of them, those where none stood: a route may lead there
+    routes: dict[str | None, list[str]] = field(default_factory=dict)  # those that make its routes
+    models: dict[tuple[str, str], str] = field(default_factory=dict)  # by host and address: what is converted, maybe for others
+
+    def add(self, change: Change, made: Resource) -> None:
+        if change.kind is _REPLICA:
+            self.replicas.setdefault(change.deployment, []).append(change.id)
+            if change.before is None:
+                self.new.setdefault(change.deployment, []).append(change.id)
+        elif change.kind is _ENDPOINT:
+            self.routes.setdefault(change.deployment, []).append(change.id)
+        elif change.kind is _MODEL and made.payload.get("method") == "convert":
+            self.models[change.host, change.address] = change.id
 
 
 def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     """Unfinished runs first, then what is made, in the order of the kinds, then what is removed, in the opposite order."""
     sorted_changes = sorted(changes, key=_key)
     by_host: dict[str, Here] = {}
-    replicas: dict[str | None, list[str]] = {}  # deployment → ids of the changes that make its replicas, on any host
-    new: dict[str | None, list[str]] = {}  # of them, those where none stood: a route may lead to another host because of them
-    routes: dict[str | None, list[str]] = {}  # the same for its routes
-    made: dict[tuple[str, str], str] = {}  # models that a host converts, maybe for others: (host, address) → id
+    everywhere = Everywhere()
     for change in sorted_changes:
         here = by_host.get(change.host)
         if here is None:
             here = by_host[change.host] = Here()
         here.add(change)
-        if change.kind is Kind.REPLICA and change.after is not None:
-            replicas.setdefault(change.deployment, []).append(change.id)
-            new.setdefault(change.deployment, []).extend([change.id] if change.before is None else ())
-        if change.kind is Kind.MODEL and change.after is not None and change.after.payload.get("method") == "convert":
-            made[change.host, change.address] = change.id
-        if change.kind is Kind.ENDPOINT and change.after is not None:
-            routes.setdefault(change.deployment, []).append(change.id)
-    needs = ((c, _needs(c, by_host[c.host], replicas, new, routes, made)) for c in sorted_changes)
-    return tuple(c._replace(depends_on=found) if found != c.depends_on else c for c, found in needs)
+        if change.after is not None:
+            everywhere.add(change, change.after)
+    needs = ((c, _needs(c, by_host[c.host], everywhere)) for c in sorted_changes)
+    return tuple([_depending(c, found) if found != c.depends_on else c for c, found in needs])
+
+
+def _depending(change: Change, ids: tuple[str, ...]) -> Change:
+    """As `_replace`, in half the time: nearly every change of a plan gets some."""
+    return Change._make((*change[:_DEPENDS_ON], ids, *change[_DEPENDS_ON + 1 :]))
 
 
 def _key(change: Change) -> tuple[str, int, int, bool, str, str]:
-    if change.kind is None:
+    kind, after = change.kind, change.after
+    if kind is None:
         return (change.host, 0, 0, False, "", change.name)
-    rank = _ORDER[change.kind]
-    if change.after is None:
+    rank = _ORDER[kind]
+    if after is None:
         last = change.before is not None and "agent" in change.before.payload
         return (change.host, 3 if last else 2, -rank, False, change.deployment or "", change.name)
-    own = f"{change.kind}:"
-    made_of_another = any([need.startswith(own) for need in change.after.needs])  # a converted model
+    made_of_another = kind is _MODEL and any([need.startswith(_OF_MODEL) for need in after.needs])  # a converted one
     return (change.host, 1, rank, made_of_another, change.deployment or "", change.name)
 
 
-def _needs(
-    change: Change,
-    here: Here,
-    replicas: Mapping[str | None, list[str]],
-    new: Mapping[str | None, list[str]],
-    routes: Mapping[str | None, list[str]],
-    made: Mapping[tuple[str, str], str],
-) -> tuple[str, ...]:
-    if change.kind is None:
+def _needs(change: Change, here: Here, everywhere: Everywhere) -> tuple[str, ...]:
+    kind, after = change.kind, change.after
+    if kind is None:
         return ()
     found = list(here.unfinished)
-    if change.kind is Kind.FOREIGN and change.before is not None:
+    if kind is _FOREIGN and change.before is not None:
         found += [c.id for c in here.changes if c.after is not None and c.deployment == change.before.payload["deployment"]]
-    if change.after is None:
-        if change.kind in ARTIFACTS or change.kind in (Kind.GATEWAY, Kind.PACKAGE):
-            found += [c.id for c in here.changes if c.after is None and c is not change and _before(c, change)]
-        elif change.kind in OF_DEPLOYMENT:
-            found += [*replicas.get(change.deployment, []), *routes.get(change.deployment, [])]
-        return tuple(found)
-    found += here.making(change.after.needs)
-    giver = made.get((change.after.payload.get("from", ""), change.address)) if change.kind is Kind.MODEL else None
-    found += [giver] if giver else []
-    if change.kind is Kind.ENDPOINT:
-        found += new.get(change.deployment, [])
+    if after is None:
+        return (*found, *_before_it_goes(change, kind, here, everywhere))
+    if after.needs:
+        found += here.making(after.needs)
+    if kind is _MODEL:
+        giver = everywhere.models.get((after.payload.get("from", ""), change.address))
+        found += [giver] if giver else []
+    elif kind is _ENDPOINT:
+        found += everywhere.new.get(change.deployment, [])
     if change.beside:  # and the other way round: the old one must not stop while the route leads to it
-        found += [c.id for c in here.changes if c.kind is Kind.ENDPOINT and c.deployment == change.deployment]
+        found += [c.id for c in here.changes if c.kind is _ENDPOINT and c.deployment == change.deployment]
     return tuple(dict.fromkeys(found))
+
+
+def _before_it_goes(change: Change, kind: Kind, here: Here, everywhere: Everywhere) -> list[str]:
+    if kind in ARTIFACTS or kind in (Kind.GATEWAY, Kind.PACKAGE):
+        return [c.id for c in here.changes if c.after is None and c is not change and _before(c, change)]
+    if kind in OF_DEPLOYMENT:
+        return [*everywhere.replicas.get(change.deployment, []), *everywhere.routes.get(change.deployment, [])]
+    return []
 
 
 def _before(first: Change, then: Change) -> bool:

@@ -3,6 +3,7 @@
 A slot stays where it is as long as its host is in the files and still allowed, and always while the host does not answer.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -105,9 +106,11 @@ def _fill(
     places, refusals, chosen = list(stays.values()), [], {}
 
     def need(spec: DeploymentSpec) -> tuple[int, int, int, str]:
-        return -gpus_wanted(world, spec), -(spec.placement.share or WHOLE), wishes.choice(spec), spec.name
+        wish = wishes.of(spec)
+        return -wish.gpus, -(wish.share or WHOLE), wishes.choice(wish), spec.name
 
-    looking = [spec for spec in specs if any((spec.name, number) not in stays for number in range(spec.replicas))]
+    standing = Counter([name for name, _ in stays])
+    looking = [spec for spec in specs if standing.get(spec.name, 0) < spec.replicas]
     for spec in sorted(looking, key=need):
         for number in range(spec.replicas):
             if (spec.name, number) in stays:
@@ -159,8 +162,9 @@ def _must_move(world: World, wishes: Wishes, spec: DeploymentSpec, old: Place) -
         return None
     if not allowed(spec, host):
         return f"the placement no longer allows {old.host}"
-    if len(old.gpus) != gpus_wanted(world, spec):
-        return f"it wants {gpus_wanted(world, spec)} GPUs, not {len(old.gpus)}"
+    wanted = gpus_wanted(world, spec)
+    if len(old.gpus) != wanted:
+        return f"it wants {wanted} GPUs, not {len(old.gpus)}"
     if host.state == "drained":
         return f"host {old.host} is drained"
     if not host.ports[0] <= old.port <= host.ports[1]:
@@ -169,14 +173,15 @@ def _must_move(world: World, wishes: Wishes, spec: DeploymentSpec, old: Place) -
 
 
 def _gpus_forbid(wishes: Wishes, spec: DeploymentSpec, old: Place, reached: Reached) -> str | None:
-    there = {g["uuid"]: g for g in reached.probe.get("gpus", [])}
+    there, rules = wishes.gpus.of(reached), spec.placement
+    choosy = rules.gpu is not None or rules.gpu_memory is not None
     for uuid in old.gpus:
         gpu = there.get(uuid)
         if gpu is None:
             if reached.probe.get("gpu_error"):
                 continue
             return f"GPU {uuid} is not on {old.host} any more"
-        broken = wishes.broken(spec, GpuKind.of(gpu))
+        broken = wishes.broken(spec, GpuKind.of(gpu)) if choosy else None
         if broken is not None:
             return f"GPU {gpu_number(gpu)} of {old.host} is {GpuKind.of(gpu)}: {broken}"
     return None

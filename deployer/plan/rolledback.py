@@ -204,7 +204,7 @@ def put(world: World, rolled: Rolled, out: Desired) -> None:
 
 def said(changes: Iterable[Change], rolled: Rolled) -> list[Change]:
     """The changes of what is held, with the revision in their reason."""
-    return [_said(change, rolled.held.get(change.deployment or "")) for change in changes]
+    return [_said(change, rolled.held.get(change.deployment or "")) for change in changes] if rolled.held else list(changes)
 
 
 def _said(change: Change, held: Held | None) -> Change:

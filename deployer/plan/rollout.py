@@ -44,8 +44,9 @@ def decide(
     out = Decided()
     created: dict[str, int] = {}
     replaced: dict[str, list[Change]] = {}
+    kind = Kind.REPLICA
     for change in changes:
-        if change.kind is Kind.REPLICA and change.deployment is not None and change.after is not None:
+        if change.kind is kind and change.deployment is not None and change.after is not None:
             if change.actions == ("delete", "create"):
                 replaced.setdefault(change.deployment, []).append(change)
             elif change.actions == ("create",) and change.after.runs:

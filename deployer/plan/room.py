@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from deployer.plan.roster import Place
 from deployer.plan.world import World
@@ -15,6 +15,7 @@ from deployer.state.observed import Reached
 FOREIGN_MEMORY = 256 * 1024 * 1024
 #: All of a GPU, in percent. Who says no share has it alone.
 WHOLE = 100
+Key = TypeVar("Key")
 
 
 @dataclass(slots=True)
@@ -31,10 +32,10 @@ class Claims:
     leaving: frozenset[tuple[str, str]] = frozenset()  # host, unit: not ours, and one of ours takes over from it
 
     def take(self, place: Place) -> None:
-        self.ports[place.host, place.port] += 1
+        _more(self.ports, (place.host, place.port), 1)
         for gpu in place.gpus:
-            self.gpus[place.host, gpu] += amount(place)
-        self.slots[place.host] += 1
+            _more(self.gpus, (place.host, gpu), amount(place))
+        _more(self.slots, place.host, 1)
 
     def release(self, place: Place) -> None:
         self.ports[place.host, place.port] -= 1
@@ -50,6 +51,11 @@ class Claims:
         """Of these GPUs of a host the ones that no slot has, or of which so large a `share` is left."""
         most, taken = 0 if share is None else WHOLE - share, self.gpus
         return [gpu for gpu in gpus if taken.get((host, gpu["uuid"]), 0) <= most]
+
+
+def _more(counts: dict[Key, int], key: Key, number: int) -> None:
+    """As `counts[key] += number`, which for a Counter takes long where the key is new."""
+    counts[key] = counts.get(key, 0) + number
 
 
 def amount(place: Place) -> int:
@@ -71,6 +77,19 @@ def claimed(world: World, places: Iterable[Place]) -> Claims:
             for gpu in fleet.get("gpus", ()):
                 claims.gpus[name, gpu] += shares.get(gpu, WHOLE)
     return claims
+
+
+class ByUuid:
+    """The GPUs of hosts by their UUIDs; of each host put together once."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+
+    def of(self, reached: Reached) -> Mapping[str, Mapping[str, Any]]:
+        found = self._hosts.get(reached.name)
+        if found is None:
+            found = self._hosts[reached.name] = {gpu["uuid"]: gpu for gpu in reached.probe.get("gpus", [])}
+        return found
 
 
 def usable(host: HostSpec, reached: Reached) -> list[Mapping[str, Any]]:
@@ -123,5 +142,8 @@ def foreign(gpu: Mapping[str, Any], leaving: Collection[str] = ()) -> bool:
 
 def free_port(host: HostSpec, reached: Reached, claims: Claims) -> int | None:
     listening = {entry["port"] for entry in reached.probe.get("listening", [])}
-    first, last = host.ports
-    return next((p for p in range(first, last + 1) if not claims.ports.get((host.name, p)) and p not in listening), None)
+    taken, name, (first, last) = claims.ports, host.name, host.ports
+    for port in range(first, last + 1):
+        if not taken.get((name, port)) and port not in listening:
+            return port
+    return None

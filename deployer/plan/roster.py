@@ -6,7 +6,7 @@ that cannot be reached keeps its slots. Holds, a person's exceptions, live here 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.plan import canaries, cordons
 from deployer.plan.canaries import Canary
@@ -19,10 +19,9 @@ from deployer.state.observed import Observed, Reached
 ROLLED_BACK = "rolled-back"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where slot `number` of a deployment stands: a host, a port, the UUIDs of its GPUs, and how much of each it has, in
-    percent; None: they are its alone.
+    percent; None: they are its alone. A tuple, as Resource is and for the same reason.
     """
 
     deployment: str
@@ -140,9 +139,8 @@ def recorded_places(observed: Observed) -> list[Place]:
         for deployment, record in sorted(reached.probe.get("records", {}).items()):
             if deployment == HOST_RECORD:
                 continue
-            for data in record.get("resources", []):
-                if data["kind"] == "replica":
-                    places.append(Place.of(deployment, name, data["payload"]))
+            replicas = [data["payload"] for data in record.get("resources", []) if data["kind"] == "replica"]
+            places += [Place.of(deployment, name, payload) for payload in replicas]
     return places
 
 
@@ -196,4 +194,6 @@ def succeed(
         members.pop(name, None)
     standing = tuple(sorted(places, key=lambda p: (p.deployment, p.number)))
     after = Roster(roster.generation, members, standing, dict(holds), dict(held), dict(tried))
-    return after if to_json(after) == to_json(roster) and roster.generation else replace(after, generation=roster.generation + 1)
+    # what is written of them counts; their values are quicker to compare, and mostly are equal
+    same = roster.generation and (after == roster or to_json(after) == to_json(roster))
+    return after if same else replace(after, generation=roster.generation + 1)

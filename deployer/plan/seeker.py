@@ -6,8 +6,7 @@ hosts and five thousand slots far from asking every pair.
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.plan import gpupick
 from deployer.plan.apart import HOST, Neighbours, domain
@@ -25,8 +24,7 @@ Rank = tuple[int, int, int, str]
 Skip = Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A host with room: how it ranks, and what the replica would get there."""
 
     rank: Rank
@@ -40,7 +38,8 @@ class Seeker:
         self._world, self._claims, self._beside, self._wishes = world, claims, beside, wishes
         self._models = ModelPlaces(world)
         self._leaving = {(place.deployment, place.number): place for place in leaving}
-        self._heaps: dict[tuple[Wish, str | None, object], list[tuple[Rank, str]]] = {}
+        self._heaps: dict[tuple[Wish, str | None, object], list[Rank]] = {}
+        self._packing: dict[tuple[Wish, str | None, object], list[Rank]] = {}  # of these, those that fill hosts up
         self._domains: dict[tuple[Wish, str], set[str | None]] = {}
         self._links: dict[str, gpupick.Links] = {}
         self._fitting: dict[tuple[str, frozenset[GpuKind]], list[Mapping[str, Any]]] = {}  # taken or not
@@ -76,10 +75,11 @@ class Seeker:
             seen = self._scan(spec, number, wish, None, None, barred)
             return (seen.place, "the fullest host that has room") if seen else None
         by = spec.placement.spread_by
+        there = {name for name, count in own.items() if count}
         for values in self._tiers(spec, wish, by):
 
             def outside(name: str, values: frozenset[str | None] | None = values) -> bool:
-                return own[name] > 0 or (values is not None and domain(hosts[name], by) not in values) or barred(name)
+                return name in there or (values is not None and domain(hosts[name], by) not in values) or barred(name)
 
             best = self._general(spec, number, wish, by, values, outside)
             found = self._nearer(spec, number, wish, best, outside)
@@ -133,37 +133,43 @@ class Seeker:
 
     def _scan(self, spec: DeploymentSpec, number: int, wish: Wish, by: str | None, value: object, skip: Skip) -> Seen | None:
         """The best of a part of the hosts: those with this value of a label, those with this model, or all. What its heap
-        holds may be out of date, and is then put back as it is now.
+        holds may be out of date, and is then put back as it is now. Who is found stays on top: mostly it is next asked for there.
         """
         heap = self._heap(wish, by, value)
-        aside: list[tuple[Rank, str]] = []
+        barred: list[Rank] = []
         tried: set[str] = set()
         found: Seen | None = None
         while heap and found is None:
-            known, name = heapq.heappop(heap)
+            name = heap[0][-1]
             if name in tried:
+                heapq.heappop(heap)
                 continue
             now = self._rank(wish, name)
-            if now != known:
-                heapq.heappush(heap, (now, name))
+            if now != heap[0]:
+                heapq.heapreplace(heap, now)
                 continue
-            tried.add(name)
-            barred = skip(name)
-            place = None if barred else self.at(spec, number, wish, name)
-            if barred or place is not None:
-                aside.append((now, name))
-            found = Seen(now, place) if place is not None else None
-        for entry in aside:
-            heapq.heappush(heap, entry)
+            skipped = skip(name)
+            place = None if skipped else self.at(spec, number, wish, name)
+            if place is not None:
+                found = Seen(now, place)
+                continue
+            tried.add(heapq.heappop(heap)[-1])
+            if skipped:
+                barred.append(now)
+        for rank in barred:
+            heapq.heappush(heap, rank)
         return found
 
-    def _heap(self, wish: Wish, by: str | None, value: object) -> list[tuple[Rank, str]]:
+    def _heap(self, wish: Wish, by: str | None, value: object) -> list[Rank]:
         key = (wish, by, value)
-        if key not in self._heaps:
-            names = [host.name for host in hosts_of(self._world, wish) if self._within(host, by, value)]
-            self._heaps[key] = [(self._rank(wish, name), name) for name in names]
-            heapq.heapify(self._heaps[key])
-        return self._heaps[key]
+        heap = self._heaps.get(key)
+        if heap is None:
+            heap = [self._rank(wish, host.name) for host in hosts_of(self._world, wish) if self._within(host, by, value)]
+            heapq.heapify(heap)
+            self._heaps[key] = heap
+            if wish.pack:
+                self._packing[key] = heap
+        return heap
 
     def _within(self, host: HostSpec, by: str | None, value: object) -> bool:
         if by == MODEL:
@@ -173,15 +179,15 @@ class Seeker:
     def _changed(self, name: str, *, packs_only: bool = True) -> None:
         """A host ranks better than its entries say (packing: it is fuller), or has room again: it is entered anew."""
         host = self._world.fleet.hosts.get(name)
-        for (wish, by, value), heap in self._heaps.items():
-            if (wish.pack or not packs_only) and host is not None and wish.allows(host) and self._within(host, by, value):
-                heapq.heappush(heap, (self._rank(wish, name), name))
+        for (wish, by, value), heap in (self._packing if packs_only else self._heaps).items():
+            if host is not None and wish.allows(host) and self._within(host, by, value):
+                heapq.heappush(heap, self._rank(wish, name))
 
     def _rank(self, wish: Wish, name: str) -> Rank:
         """The smaller, the sooner. Spreading: the fewest replicas. Packing: in use before idle, the fewest free GPUs, the most
         replicas.
         """
-        slots = self._claims.slots[name]
+        slots = self._claims.slots.get(name, 0)
         if not wish.pack:
             return slots, 0, 0, name
         host, reached = self._world.fleet.hosts[name], self._world.observed.get(name)

@@ -6,7 +6,6 @@ it gives back is free for the next plan.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from deployer.plan.room import Claims, amount
 from deployer.plan.roster import Place
@@ -22,7 +21,7 @@ def resized(
     """Slots that stay on a host that answers and whose share is not what it was: as it was, as it is now, and why it cannot
     stay; None when it can. All that stays is claimed already, and what can stay is claimed anew; who grows gives way.
     """
-    changed = [(old, _now(world, old)) for _, old in sorted(stays.items()) if _asked(world, old) != old.share]
+    changed = [(old, _now(world, old)) for old in sorted([old for old in stays.values() if _asked(world, old) != old.share])]
     if not changed:
         return
     for place in leaving:
@@ -52,7 +51,7 @@ def _asked(world: World, old: Place) -> int | None:
 
 
 def _now(world: World, old: Place) -> Place:
-    return replace(old, share=_asked(world, old))
+    return old._replace(share=_asked(world, old))
 
 
 def _crowded(now: Place) -> str:
@@ -82,8 +81,8 @@ def besides(places: Iterable[Place], recorded: Iterable[Place]) -> Iterable[Plac
         if now is None:
             yield place
         elif amount(place) > now:
-            yield replace(place, share=amount(place) - now)
+            yield place._replace(share=amount(place) - now)
 
 
 def _spot(place: Place) -> Place:
-    return replace(place, share=None)
+    return place._replace(share=None)

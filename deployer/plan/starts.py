@@ -1,4 +1,4 @@
-"""What a start is expected to take, from the starts that hosts noted (agent/starts.py). Called by make, once changes are known.
+"""What a start is expected to take, from the starts that hosts noted (agent/starts.py). Called by estimates.
 
 An expectation is the longest of the last few starts that are nearest to the one to come: who plans for the longest is seldom
 disappointed. It is an estimate: no part of a plan's identity, and nothing is refused by it.
@@ -6,7 +6,7 @@ disappointed. It is an estimate: no part of a plan's identity, and nothing is re
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer.plan.diff import UNKNOWN_START_S
 from deployer.plan.model import Change
@@ -47,8 +47,7 @@ class Starts:
         self.alike.setdefault((start.engine, start.model), []).append(start)
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """`basis`: where it is from, as "as the last 3 starts there"."""
 
     start_s: float
@@ -56,10 +55,13 @@ class Expected:
     basis: str
 
 
+UNKNOWN = Expected(UNKNOWN_START_S, UNKNOWN_START_S, NOT_SEEN)
+
+
 def with_expectations(changes: Iterable[Change], observed: Observed) -> tuple[Change, ...]:
     """The same changes; those that start a replica say how long that takes, and for how long nobody answers meanwhile."""
-    known = starts(observed)
-    return tuple([_expecting(change, known) if change.kind is Kind.REPLICA else change for change in changes])
+    known, kind = starts(observed), Kind.REPLICA
+    return tuple([_expecting(change, known) if change.kind is kind else change for change in changes])
 
 
 def _expecting(change: Change, known: Starts) -> Change:
@@ -67,10 +69,8 @@ def _expecting(change: Change, known: Starts) -> Change:
     if after is None or not starting(change):
         return change
     found = expect(after, known)
-    impact = change.impact._replace(start_s=found.start_s, start_basis=found.basis)
-    if impact.downtime_s is not None:
-        impact = impact._replace(downtime_s=found.down_s)
-    return change._replace(impact=impact)
+    down = None if change.impact.downtime_s is None else found.down_s
+    return change._replace(impact=change.impact._replace(start_s=found.start_s, start_basis=found.basis, downtime_s=down))
 
 
 def starting(change: Change) -> bool:
@@ -105,6 +105,8 @@ def _start(host: str, deployment: str, noted: Mapping[str, Any]) -> Start | None
 def expect(replica: Resource, known: Starts) -> Expected:
     """From the nearest starts that there are: of this deployment here, else of its model and engine here, else elsewhere, else of
     this deployment here with another model."""
+    if not known.own:  # nobody noted any
+        return UNKNOWN
     engine, model = _shown(replica, "engine"), _family(_shown(replica, "model"))
     own = known.own.get((replica.host, replica.deployment), [])
     here = known.here.get((replica.host, engine, model), []) if model else []
@@ -121,7 +123,7 @@ def expect(replica: Resource, known: Starts) -> Expected:
             where = sorted({s.host for s in last})
             said = basis.format(_counted(len(last), basis), where[0] if len(where) == 1 else count(len(where), "other host"))
             return Expected(_longest(s.start_s for s in last), _down(last), said)
-    return Expected(UNKNOWN_START_S, UNKNOWN_START_S, NOT_SEEN)
+    return UNKNOWN
 
 
 def _counted(number: int, basis: str) -> str:

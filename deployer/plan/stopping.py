@@ -22,14 +22,14 @@ def refusals(
     world: World, roster: Roster, recorded: Mapping[str, Mapping[str, tuple[Resource, ...]]], changes: Sequence[Change]
 ) -> Iterable[Refusal]:
     """`recorded`: what the hosts note, by host and deployment."""
-    if world.options.allow:
+    if world.options.allow or not changes:
         return
     running = _running(world, roster, recorded)
-    stopped = _stopped(running, changes)
-    total, gone = sum(running.values()), sum(stopped.values())
-    said = world.fleet.guard.max_stopped
+    total, said = sum(running.values()), world.fleet.guard.max_stopped
     if said is None and total < FEW:
         return
+    stopped = _stopped(running, changes)
+    gone = sum(stopped.values())
     most = MOST if said is None else int(said.removesuffix("%"))
     if gone * 100 <= most * total:
         return

@@ -1,6 +1,7 @@
 """Which locked target fits a host: the same architecture, a Python that is there, a glibc that is not newer."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from deployer.agent.wire import Probe
 from deployer.state.locked import LockedTarget
@@ -27,5 +28,6 @@ def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
+@lru_cache(maxsize=256)
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdigit())

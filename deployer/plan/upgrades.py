@@ -16,8 +16,9 @@ def notices(world: World, planned: Sequence[DeploymentSpec], changes: Iterable[C
     """Of deployments that get new processes; one that stays as it is has nothing to decide."""
     started: dict[str, str | None] = {}
     moved: set[str] = set()  # to another engine
+    kind = Kind.REPLICA
     for change in changes:
-        if change.kind is Kind.REPLICA and change.after is not None and "create" in change.actions and change.deployment:
+        if change.kind is kind and change.after is not None and "create" in change.actions and change.deployment:
             version = next((str(d.before) for d in change.deltas if d.name == "version" and d.before is not None), None)
             started[change.deployment] = started.get(change.deployment) or version
             if any(d.name == "engine" for d in change.deltas):

@@ -7,7 +7,6 @@ Deployments that want the same share one Wish, so that a thousand hosts are look
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from deployer.engines.base import ChecksGpus
 from deployer.plan import fit
 from deployer.plan.artifacts import locked_model
 from deployer.plan.measured import notes, question_of
-from deployer.plan.room import usable
+from deployer.plan.room import ByUuid, usable
 from deployer.plan.words import size
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, HostSpec
@@ -46,9 +45,10 @@ class GpuKind(NamedTuple):
         return f"{self.name} ({size(self.memory)})" if self.memory else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """`kinds`: the GPUs that would do. `smallest`: of those, the smallest first, since it is known that they hold it."""
+class Wish(NamedTuple):
+    """`kinds`: the GPUs that would do. `smallest`: of those, the smallest first, since it is known that they hold it. A tuple: it
+    is made for each deployment, and looked things up by.
+    """
 
     labels: tuple[tuple[str, str], ...]
     hosts: tuple[str, ...]
@@ -61,12 +61,14 @@ class Wish:
     def allows(self, host: HostSpec) -> bool:
         if self.hosts and host.name not in self.hosts:
             return False
-        return all(host.labels.get(key) == value for key, value in self.labels)
+        return not self.labels or all(host.labels.get(key) == value for key, value in self.labels)
 
 
 def allowed(spec: DeploymentSpec, host: HostSpec) -> bool:
     rules = spec.placement
-    return (not rules.hosts or host.name in rules.hosts) and all(host.labels.get(k) == v for k, v in rules.labels.items())
+    if rules.hosts and host.name not in rules.hosts:
+        return False
+    return not rules.labels or all(host.labels.get(k) == v for k, v in rules.labels.items())
 
 
 def gpus_wanted(world: World, spec: DeploymentSpec) -> int:
@@ -83,13 +85,16 @@ class Wishes:
         self._kinds: dict[tuple[object, ...], Counter[GpuKind]] = {}
         self._holds: dict[tuple[str, GpuKind], bool | None] = {}
         self._made: dict[str, Wish] = {}
+        self._shared: dict[Wish, Wish] = {}  # one of all that are equal: what is the same object is quickly found equal
+        self.gpus = ByUuid()
         # asked of each engine once: to look whether a value has a protocol's methods is slow
         self._checking = {name: engine for name, engine in world.engines.items() if isinstance(engine, ChecksGpus)}
 
     def of(self, spec: DeploymentSpec) -> Wish:
         made = self._made.get(spec.name)
         if made is None:
-            made = self._made[spec.name] = self.made_for(spec)
+            wish = self.made_for(spec)
+            made = self._made[spec.name] = self._shared.setdefault(wish, wish)
         return made
 
     def made_for(self, spec: DeploymentSpec) -> Wish:
@@ -100,13 +105,13 @@ class Wishes:
         if not wanted:
             return plain
         there = self._there(plain)
-        by_rule = frozenset(kind for kind in there if self.breaks(spec, kind) is None)
+        by_rule = [kind for kind in there if self.breaks(spec, kind) is None]
         # where no kind would do, the least wrong is tried: plan.guard and plan.fitting then say what it lacks, at its line
-        can = frozenset(kind for kind in by_rule if self._cannot(spec, kind) is None) or by_rule
+        can = [kind for kind in by_rule if self._cannot(spec, kind) is None] or by_rule
         known = {kind: self.holds(spec, kind) for kind in can}
-        kinds = frozenset(kind for kind, holds in known.items() if holds is not False) or can
-        smallest = rules.gpu_memory is not None or all(known[kind] is True for kind in kinds)
-        return Wish(labels, rules.hosts, wanted, kinds, smallest, plain.pack, plain.share)
+        kinds = [kind for kind, holds in known.items() if holds is not False] or can
+        smallest = rules.gpu_memory is not None or all([known[kind] is True for kind in kinds])
+        return Wish(labels, rules.hosts, wanted, frozenset(kinds), smallest, plain.pack, plain.share)
 
     def _cannot(self, spec: DeploymentSpec, kind: GpuKind) -> str | None:
         """Why the engine cannot compute on it what it is asked to."""
@@ -117,11 +122,10 @@ class Wishes:
         said = engine.check_gpu(spec, locked, kind.name, kind.capability)
         return said[0].message if said else None
 
-    def choice(self, spec: DeploymentSpec) -> int:
+    def choice(self, wish: Wish) -> int:
         """How many GPUs of the fleet would do, taken or not."""
-        wish = self.of(spec)
-        there = self._there(wish)
-        return sum(there[kind] for kind in wish.kinds)
+        there = self._there(wish) if wish.kinds else {}
+        return sum([there[kind] for kind in wish.kinds])
 
     def _there(self, wish: Wish) -> Mapping[GpuKind, int]:
         """How many of each kind the hosts have that it allows."""

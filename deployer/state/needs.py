@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from deployer.state.canonical import digest
@@ -41,8 +42,9 @@ class ModelNeed:
         return model_key(self.repo, self.revision, self.path, self.host_path, self.file)
 
 
+@lru_cache(maxsize=1 << 14)
 def model_key(repo: str | None, revision: str, path: str | None, host_path: str | None, file: str | None) -> str:
-    """What a model is called in the lock."""
+    """What a model is called in the lock. Kept: a plan asks it of each deployment many times."""
     one = f":{file}" if file else ""
     if repo:
         return f"hub:{repo}@{revision}{one}"

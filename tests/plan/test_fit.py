@@ -331,7 +331,7 @@ def test_cross_attention_keeps_the_encoders_output_whatever_the_context() -> Non
 def test_fp8_is_a_way_out_on_a_gpu_that_does_it(capability: str, cache: bool, weights: bool) -> None:
     def ways(context: int) -> str:
         asked = ask(models.LLAMA_3_8B, 22.5, "L4", context=context)
-        return lacking(answer(replace(asked, gpu=replace(asked.gpu, capability=capability))))[1]
+        return lacking(answer(replace(asked, gpu=asked.gpu._replace(capability=capability))))[1]
 
     assert ("kv_cache_dtype fp8" in ways(65536)) is cache
     assert ("quantization fp8" in ways(65536)) is weights

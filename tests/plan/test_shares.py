@@ -1,7 +1,6 @@
 """Several replicas on one GPU, each with a share of it: who stands where, who gives way, what is said and what it costs."""
 
 import copy
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -284,4 +283,4 @@ def test_a_part_of_a_plan_keeps_the_share_that_stands() -> None:
     maker = settled(fleet([shared("a", 30)], {"h1": 1}))
     maker.deployments[0] = shared("a", 50)
     assert by_changes(make_plan(maker.world()), set()).roster["slots"]["a"]["0"]["share"] == 30
-    assert replace(Place("a", 0, "h1", 1), share=30).as_json()["share"] == 30
+    assert Place("a", 0, "h1", 1, share=30).as_json()["share"] == 30

@@ -1,6 +1,7 @@
 """What a fit is asked about: one model, one engine's settings, one GPU. Values only; answer.py solves it."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from deployer.engines.memory import MemorySettings
 from deployer.state.locked import ModelFacts
@@ -10,8 +11,7 @@ GIB = 1 << 30
 Settings = MemorySettings
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(NamedTuple):
     """`memory` in bytes, as the driver says it. `capability` as in "9.0", "" where it does not say that."""
 
     memory: int
@@ -76,7 +76,7 @@ class Question:
         return replace(self, settings=self.settings._replace(context=context))
 
     def with_gpu(self, memory: int) -> "Question":
-        return replace(self, gpu=replace(self.gpu, memory=memory))
+        return replace(self, gpu=self.gpu._replace(memory=memory))
 
     def with_tensor_parallel(self, size: int) -> "Question":
         changed = size != self.settings.tensor_parallel

@@ -24,7 +24,7 @@ def of_plan(
         return ()
     fetched = {(c.host, c.name) for c in changes if c.after is not None and c.after.payload.get("method") == "download"}
     found = starting(world, places, changes)
-    near = {subject.place.host for subject in found}
+    near = memory.limited(found)
     standing = subjects(world, (p for p in (*places, *others) if p.host in near)) if near else []
     gathered = _gather(world, found, standing, {c.host for c in changes}, fetched)
     return by_place((*gathered, *disk.findings(world, changes)))
@@ -43,7 +43,7 @@ def _gather(
     hosts: Iterable[str],
     fetched: set[tuple[str, str]] | None,
 ) -> Iterator[Finding]:
-    """`standing`: all that is on the hosts of those, they included."""
+    """`standing`: all that is on the hosts of those that are given so much memory and no more, they included."""
     on_gpus = {subject.place.host for subject in found if subject.place.gpus}
     for name in sorted(hosts):
         reached = world.observed.get(name)

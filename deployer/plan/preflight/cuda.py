@@ -12,6 +12,7 @@ from deployer.plan.preflight.finding import REFUSE, WARN
 from deployer.plan.preflight.subject import Subject
 from deployer.plan.target import fitting_target
 from deployer.plan.world import World
+from deployer.state.observed import Reached
 
 Version = tuple[int, int | None]
 
@@ -35,26 +36,39 @@ def cuda_of(text: str) -> tuple[str, Version] | None:
 
 
 def findings(world: World, found: Sequence[Subject]) -> Iterator[Finding]:
-    read: dict[str, tuple[str, Version] | None] = {}
+    pinned = _Pinned(world)
     for subject in found:
-        if not subject.place.gpus:
-            continue
-        for name, text in _pinned(world, subject):
-            if name not in read:
-                read[name] = cuda_of(text)
-            pinned = read[name]
-            if pinned is not None:
-                yield from _driver(world, subject, *pinned)
-                yield from _capability(world, subject, *pinned)
+        said = pinned.of(subject) if subject.place.gpus else None
+        if said is not None:
+            yield from _driver(world, subject, *said)
+            yield from _capability(world, subject, *said)
 
 
-def _pinned(world: World, subject: Subject) -> Iterator[tuple[str, str]]:
-    """What serves: digest and text of its pinned requirements."""
-    for need in world.engines[subject.spec.engine.name].environments(subject.spec)[:1]:
-        locked = world.locked.environments.get(need.name)
-        target, _ = fitting_target(locked.targets if locked else {}, subject.reached.probe)
-        if target is not None:
-            yield target.digest, target.text
+class _Pinned:
+    """The CUDA of what serves: of each environment on each host looked up once, and each text read once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._there: dict[tuple[str, str], tuple[str, Version] | None] = {}
+        self._read: dict[str, tuple[str, Version] | None] = {}
+
+    def of(self, subject: Subject) -> tuple[str, Version] | None:
+        needs = self._world.engines[subject.spec.engine.name].environments(subject.spec)
+        if not needs:
+            return None
+        key = needs[0].name, subject.place.host
+        if key not in self._there:
+            self._there[key] = self._look(needs[0].name, subject.reached)
+        return self._there[key]
+
+    def _look(self, name: str, reached: Reached) -> tuple[str, Version] | None:
+        locked = self._world.locked.environments.get(name)
+        target, _ = fitting_target(locked.targets if locked else {}, reached.probe)
+        if target is None:
+            return None
+        if target.digest not in self._read:
+            self._read[target.digest] = cuda_of(target.text)
+        return self._read[target.digest]
 
 
 def _driver(world: World, subject: Subject, package: str, wanted: Version) -> Iterator[Finding]:
@@ -88,11 +102,11 @@ def _brings_its_own(subject: Subject) -> bool:
 
 def _capability(world: World, subject: Subject, package: str, wanted: Version) -> Iterator[Finding]:
     host, name, said = subject.place.host, subject.place.deployment, set[str]()
-    where = (host, name, subject.source(world, "engine"))
     for gpu in subject.reached.probe.get("gpus", []):
         capability = gpu.get("capability")
         if gpu["uuid"] not in subject.place.gpus or not capability or capability in said:
             continue
+        where = (host, name, subject.source(world, "engine"))
         said.add(capability)
         can, which = _numbers(capability), f"{gpu.get('name') or 'a GPU'} of {host} (compute capability {capability})"
         if wanted[0] >= SINCE_TURING and can < TURING:

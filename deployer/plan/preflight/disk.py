@@ -25,7 +25,7 @@ _DO = "free some room (deployer prune removes what nobody uses), or set paths in
 def findings(world: World, changes: Sequence[Change]) -> Iterator[Finding]:
     bringing: dict[str, list[Change]] = {}
     for change in changes:
-        if change.after is not None and change.kind in ARTIFACTS and "create" in change.actions:
+        if change.kind in ARTIFACTS and change.after is not None and "create" in change.actions:
             bringing.setdefault(change.host, []).append(change)
     built = _built(world) if any(c.kind is Kind.ENVIRONMENT for mine in bringing.values() for c in mine) else {}
     for name, mine in sorted(bringing.items()):

@@ -1,6 +1,6 @@
 """The memory of the host (not of its GPUs: that is plan/fitting) against what its replicas may take. Called by preflight."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from deployer.plan.artifacts import locked_model
 from deployer.plan.model import Finding
@@ -10,10 +10,15 @@ from deployer.plan.words import size
 from deployer.plan.world import World
 
 
+def limited(found: Iterable[Subject]) -> set[str]:
+    """Hosts on which one of them is given so much memory and no more."""
+    return {subject.place.host for subject in found if subject.spec.resources.memory is not None}
+
+
 def findings(world: World, found: Sequence[Subject], standing: Sequence[Subject]) -> Iterator[Finding]:
-    """`standing`: all replicas of the hosts, those of `found` included: what is promised to them is promised already."""
+    """`standing`: all replicas of the limited hosts, those of `found` included: what is promised to them is promised already."""
     promised: dict[str, list[Subject]] = {}
-    asked = {subject.place.host for subject in found if subject.spec.resources.memory is not None}
+    asked = limited(found)
     for subject in standing:
         known = subject.place.host in asked and subject.reached.probe.get("memory_total", 0)
         if known and subject.spec.resources.memory is not None:

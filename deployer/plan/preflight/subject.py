@@ -39,5 +39,6 @@ def _all(world: World, places: Iterable[Place]) -> Iterator[Subject]:
 
 def starting(world: World, places: Sequence[Place], changes: Iterable[Change]) -> list[Subject]:
     """Those of which this plan starts a process."""
-    names = {(c.host, c.name) for c in changes if c.kind is Kind.REPLICA and c.after is not None and "create" in c.actions}
+    kind = Kind.REPLICA
+    names = {(c.host, c.name) for c in changes if c.kind is kind and c.after is not None and "create" in c.actions}
     return subjects(world, (p for p in places if (p.host, f"{p.deployment}/{p.number}") in names)) if names else []
