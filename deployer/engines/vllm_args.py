@@ -196,7 +196,7 @@ def _quoted(value: Any) -> str:
     """JSON, with what YAML calls unprintable as escapes; pairs of \\u would not be joined by a YAML reader."""
     if type(value) is int:
         return str(value)
-    text = _JSON(value)
+    text = f"[{', '.join([_JSON(one) for one in value])}]" if type(value) is list else _JSON(value)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c > "\uffff" else f"\\u{ord(c):04x}" for c in text)

@@ -68,7 +68,7 @@ def resource(
         metrics=fleet.gateway.metrics is not None,
         entries_path=names.entries_path(fleet.name),
         canary=_engine(spec, tried) if tried is not None else None,
-        share=int(spec.rollout.canary.share.removesuffix("%")),
+        share=int(spec.rollout.canary.share.removesuffix("%")) if tried is not None else 0,
     )
     unit = names.gateway_unit_name(fleet.name)
     files = _files(fleet.name, route)

@@ -65,9 +65,14 @@ def unit_command(argv: tuple[str, ...]) -> str:
     return " ".join([unit_program(argv[0]), *map(unit_word, argv[1:])])
 
 
+@lru_cache(maxsize=1024)
+def _is_variable(name: str) -> bool:
+    return _ENV_NAME.fullmatch(name) is not None
+
+
 def unit_environment(name: str, value: str) -> str:
     """The right side of Environment=. `$` is literal there, `%` is not; systemd drops values with control characters."""
-    if not _ENV_NAME.fullmatch(name):
+    if not _is_variable(name):
         raise Unquotable(f"{name!r} is not a name for an environment variable")
     if _PLAIN_VALUE.fullmatch(value):
         return f'"{name}={value}"'

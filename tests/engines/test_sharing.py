@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deployer.engines import ENGINES, logs, sharing
-from deployer.engines.memory import memory_settings
+from deployer.engines.memory import memory_settings, taken_at_start
 from deployer.spec.models import Placement
 from tests.engines.builders import GPU_SLOT, deployment, messages, model
 
@@ -89,3 +89,26 @@ def test_rules_about_gpus_want_a_replica_that_gets_one(
     found = [(c.path, c.message) for c in sharing.complaints(spec, ENGINES[engine].gpus(spec))]
     rules = ("gpu", "gpu_memory") if wrong else ()
     assert found == [(("placement", rule), f"placement.{rule} has no effect: this replica gets no GPU") for rule in rules]
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "share"),
+    [
+        ("vllm", {}, 0.92),
+        ("vllm", {"gpu_memory_utilization": 0.5}, 0.5),
+        ("vllm", {"args": {"enforce_eager": True}}, 0.92),
+        ("vllm", {"args": {"--kv_cache_memory_bytes": 1 << 30}}, None),  # it looks at no share then
+        ("vllm", {"args": {"kv-cache-memory-bytes": "1GiB"}}, 0.92),
+        ("ctranslate2", {}, None),
+        ("llamacpp", {}, None),
+        ("transformers", {}, None),
+    ],
+)
+def test_what_is_taken_at_once_is_the_share_of_those_whose_cache_is_one_pool(
+    engine: str, settings: dict[str, Any], share: float | None
+) -> None:
+    spec = deployment(engine, settings, placement=Placement(gpus=1))
+    found = memory_settings(spec)
+    assert found is not None
+    assert taken_at_start(spec) == share
+    assert taken_at_start(spec) == (found.utilization if found.paged and found.cache_bytes is None else None)
