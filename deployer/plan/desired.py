@@ -12,7 +12,7 @@ from deployer.plan.roster import Hold, Place
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec
 from deployer.state.observed import Reached
-from deployer.state.resources import Attribute, Kind, Resource
+from deployer.state.resources import GATEWAY, Attribute, Kind, Resource
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ def _deployment(
         replicas.setdefault(place.host, []).append(made)
         _put(out, made)
     for name in sorted({*replicas, *(g for g in gateways if g in out.hosts)}):
-        if f"{Kind.GATEWAY}:gateway" not in out.hosts[name]:
+        if GATEWAY not in out.hosts[name]:
             for shared in gatewayhost.host_resources(world, name, named):
                 _put(out, shared)
         _put(out, endpoint.resource(world, spec, name, places, replicas.get(name, []), gateways, runs))

@@ -15,6 +15,8 @@ from deployer.plan.world import World
 from deployer.state.observed import Reached
 from deployer.state.resources import ARTIFACTS, Attribute, Kind, Resource
 
+#: What is compared attribute by attribute; anything else is there or it is not.
+COMPARED = (*OF_DEPLOYMENT, *OF_HOST)  # few enough to look through: the members of an enum are slow to hash
 #: In the data of a change: it removes what no file names.
 PRUNED = "pruned"
 
@@ -45,9 +47,9 @@ def compare_host(
     """
     out = Compared(reached.name)
     unsettled = _unfinished(reached, out)
-    before = {r.address: r for rs in recorded.values() for r in rs if r.kind in OF_DEPLOYMENT or r.kind is Kind.GATEWAY}
+    before = {r.address: r for rs in recorded.values() for r in rs if r.kind in COMPARED}
     for address, resource in sorted(wanted.items()):
-        if resource.kind in OF_DEPLOYMENT or resource.kind is Kind.GATEWAY:
+        if resource.kind in COMPARED:
             _one(world, before.get(address), resource, reached, unsettled, (reached.name, address) in beside, out)
     _removed(world, others, destroyed, wanted, recorded, out)
     _made(world, wanted, reached, out)
@@ -120,7 +122,7 @@ def _made(world: World, wanted: Mapping[str, Resource], reached: Reached, out: C
     while waiting:
         address = waiting.pop()
         resource = wanted.get(address)
-        if address in seen or resource is None or resource.kind in OF_DEPLOYMENT or resource.kind is Kind.GATEWAY:
+        if address in seen or resource is None or resource.kind in COMPARED:
             continue
         seen.add(address)
         present = packages.get(resource.name) if resource.kind is Kind.PACKAGE else resource.payload["path"] in there
@@ -132,7 +134,7 @@ def _made(world: World, wanted: Mapping[str, Resource], reached: Reached, out: C
 
 
 def _standing(resource: Resource) -> bool:
-    return resource.kind in (*OF_DEPLOYMENT, Kind.GATEWAY) and resource.runs
+    return resource.kind in COMPARED and resource.runs
 
 
 def _removed(

@@ -13,6 +13,8 @@ from deployer.spec.positions import Positions
 from deployer.spec.source import Source
 from deployer.state.resources import Kind, Resource
 
+_REPLICA = Kind.REPLICA
+_WITH_A_UNIT = (_REPLICA, Kind.GATEWAY)
 _UP = ("active", "activating", "reloading")
 
 
@@ -31,7 +33,7 @@ def find(resource: Resource, probe: Probe) -> list[Finding]:
     """Drift of one recorded resource."""
     findings = _files(resource, probe)
     unit = resource.payload.get("unit")
-    if unit and resource.kind in (Kind.REPLICA, Kind.GATEWAY):
+    if unit and resource.kind in _WITH_A_UNIT:
         findings += _unit(resource, probe, str(unit))
     return findings
 
@@ -41,7 +43,7 @@ def _files(resource: Resource, probe: Probe) -> list[Finding]:
     if there is None:  # could not be read: unknown is not absent
         return []
     found = []
-    running = resource.kind is Kind.REPLICA and resource.runs
+    running = resource.kind is _REPLICA and resource.runs
     for file in resource.payload.get("files", []):
         path, recorded = file["path"], file.get("sha256")
         if recorded is None:

@@ -19,7 +19,7 @@ from deployer.plan.world import World
 from deployer.render import gateway, names
 from deployer.spec.models import ApiKey, DeploymentSpec, EndpointSpec
 from deployer.state.canonical import digest
-from deployer.state.resources import Attribute, Kind, Resource
+from deployer.state.resources import GATEWAY, Attribute, Kind, Resource
 
 
 def carriers(named: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def resource(
         "carries": carries,
         "models": sorted({spec.name, *other_names(spec)}) if carries else [],
     }
-    needs = (f"{Kind.GATEWAY}:gateway", *(r.address for r in replicas))
+    needs = (GATEWAY, *(r.address for r in replicas))
     attributes = _attributes(world, spec, host, route, digest([f["sha256"] for f in files], 12))
     at = (f"deployment:{spec.name}", "endpoint")
     return Resource(host, Kind.ENDPOINT, spec.name, spec.name, attributes, payload, needs, at)

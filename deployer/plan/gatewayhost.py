@@ -12,7 +12,7 @@ from deployer.plan.world import World
 from deployer.render import gateway, names
 from deployer.spec.models import FleetSpec
 from deployer.state.observed import Reached
-from deployer.state.resources import Attribute, Kind, Resource
+from deployer.state.resources import GATEWAY, Attribute, Kind, Resource
 
 MODE = "0600"  # HAProxy's master reads them as root, its workers never do
 NEW = "new"  # in a list of peers: its certificate is not known yet
@@ -119,7 +119,7 @@ def joined(world: World, hosts: dict[str, dict[str, Resource]]) -> None:
     """`hosts`: what is wanted on each, by address. A gateway that met a host before that one had a certificate must learn it in
     the run that makes it, or it would not send there.
     """
-    address = f"{Kind.GATEWAY}:gateway"
+    address = GATEWAY
     joining = {name for name, found in hosts.items() if address in found}
 
     def known(a: Attribute) -> Attribute:

@@ -20,7 +20,7 @@ from deployer.plan.canaries import CANARY, is_canary
 from deployer.plan.measured import MEMORY
 from deployer.plan.model import Change, Plan
 from deployer.plan.tasks import step, written
-from deployer.state.resources import Kind, Resource
+from deployer.state.resources import GATEWAY, Kind, Resource
 
 #: How long requests may take to end where the plan does not say it. Seconds.
 DRAIN_S = 300.0
@@ -39,7 +39,7 @@ def deployment(plan: Plan, host: str, name: str, changes: Sequence[Change], made
             one["stage"] = wire.stage_in(wave, one["stage"])
         if not found:
             steps = [*_judged(changes, plan.judged.get(host, ())), *steps]
-        wanted = {n for c in mine if c.after for n in c.after.needs} | {f"{Kind.GATEWAY}:gateway"}
+        wanted = {n for c in mine if c.after for n in c.after.needs} | {GATEWAY}
         needs = sorted(wanted & made) + [t["id"] for t in found[-1:]]
         found.append({"id": name, "deployment": name, "needs": needs, "steps": steps})
         if wave > 1:

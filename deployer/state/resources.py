@@ -29,6 +29,10 @@ class Kind(StrEnum):
 ARTIFACTS = frozenset({Kind.TOOL, Kind.ENVIRONMENT, Kind.MODEL, Kind.SCRIPTS})
 
 
+#: Where a fleet's gateway is found on each host.
+GATEWAY = f"{Kind.GATEWAY}:gateway"
+
+
 class Attribute(NamedTuple):
     """One line of a diff.
 
