@@ -36,10 +36,11 @@ class Pool:
 
     def drop(self, name: str, connection: Connection | None = None) -> None:
         """Close and forget: it broke. With `connection`, only when that one is still the current one."""
-        found = self._open.get(name)
-        if found is None or (connection is not None and found is not connection):
-            return
-        self._open.pop(name, None)
+        with self._guard:  # of two that meet the same break, the second would forget what the first has opened since
+            found = self._open.get(name)
+            if found is None or (connection is not None and found is not connection):
+                return
+            del self._open[name]
         found.close()
 
     def close(self) -> None:

@@ -81,14 +81,14 @@ class Push:
         try:
             channel = connection.open("put", {"fleet": dict(self._fleet), "blobs": wanted, **self._about})
             try:
-                answered = 0
+                ended = False
                 for line in channel.lines():
                     if line.get("type") == "want":
                         self._send(channel, str(line["sha256"]), int(line.get("offset", 0)))
-                    answered += line.get("type") in ("stored", "have")
+                    ended = line.get("type") == "end"
             finally:
                 channel.close()
-            if answered < len(wanted):  # somebody closed the connection under us
+            if not ended:  # somebody closed the connection under us; a word without bytes may be lost too
                 raise Unreachable("the connection ended before all was brought", where=self._host)
         except Unreachable:
             self._pool.drop(self._host, connection)

@@ -2,13 +2,14 @@
 the hub are simulated. Tests, docs and the terminal UI use them: everything above the transport cannot tell the difference.
 """
 
+import contextlib
 import json
 import shutil
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,7 @@ class FakeConnection:
         self._host = host
         self._channels: list[FakeChannel] = []
         self._lost = False
+        self._guard = threading.Lock()
         host._open.append(self)
 
     def open(self, verb: str, request: Mapping[str, Any]) -> "FakeChannel":
@@ -179,28 +181,39 @@ class FakeConnection:
             raise Unreachable("the connection is lost", where=self.name)
         time.sleep(self._host.latency_s)
         cut_after, self._host.faults.cut_after = self._host.faults.cut_after, None
-        channel = FakeChannel(self._host, request, cut_after)
-        self._channels.append(channel)  # first: the verb itself may break the connection
+        channel = FakeChannel(self._host, request, cut_after, self.cut)
+        with self._guard:
+            if self._lost:  # meanwhile
+                raise Unreachable("the connection is lost", where=self.name)
+            self._channels.append(channel)  # first: the verb itself may break the connection
         channel.begin(verb)
         return channel
 
     def cut(self) -> None:
-        self._lost = True
-        for channel in self._channels:
+        for channel in self._end():
             channel.cut()
 
     def close(self) -> None:
-        for channel in self._channels:
+        """May be called by any thread, and twice, as the real one's."""
+        for channel in self._end():
             channel.close()
-        if self in self._host._open:
+        with contextlib.suppress(ValueError):
             self._host._open.remove(self)
+
+    def _end(self) -> "list[FakeChannel]":
+        with self._guard:
+            self._lost = True
+            return list(self._channels)
 
 
 class FakeChannel:
     """One verb of the real agent, in a thread."""
 
-    def __init__(self, host: FakeHost, request: Mapping[str, Any], cut_after: int | None) -> None:
+    def __init__(
+        self, host: FakeHost, request: Mapping[str, Any], cut_after: int | None, break_connection: Callable[[], None]
+    ) -> None:
         self._host = host
+        self._break_connection = break_connection
         self._in, self._out = Pipe(), Pipe()
         self._left = cut_after
         self._closed = False
@@ -221,7 +234,7 @@ class FakeChannel:
         """
         while True:
             if self._left == 0:
-                self.cut()
+                self._break_connection()
             line = self._out.readline()
             while not self._host.hearable.wait(0.02):
                 if self._out.broken:
@@ -242,18 +255,13 @@ class FakeChannel:
 
     def read_bytes(self, most: int) -> bytes:
         """As the real one; an "error" that the verb ends with in their middle is met as an end."""
-        faults = self._host.faults
-        if faults.cut_after_bytes is not None:
-            if faults.cut_after_bytes <= 0:
-                faults.cut_after_bytes = None
-                self.cut()
-            else:
-                most = min(most, faults.cut_after_bytes)
+        most = self._host.faults.may_give(most)
+        if not most:
+            self._break_connection()
         data = self._out.read_some(most)
         if not data:
             raise Unreachable("the connection was lost", where=self._host.name)
-        if faults.cut_after_bytes is not None:
-            faults.cut_after_bytes -= len(data)
+        self._host.faults.gave(len(data))
         return data
 
     def send(self, line: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from deployer.errors import Unreachable
 from deployer.execute.copying import Gift
 from deployer.execute.hostrun import Patience
 from deployer.execute.pool import Pool
+from deployer.execute.push import Push
 
 FLEET = {"id": "0123abcd", "name": "acme"}
 WANTS = {"host": "h1", "path": "/m", "name": "m", "digest": "d"}
@@ -98,3 +99,40 @@ def test_a_giver_whose_connection_somebody_else_closed_is_asked_again_what_it_ha
     gift = Gift(cast("Pool", ways), FLEET, WANTS, Patience(wait=lambda _: None))
     assert gift.files() == FILES
     assert len(ways.dropped) == 1
+
+
+class Told:
+    """A channel of a host that is told something without bytes; `heard`: it says that it has taken it."""
+
+    def __init__(self, heard: bool) -> None:
+        self._heard = heard
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        if self._heard:
+            yield {"type": "end"}
+
+    def close(self) -> None: ...
+
+
+class Telling(Ways):
+    """The first connection is closed by somebody else while the word is on its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[Mapping[str, Any]] = []
+
+    def open(self, verb: str, request: Mapping[str, Any]) -> Told:
+        self.words.append(request["copy"])
+        return Told(heard=len(self.words) > 1)
+
+    def connection(self, name: str) -> Any:
+        return self
+
+
+def test_a_word_without_bytes_that_was_lost_with_its_connection_is_told_again() -> None:
+    """Else a run would wait for a copy that will not come."""
+    ways, word = Telling(), {"digest": "d", "error": "it failed there"}
+    about = {"run": "r1", "copy": word}
+    pool, source = cast("Pool", ways), cast("Any", None)
+    Push(pool, "h2", FLEET, [], source, lambda data: None, Patience(wait=lambda _: None), about).run()
+    assert ways.words == [word, word]

@@ -8,6 +8,7 @@ from deployer.errors import DeployerError, HostKeyError, Unreachable
 from deployer.spec.models import HostSpec
 from deployer.transport.base import Transport
 from deployer.transport.fake import GIB, FakeHost, FakeTransport
+from deployer.transport.simulation.faults import Faults
 from tests.agent.support import FLEET, Run, connect, deployment, probe, run_request, said, unit_name
 
 
@@ -99,3 +100,35 @@ def test_a_unit_that_was_changed_is_as_systemd_knows_it_until_a_reload(tmp_path:
     assert "port 20000" in (units.text(unit_name()) or "")
     units.call(["daemon-reload"])
     assert "port 1" in (units.text(unit_name()) or "")
+
+
+def test_a_connection_that_was_closed_opens_nothing_more(tmp_path: Path) -> None:
+    host = FakeHost("a", tmp_path)
+    connection = connect(host)
+    connection.close()
+    connection.close()
+    with pytest.raises(Unreachable):
+        connection.open("probe", {"fleet": FLEET})
+    assert probe(host)["hostname"] == "a"
+
+
+def test_a_connection_that_breaks_after_some_lines_breaks_for_all_its_channels(tmp_path: Path) -> None:
+    host = FakeHost("a", tmp_path)
+    connection = connect(host)
+    waiting = connection.open("put", {"fleet": FLEET, "blobs": [{"sha256": "a" * 64, "size": 5}]}).lines()
+    next(waiting)
+    host.faults.cut_after = 0
+    with pytest.raises(Unreachable):
+        next(connection.open("probe", {"fleet": FLEET}).lines())
+    with pytest.raises(Unreachable):
+        next(waiting)
+
+
+def test_of_several_that_are_given_to_one_meets_the_break_and_what_was_under_way_counts_no_more() -> None:
+    faults = Faults(cut_after_bytes=10)
+    assert [faults.may_give(8), faults.may_give(20)] == [8, 10]
+    faults.gave(10)
+    assert faults.may_give(8) == 0  # here it breaks
+    faults.gave(8)  # by then these were on their way
+    assert faults.may_give(8) == 8
+    assert faults.cut_after_bytes is None

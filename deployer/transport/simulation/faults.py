@@ -56,6 +56,7 @@ class Faults:
     cut_after_bytes: int | None = None  # raw bytes that this host gives, then that connection breaks, once
     step_delay_s: float = 0.0  # real seconds before each step
     _rules: list[_Rule] = field(default_factory=list)
+    _bytes: threading.Lock = field(default_factory=threading.Lock)  # several channels give at the same time
 
     def fail(
         self,
@@ -95,6 +96,21 @@ class Faults:
     def clear(self) -> None:
         self._rules.clear()
         self.cut_after = self.cut_after_bytes = None
+
+    def may_give(self, most: int) -> int:
+        """So many raw bytes at most, now; 0: the connection breaks here."""
+        with self._bytes:
+            if self.cut_after_bytes is None:
+                return most
+            if self.cut_after_bytes <= 0:
+                self.cut_after_bytes = None
+                return 0
+            return min(most, self.cut_after_bytes)
+
+    def gave(self, size: int) -> None:
+        with self._bytes:
+            if self.cut_after_bytes is not None:
+                self.cut_after_bytes -= size
 
     def meet(self, ctx: Context, when: str) -> None:
         for rule in self._rules:
