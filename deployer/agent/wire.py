@@ -349,7 +349,7 @@ class RunRequest(TypedDict, total=False):
 #              for a person to hear, and stands in the report of the apply
 #   report    {"result": "done" | "failed" | "rolled-back" | "locked" | "stale" | "stopped" | "lost",
 #              "transactions": {id: {"state": "done" | "failed" | "undone" | "skipped" | "undo-failed" | "kept",
-#              "step", "message", "cause", "hint", "log": [...]}}}
+#              "step", "message", "cause", "hint", "log": [...]}}, "message": why there are none}
 #     kept: begun and left as it is, because a barrier stayed closed; the run is unfinished
 #     result: "rolled-back" when every transaction that failed was undone, "failed" when one could not be; of a run that was
 #     killed too, written by `recover`; "lost" is said by `attach` for one that went down with its host

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deployer.agent.wire import CANARY_GOOD
 from deployer.app.moments import moment
+from deployer.app.outcome import beside
 from deployer.errors import DeployerError, Refused, worst
 from deployer.plan.canaries import Canary, standing
 from deployer.plan.roster import ROLLED_BACK, latest
@@ -77,11 +78,12 @@ def go_on(
         try:
             done = do(promote(planned.fleet, name))
         except DeployerError as error:
-            tell(Event("promote", now, message=f"{name}: its canary stands, and could not be promoted: {error.what}"))
-            report = replace(report, exit_code=worst([report.exit_code, error.exit_code]))
+            message = f"{name}: its canary stands, and could not be promoted: {error.what}"
+            tell(Event("promote", now, message=message))
+            report = replace(report, exit_code=worst([report.exit_code, error.exit_code]), notes=(*report.notes, message))
             continue
         code = worst([report.exit_code, done.exit_code])
-        report = replace(
-            report, failures=(*report.failures, *done.failures), exit_code=code, seconds=report.seconds + done.seconds
-        )
+        notes = (*report.notes, *beside(name, "its canary could not be promoted", done))
+        failures = (*report.failures, *done.failures)
+        report = replace(report, failures=failures, exit_code=code, seconds=report.seconds + done.seconds, notes=notes)
     return report

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from deployer.app.advice import place_of_hint
 from deployer.app.times import clock
-from deployer.execute.events import Failure, HostReport, Report
+from deployer.execute.events import RESULT_CODES, Failure, HostReport, Report
 from deployer.spec.load import Loaded
 
 _SAID = {
     "done": "done",
-    "failed": "failed, and not everything could be put back",
+    "failed": "failed",
     "rolled-back": "failed; what stood before is put back",
     "unreachable": "unreachable",
     "lost": "lost",
@@ -53,6 +53,8 @@ def told(failure: Failure, loaded: Loaded) -> Told:
 def host_words(host: HostReport) -> str:
     """ "chat: done  1:04", "stale: since the plan was made, these changed: …"."""
     said = _SAID.get(host.result, host.result)
+    if host.result == "failed" and any(end.get("state") in ("kept", "undo-failed") for end in host.transactions.values()):
+        said = "failed, and not everything could be put back"
     about = ", ".join(name for name in host.transactions if ":" not in name)
     if host.result == "done" and about:
         ends = [end.get("state") for name, end in host.transactions.items() if ":" not in name]
@@ -60,6 +62,13 @@ def host_words(host: HostReport) -> str:
     what = f"{about}: {said}" if about and host.result == "done" else said
     took = f"  {clock(host.seconds)}" if host.seconds else ""
     return f"{what}{f': {host.message}' if host.message else ''}{took}"
+
+
+def beside(name: str, what: str, report: Report) -> tuple[str, ...]:
+    """Notes on an apply that followed another by itself: the hosts that it did not end well on and that no failure names."""
+    named = {failure.host for failure in report.failures}
+    bad = [h for h in report.hosts.values() if RESULT_CODES.get(h.result, 1) and h.name not in named]
+    return (*report.notes, *(f"{name}: {what} on {h.name}: {host_words(h)}" for h in bad))
 
 
 def left_off(host: HostReport) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deployer.agent.wire import deployment_of
 from deployer.app import holding
+from deployer.app.outcome import beside
 from deployer.errors import DeployerError, worst
 from deployer.execute.events import Event, Report
 from deployer.plan.model import Plan
@@ -44,10 +45,12 @@ def revert(
             tell(Event("revert", now, message=message))
             done = do(back)
         except DeployerError as error:
-            tell(Event("revert", now, message=f"{name}: its replicas could not go back: {error.what}"))
-            report = replace(report, exit_code=worst([report.exit_code, 1]))
+            message = f"{name}: its replicas could not go back: {error.what}"
+            tell(Event("revert", now, message=message))
+            report = replace(report, exit_code=worst([report.exit_code, 1]), notes=(*report.notes, message))
             continue
-        report = replace(report, failures=(*report.failures, *done.failures))
+        notes = (*report.notes, *beside(name, "its replicas could not go back", done))
+        report = replace(report, failures=(*report.failures, *done.failures), notes=notes)
         if done.exit_code:
             report = replace(report, exit_code=worst([report.exit_code, 1]))
     return report

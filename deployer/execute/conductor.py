@@ -45,6 +45,13 @@ class Conductor:
         """Hosts that have neither their lock nor been refused."""
         return tuple(host for host, phase in self._phase.items() if phase == "starting")
 
+    def began(self, host: str) -> bool:
+        """Whether it ever had its lock: from then on things may have changed there."""
+        return host in self._concerned
+
+    def told_to_stop(self, host: str) -> bool:
+        return host in self._stopping
+
     def take(self, host: str, line: Mapping[str, Any]) -> None:
         """One line of a host's run."""
         kind = line.get("type")

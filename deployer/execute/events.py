@@ -76,7 +76,9 @@ def from_line(host: str, line: Mapping[str, Any], at: str) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one transaction did not succeed. `undone`: what stood before stands again. `log`: last lines, oldest first."""
+    """Why one transaction did not succeed, or (`deployment` and `step` None) the whole run of a host. `undone`: what stood
+    before stands again. `log`: last lines, oldest first.
+    """
 
     host: str
     deployment: str | None
@@ -123,8 +125,9 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The end of an apply. `run` names it on every host; `exit_code` is the worst of all hosts. `notes`: what a person must
-    hear beside it, and does not count: who could not be told, requests that may have been cut.
+    """The end of an apply. `run` names it on every host; `exit_code` is the worst of all hosts. One that is not 0 is explained:
+    by a failure for each host that failed (1, 5), by the host's message for the others. `notes`: what a person must hear
+    beside it: who could not be told, requests that may have been cut, what else was to follow and did not.
     """
 
     run: str

@@ -137,7 +137,8 @@ class Follower:
             except DeployerError as error:
                 self._inbox.put(_FeedFailed(host, error))
             except Exception as error:  # noqa: BLE001  (the run would wait for its bytes for ever)
-                self._inbox.put(_FeedFailed(host, DeployerError(f"{type(error).__name__}: {error}", where=host)))
+                what = f"unexpected: {type(error).__name__}: {error}".removesuffix(": ")  # not every error has words
+                self._inbox.put(_FeedFailed(host, DeployerError(what, where=host)))
 
         threading.Thread(target=feeding, name=f"feed-{host}", daemon=True).start()
 

@@ -1,7 +1,7 @@
 """From what the hosts said to the report of an apply. Pure but for the clock. Called by apply and attach."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deployer.agent.wire import deployment_of
@@ -12,6 +12,11 @@ from deployer.plan.model import Plan
 
 Results = Mapping[str, tuple[str, str | None]]
 
+#: Exit codes that a host stands for when something was to be and is not: there is a Failure that says why.
+_FAILED = (1, 5)
+#: States of a transaction that leave something behind.
+_LEFT = ("kept", "undo-failed")
+
 
 def make_report(
     run: str, plan: Plan, follower: Follower, requests: Mapping[str, Mapping[str, Any]], results: Results, began: float
@@ -20,8 +25,11 @@ def make_report(
     hosts: dict[str, HostReport] = {}
     failures: list[Failure] = []
     for name in {**plan.hosts, **follower.began}:
-        hosts[name] = _host(name, follower, results)
-        failures += _failures(name, follower, requests.get(name, {}))
+        hosts[name] = host = _host(name, follower, results)
+        found = _failures(name, follower, requests.get(name, {}))
+        if not found and RESULT_CODES.get(host.result, 1) in _FAILED:
+            found = _of_no_step(host, follower, requests.get(name, {}))
+        failures += found
     codes = [RESULT_CODES.get(host.result, 1) for host in hosts.values()]
     notes = tuple(f"{host}  {deployment_of(name) or name}: {text}" for host, name, text in follower.conductor.warnings)
     return Report(run, plan.plan_id, hosts, tuple(failures), worst(codes), time.monotonic() - began, notes)
@@ -49,11 +57,15 @@ def _host(name: str, follower: Follower, results: Results) -> HostReport:
         return HostReport(name, result, seconds, error.what, error.hint)
     result = "failed" if error is not None and said.get("result") in ("stopped", "done") else str(said.get("result"))
     transactions = said.get("transactions", {})
-    if result == "lost" and error is None:
-        message = next((str(t["message"]) for t in transactions.values() if t.get("message")), "its run ended without a report")
-        return HostReport(name, result, seconds, message, "deployer plan shows what it left, and undoes it", transactions)
-    message = error.what if error is not None else None
-    return HostReport(name, result, seconds, message, error.hint if error else None, transactions)
+    if error is not None:
+        return HostReport(name, result, seconds, error.what, error.hint, transactions)
+    words = said.get("message")
+    if words is None and RESULT_CODES.get(result, 1) not in (0, *_FAILED) and not follower.conductor.told_to_stop(name):
+        # no failure says why, and nobody here asked for it: a barrier that nobody opened, somebody else who stopped it
+        told = (str(t["message"]) for t in transactions.values() if t.get("message"))
+        words = next(told, "its run ended without a report" if result == "lost" else "it did not say why")
+    advice = "deployer plan shows what it left, and undoes it" if result == "lost" else None
+    return HostReport(name, result, seconds, words, advice, transactions)
 
 
 def _refusal(line: Mapping[str, Any]) -> str:
@@ -74,12 +86,12 @@ def _refused_message(line: Mapping[str, Any]) -> str:
 def _failures(name: str, follower: Follower, request: Mapping[str, Any]) -> list[Failure]:
     said = follower.conductor.results.get(name, {}).get("transactions", {})
     steps = {t["id"]: {s["id"]: s.get("label") for s in t["steps"]} for t in request.get("transactions", ())}
-    owners = {t["id"]: t.get("deployment") for t in request.get("transactions", ())}
+    owners = _owners(request)
     found = []
     for transaction, end in said.items():
         step = end.get("step")
-        if end.get("state") not in ("failed", "undone", "undo-failed") or (end["state"] == "undone" and step is None):
-            continue  # undone without a failed step: a person stopped it
+        if end.get("state") not in ("failed", "undone", *_LEFT) or (end["state"] in ("undone", "kept") and step is None):
+            continue  # without a failed step: a person stopped it, or it fell with another
         label = steps.get(transaction, {}).get(step) or step or transaction
         found.append(
             Failure(
@@ -94,3 +106,40 @@ def _failures(name: str, follower: Follower, request: Mapping[str, Any]) -> list
             )
         )
     return found
+
+
+def _of_no_step(host: HostReport, follower: Follower, request: Mapping[str, Any]) -> list[Failure]:
+    """Why a host failed though none of its steps says so: its bytes could not be brought, its run did not get so far or broke
+    in between, or the deployment failed elsewhere. Never empty.
+    """
+    known = host.name in follower.conductor.results
+    if host.message:
+        undone = not _leaves(host.transactions.values()) if known else not follower.conductor.began(host.name)
+        return [Failure(host.name, None, None, host.message, undone, hint=host.hint)]
+    ends = {name: end for name, end in host.transactions.items() if end.get("state") != "done"}
+    fell = {name: end for name, end in ends.items() if end.get("state") != "skipped"} or ends
+    reasons: dict[str, list[str]] = {}
+    for name, end in fell.items():
+        reasons.setdefault(str(end.get("message") or "it failed without a word"), []).append(name)
+    owners = _owners(request)
+    return [
+        Failure(
+            host=host.name,
+            deployment=owners.get(names[0]) if len(names) == 1 else None,
+            step=None,
+            message=message,
+            undone=not _leaves(fell[name] for name in names),
+            cause=fell[names[0]].get("cause"),
+            hint=fell[names[0]].get("hint"),
+        )
+        for message, names in reasons.items()
+    ] or [Failure(host.name, None, None, "it failed without a word", undone=False)]
+
+
+def _owners(request: Mapping[str, Any]) -> dict[str, str | None]:
+    """Transaction → the deployment that it is about."""
+    return {t["id"]: t.get("deployment") for t in request.get("transactions", ())}
+
+
+def _leaves(ends: Iterable[Mapping[str, Any]]) -> bool:
+    return any(end.get("state") in _LEFT for end in ends)

@@ -1,7 +1,7 @@
 """A fleet on disk with a lock, hosts that live in this process, and the command run inside it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,16 @@ import pytest
 from deployer.app import checking
 from deployer.app.locking import need
 from deployer.cli.main import main
+from deployer.execute.events import Report
+from deployer.execute.follow import Follower
+from deployer.execute.reporting import make_report
 from deployer.lock.file import write_lock
 from deployer.lock.folder import digest_folders
 from deployer.lock.tools import uv_tool
+from deployer.plan.model import Plan
 from deployer.state.canonical import text_digest
 from deployer.state.locked import Locked, LockedEnvironment, LockedTarget
+from tests.execute.reports import says_why
 from tests.execute.stub import Host, StubTransport
 from tests.plan.worlds import probe
 
@@ -27,6 +32,24 @@ engine:
 tags: [prod]
 endpoint: {open: true}
 """
+
+
+@pytest.fixture(autouse=True)
+def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test makes go wrong: the report says why. Of a host that was told to stop the person who did it knows."""
+    silent: list[Report] = []
+
+    def looked_at(run: str, plan: Plan, follower: Follower, *more: Any) -> Report:
+        report = make_report(run, plan, follower, *more)
+        stopped = {h for h in report.hosts if report.hosts[h].result == "stopped" and follower.conductor.told_to_stop(h)}
+        if not says_why(replace(report, hosts={h: told for h, told in report.hosts.items() if h not in stopped})):
+            silent.append(report)
+        return report
+
+    for place in ("apply", "attach"):
+        monkeypatch.setattr(f"deployer.execute.{place}.make_report", looked_at)
+    yield
+    assert not silent
 
 
 def host(name: str, **more: Any) -> Host:
