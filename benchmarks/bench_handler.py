@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import PYTHON, ROOT, Row, finish, told
-from tests.handler.process import free_port
+from tests.ports import free_port
 from tests.serve.conversion import convert
 
 SCRIPT = """

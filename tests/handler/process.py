@@ -4,20 +4,15 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+from tests.ports import free_port
+
 STUB = Path(__file__).with_name("stub_engine.py")
 ENGINE_HOST = "127.0.0.2"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Handler:

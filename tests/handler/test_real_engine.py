@@ -4,7 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from tests.handler.process import ENGINE_HOST, Handler, content, events, free_port
+from tests.handler.process import ENGINE_HOST, Handler, content, events
+from tests.ports import free_port
 from tests.serve.conversion import convert
 
 ROOT = Path(__file__).parents[2]

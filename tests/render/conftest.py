@@ -36,12 +36,7 @@ from deployer.render.gateway import (
     host_fragments,
 )
 from deployer.render.programs import RELOAD
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tests.ports import free_port
 
 
 class Engine(BaseHTTPRequestHandler):

@@ -12,7 +12,8 @@ import pytest
 
 from deployer.render.gateway import LEFT_AFTER_S, GatewayConfig, Route, Server, base_config, deployment_config, gateway_unit
 from tests.certificates import made
-from tests.render.conftest import Engine, Gateway, free_port
+from tests.ports import free_port
+from tests.render.conftest import Engine, Gateway
 
 KEY = "sk-poison-7c1e"
 BEARER = {"Authorization": f"Bearer {KEY}"}

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from deployer.render.gateway import Limits, Server
-from tests.render.conftest import Answer, Engine, Gateway, free_port, listening
+from tests.ports import free_port
+from tests.render.conftest import Answer, Engine, Gateway, listening
 from tests.render.test_gateway import BEARER, KEY, route
 
 

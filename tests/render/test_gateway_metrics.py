@@ -1,7 +1,8 @@
 """What Prometheus reads of a gateway, asked of a real HAProxy."""
 
 from deployer.render.gateway import GatewayConfig, Server
-from tests.render.conftest import Gateway, free_port
+from tests.ports import free_port
+from tests.render.conftest import Gateway
 from tests.render.test_gateway import route
 
 
