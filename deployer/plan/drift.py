@@ -15,6 +15,7 @@ from deployer.state.resources import Kind, Resource
 
 _REPLICA = Kind.REPLICA
 _WITH_A_UNIT = (_REPLICA, Kind.GATEWAY)
+UNKNOWN = "unknown"
 _UP = ("active", "activating", "reloading")
 
 
@@ -63,6 +64,8 @@ def _unit(resource: Resource, probe: Probe, name: str) -> list[Finding]:
     wanted = resource.runs
     if unit is None:
         return [Finding(f"{name} is gone", "there", None, "will be made again", True, kind="missing")] if wanted else []
+    if unit.get("active", UNKNOWN) == UNKNOWN:  # systemd said nothing of it: that is not to be down, nor to be as it was
+        return []
     dropins = sorted(unit.get("dropins", []))
     remedy = "will be removed; a restart" if wanted else "will be removed"
     found = [Finding(f"{name} has a drop-in: {d.rpartition('/')[2]}", None, None, remedy, wanted, d, "added") for d in dropins]
@@ -79,7 +82,7 @@ def _unit(resource: Resource, probe: Probe, name: str) -> list[Finding]:
 def _how(unit: Unit) -> str:
     result = unit.get("result") or ""
     status = f", exit status {unit['exit_status']}" if unit.get("exit_status") else ""
-    return f"{unit.get('active', 'unknown')}{f' ({result}{status})' if result and result != 'success' else ''}"
+    return f"{unit['active']}{f' ({result}{status})' if result and result != 'success' else ''}"
 
 
 def repair(resource: Resource, findings: list[Finding], start_s: float = UNKNOWN_START_S) -> Change:

@@ -188,9 +188,7 @@ def ports(world: World, changes: Sequence[Change]) -> Iterable[Refusal]:
 
 
 def _foreign_ports(reached: Reached) -> set[int]:
-    """Ports of a host on which something listens that no unit has; none where the units could not be asked."""
-    if "systemctl" in reached.probe.get("unreadable", ()):
-        return set()
+    """Ports of a host on which something listens that no unit has."""
     return {entry["port"] for entry in reached.probe.get("listening", ()) if not entry.get("unit")}
 
 

@@ -38,7 +38,6 @@ def _escaped(value: str) -> str:
     return value.translate(_ESCAPES)
 
 
-@lru_cache(maxsize=4096)  # thousands of units share most of their words
 def unit_word(value: str) -> str:
     """One argument of an ExecStart= line, so that the program receives exactly `value`.
 
@@ -87,7 +86,6 @@ def unit_line(value: str) -> str:
     return flat.replace("%", "%%").rstrip().rstrip("\\").strip()
 
 
-@lru_cache(maxsize=4096)
 def haproxy_word(value: str) -> str:
     """One word of an HAProxy line: everything between single quotes is literal, a single quote stands outside."""
     if _PLAIN_WORD.fullmatch(value):
