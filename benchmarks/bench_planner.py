@@ -23,9 +23,9 @@ from deployer.plan.model import Plan
 from deployer.plan.world import World
 from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec
 from deployer.state.canonical import text_digest
-from deployer.state.locked import Locked, LockedEnvironment, LockedTarget
+from deployer.state.locked import Locked
 from tests.plan import models
-from tests.plan.worlds import TARGET, WorldMaker, host, locked, probe
+from tests.plan.worlds import WorldMaker, host, locked, locked_with, probe
 
 HOSTS, GPUS, DEPLOYMENTS = 1000, 8, 5000
 GROWTH = 15.0  # ten times the fleet may cost 10 times as much, and a sort
@@ -60,17 +60,12 @@ def _deployment(name: str, model: str, context: int, share: float) -> Deployment
 
 
 def lock_of(spec: DeploymentSpec) -> Locked:
-    base, (need,) = locked(), VLLM.environments(spec)
-    tiny = base.models["path:models/tiny"]
-    found = {
-        f"path:models/{name}": replace(
-            tiny, key=f"path:models/{name}", name=f"models/{name}", digest=text_digest(name), facts=facts
-        )
+    (need,), tiny = VLLM.environments(spec), locked().models["path:models/tiny"]
+    found = [
+        replace(tiny, key=f"path:models/{name}", name=f"models/{name}", digest=text_digest(name), facts=facts)
         for name, facts in MODELS.items()
-    }
-    target = LockedTarget(TARGET, f"locks/{need.name}.txt", "a" * 64, 1, "vllm==0.32.0 --hash=sha256:00\n")
-    environment = LockedEnvironment(need.name, need.requirements, targets={TARGET: target})
-    return Locked(found, {**base.environments, need.name: environment}, base.tools)
+    ]
+    return locked_with(need, found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deployer.app.advice import place_of_hint
 from deployer.app.times import clock
-from deployer.execute.events import RESULT_CODES, Failure, HostReport, Report
+from deployer.execute.events import RESULT_CODES, Failure, HostReport, Report, leaves
 from deployer.spec.load import Loaded
 
 _SAID = {
@@ -53,7 +53,7 @@ def told(failure: Failure, loaded: Loaded) -> Told:
 def host_words(host: HostReport) -> str:
     """ "chat: done  1:04", "stale: since the plan was made, these changed: …"."""
     said = _SAID.get(host.result, host.result)
-    if host.result == "failed" and any(end.get("state") in ("kept", "undo-failed") for end in host.transactions.values()):
+    if host.result == "failed" and leaves(host.transactions.values()):
         said = "failed, and not everything could be put back"
     about = ", ".join(name for name in host.transactions if ":" not in name)
     if host.result == "done" and about:

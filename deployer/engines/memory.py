@@ -99,16 +99,6 @@ def memory_settings(deployment: DeploymentSpec, adapter_rank: int = 0) -> Memory
     return found if stated is None else found._replace(stated=stated)
 
 
-def taken_at_start(deployment: DeploymentSpec) -> float | None:
-    """The share of each GPU that an engine takes as a whole when it starts; None: what it needs, or so many bytes of cache."""
-    if deployment.engine.name != "vllm":
-        return None
-    s = vllm_settings.settings_of(deployment)
-    if s.variant != "cuda" or any(_option(name) == "kv-cache-memory-bytes" and _whole(value) for name, value in s.args.items()):
-        return None
-    return UTILIZATION if s.gpu_memory_utilization is None else s.gpu_memory_utilization
-
-
 def _vllm(deployment: DeploymentSpec, adapter_rank: int) -> MemorySettings | None:
     s = vllm_settings.settings_of(deployment)
     given = {_option(name): value for name, value in s.args.items()}

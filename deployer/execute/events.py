@@ -1,6 +1,6 @@
 """What an apply tells the front end while it runs, and what it says at the end. Plain values; made by apply and attach."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,15 @@ class Failure:
             "hint": self.hint,
             "log": list(self.log),
         }
+
+
+#: States of a transaction that leave something behind.
+LEFT = ("kept", "undo-failed")
+
+
+def leaves(ends: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of these ends of transactions left something behind."""
+    return any(end.get("state") in LEFT for end in ends)
 
 
 @dataclass(frozen=True, slots=True)

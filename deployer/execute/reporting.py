@@ -1,12 +1,12 @@
 """From what the hosts said to the report of an apply. Pure but for the clock. Called by apply and attach."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from deployer.agent.wire import deployment_of
 from deployer.errors import worst
-from deployer.execute.events import RESULT_CODES, Failure, HostReport, Report
+from deployer.execute.events import LEFT, RESULT_CODES, Failure, HostReport, Report, leaves
 from deployer.execute.follow import Follower
 from deployer.plan.model import Plan
 
@@ -14,8 +14,6 @@ Results = Mapping[str, tuple[str, str | None]]
 
 #: Exit codes that a host stands for when something was to be and is not: there is a Failure that says why.
 _FAILED = (1, 5)
-#: States of a transaction that leave something behind.
-_LEFT = ("kept", "undo-failed")
 
 
 def make_report(
@@ -90,7 +88,7 @@ def _failures(name: str, follower: Follower, request: Mapping[str, Any]) -> list
     found = []
     for transaction, end in said.items():
         step = end.get("step")
-        if end.get("state") not in ("failed", "undone", *_LEFT) or (end["state"] in ("undone", "kept") and step is None):
+        if end.get("state") not in ("failed", "undone", *LEFT) or (end["state"] in ("undone", "kept") and step is None):
             continue  # without a failed step: a person stopped it, or it fell with another
         label = steps.get(transaction, {}).get(step) or step or transaction
         found.append(
@@ -114,7 +112,7 @@ def _of_no_step(host: HostReport, follower: Follower, request: Mapping[str, Any]
     """
     known = host.name in follower.conductor.results
     if host.message:
-        undone = not _leaves(host.transactions.values()) if known else not follower.conductor.began(host.name)
+        undone = not leaves(host.transactions.values()) if known else not follower.conductor.began(host.name)
         return [Failure(host.name, None, None, host.message, undone, hint=host.hint)]
     ends = {name: end for name, end in host.transactions.items() if end.get("state") != "done"}
     fell = {name: end for name, end in ends.items() if end.get("state") != "skipped"} or ends
@@ -128,7 +126,7 @@ def _of_no_step(host: HostReport, follower: Follower, request: Mapping[str, Any]
             deployment=owners.get(names[0]) if len(names) == 1 else None,
             step=None,
             message=message,
-            undone=not _leaves(fell[name] for name in names),
+            undone=not leaves(fell[name] for name in names),
             cause=fell[names[0]].get("cause"),
             hint=fell[names[0]].get("hint"),
         )
@@ -139,7 +137,3 @@ def _of_no_step(host: HostReport, follower: Follower, request: Mapping[str, Any]
 def _owners(request: Mapping[str, Any]) -> dict[str, str | None]:
     """Transaction → the deployment that it is about."""
     return {t["id"]: t.get("deployment") for t in request.get("transactions", ())}
-
-
-def _leaves(ends: Iterable[Mapping[str, Any]]) -> bool:
-    return any(end.get("state") in _LEFT for end in ends)

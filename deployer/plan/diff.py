@@ -18,8 +18,6 @@ UNKNOWN_START_S = 60.0
 NOWHERE = Positions()
 
 
-_NONE = Impact()
-_CREATE = ("create",)
 _IN_PLACE = ("delete", "create")
 _BESIDE = ("create", "delete")
 
@@ -74,12 +72,8 @@ def change_of(resource: Resource, actions: tuple[str, ...], reason: str, **rest:
 
 
 def create(after: Resource, reason: str, positions: Positions) -> Change:
-    sizes = (after.vram_bytes, after.disk_bytes, after.download_bytes)
-    impact = Impact(None, 0, *sizes) if any(sizes) else _NONE
-    identity, source = change_id(after.host, after.address, _CREATE), positions.at(after.at)
-    return Change(
-        identity, after.host, after.kind, after.name, after.deployment, _CREATE, reason, (), None, after, source, impact
-    )
+    impact = Impact(None, 0, after.vram_bytes, after.disk_bytes, after.download_bytes)
+    return change_of(after, ("create",), reason, after=after, source=positions.at(after.at), impact=impact)
 
 
 def delete(before: Resource, reason: str) -> Change:

@@ -16,7 +16,7 @@ from deployer.state.observed import Reached
 from deployer.state.resources import ARTIFACTS, Attribute, Kind, Resource
 
 #: What is compared attribute by attribute; anything else is there or it is not.
-COMPARED = (*OF_DEPLOYMENT, *OF_HOST)  # few enough to look through: the members of an enum are slow to hash
+COMPARED = (*OF_DEPLOYMENT, *OF_HOST)
 #: In the data of a change: it removes what no file names.
 PRUNED = "pruned"
 

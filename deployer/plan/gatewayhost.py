@@ -119,8 +119,7 @@ def joined(world: World, hosts: dict[str, dict[str, Resource]]) -> None:
     """`hosts`: what is wanted on each, by address. A gateway that met a host before that one had a certificate must learn it in
     the run that makes it, or it would not send there.
     """
-    address = GATEWAY
-    joining = {name for name, found in hosts.items() if address in found}
+    joining = {name for name, found in hosts.items() if GATEWAY in found}
 
     def known(a: Attribute) -> Attribute:
         if a.name != "peers":
@@ -129,8 +128,8 @@ def joined(world: World, hosts: dict[str, dict[str, Resource]]) -> None:
         return a._replace(value=", ".join(f"{n} {JOINS if d == NEW and n in joining else d}" for n, d in said))
 
     for name, found in hosts.items():
-        if address in found and _trusted(world, name):  # one that is new learns them all anyhow
-            found[address] = found[address]._replace(attributes=tuple(known(a) for a in found[address].attributes))
+        if GATEWAY in found and _trusted(world, name):  # one that is new learns them all anyhow
+            found[GATEWAY] = found[GATEWAY]._replace(attributes=tuple(known(a) for a in found[GATEWAY].attributes))
 
 
 def as_it_is(world: World, recorded: Resource) -> Resource:

@@ -15,7 +15,6 @@ _ORDER = {kind: i for i, kind in enumerate(Kind)}
 # looked up once: each change of a plan is asked for its kind, and Python 3.11 finds the member of an enum slowly
 _MODEL, _REPLICA, _ENDPOINT, _FOREIGN = Kind.MODEL, Kind.REPLICA, Kind.ENDPOINT, Kind.FOREIGN
 _OF_MODEL = f"{Kind.MODEL}:"
-_DEPENDS_ON = Change._fields.index("depends_on")
 
 
 @dataclass(slots=True)
@@ -72,12 +71,7 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
         if change.after is not None:
             everywhere.add(change, change.after)
     needs = ((c, _needs(c, by_host[c.host], everywhere)) for c in sorted_changes)
-    return tuple([_depending(c, found) if found != c.depends_on else c for c, found in needs])
-
-
-def _depending(change: Change, ids: tuple[str, ...]) -> Change:
-    """As `_replace`, in half the time: nearly every change of a plan gets some."""
-    return Change._make((*change[:_DEPENDS_ON], ids, *change[_DEPENDS_ON + 1 :]))
+    return tuple([c._replace(depends_on=found) if found != c.depends_on else c for c, found in needs])
 
 
 def _key(change: Change) -> tuple[str, int, int, bool, str, str]:

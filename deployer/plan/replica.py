@@ -5,7 +5,7 @@ from typing import Any
 from deployer.engines import front, logs
 from deployer.engines.base import Process, Slot
 from deployer.engines.launch import launch, runtime_digest
-from deployer.engines.memory import taken_at_start
+from deployer.engines.memory import memory_settings
 from deployer.plan import numbers
 from deployer.plan.roster import Place
 from deployer.plan.serving import Serving
@@ -80,8 +80,8 @@ def _gpu_share(spec: DeploymentSpec, place: Place) -> dict[str, float]:
     """
     if place.share is not None:
         return {"gpu_share": place.share / 100}
-    share = taken_at_start(spec) if place.gpus else None
-    return {} if share is None else {"gpu_share": share}
+    settings = memory_settings(spec) if place.gpus else None
+    return {"gpu_share": settings.utilization} if settings is not None and settings.paged and settings.cache_bytes is None else {}
 
 
 def _check(process: Process, serving: Serving) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deployer.engines import ENGINES, logs, sharing
-from deployer.engines.memory import memory_settings, taken_at_start
+from deployer.engines.memory import memory_settings
 from deployer.spec.models import Placement
 from tests.engines.builders import GPU_SLOT, deployment, messages, model
 
@@ -110,5 +110,4 @@ def test_what_is_taken_at_once_is_the_share_of_those_whose_cache_is_one_pool(
     spec = deployment(engine, settings, placement=Placement(gpus=1))
     found = memory_settings(spec)
     assert found is not None
-    assert taken_at_start(spec) == share
-    assert taken_at_start(spec) == (found.utilization if found.paged and found.cache_bytes is None else None)
+    assert (found.utilization if found.paged and found.cache_bytes is None else None) == share

@@ -20,11 +20,11 @@ from deployer.plan.steps import transactions
 from deployer.plan.text import render
 from deployer.plan.world import Options, World
 from deployer.spec.models import DeploymentSpec, EndpointSpec, EngineChoice, ModelSpec, Resources
-from deployer.state.locked import Locked, LockedEnvironment, LockedTarget, ModelFacts
+from deployer.state.locked import ModelFacts
 from deployer.state.observed import Reached
 from deployer.state.resources import Kind
 from tests.plan import models
-from tests.plan.worlds import GIB, TARGET, WorldMaker, as_saved, locked, probe
+from tests.plan.worlds import GIB, WorldMaker, as_saved, locked, locked_with, probe
 
 
 def chat(**settings: Any) -> DeploymentSpec:
@@ -40,14 +40,10 @@ def world(facts: ModelFacts, memory: float, spec: DeploymentSpec, explain: tuple
     found = probe(gpus=2)
     for gpu in found["gpus"]:
         gpu["memory_total"] = int(memory * GIB)
-    base = locked()
-    tiny = replace(base.models["path:models/tiny"], facts=facts)
-    need = VLLM.environments(spec)[0]
-    target = LockedTarget(TARGET, f"locks/{need.name}.txt", "a" * 64, 1, "vllm==0.32.0 --hash=sha256:00\n")
-    environments = {**base.environments, need.name: LockedEnvironment(need.name, need.requirements, targets={TARGET: target})}
+    tiny = replace(locked().models["path:models/tiny"], facts=facts)
     found["packages"] = dict.fromkeys(VLLM.packages(spec), "1")
     made = WorldMaker(deployments=[spec], probes={"h1": found})
-    lock = Locked({tiny.key: tiny}, environments, base.tools)
+    lock = locked_with(VLLM.environments(spec)[0], [tiny])
     return made.world(engines={"vllm": VLLM}, locked=lock, options=Options(explain=explain))
 
 

@@ -1,6 +1,6 @@
 """Small worlds for planner tests: a fleet as Python values, hosts as probes, an engine that needs nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -125,6 +125,14 @@ def locked() -> Locked:
     names = ("toy-1.0", "toy-convert-1.0", "hub-2.4.0", "handler-1")
     tools = {"uv": LockedTool("uv", "0.13.8", "e" * 64, 1000, "x86_64")}
     return Locked({tiny.key: tiny}, {n: environment(n) for n in names}, tools)
+
+
+def locked_with(need: EnvironmentNeed, models: Iterable[LockedModel]) -> Locked:
+    """These models, and an environment of one real engine."""
+    base = locked()
+    target = LockedTarget(TARGET, f"locks/{need.name}.txt", "a" * 64, 1, f"{need.requirements[0]} --hash=sha256:00\n")
+    environment = LockedEnvironment(need.name, need.requirements, targets={TARGET: target})
+    return Locked({model.key: model for model in models}, {**base.environments, need.name: environment}, base.tools)
 
 
 @dataclass
